@@ -1,0 +1,205 @@
+"""From an estimator's parameters to a model: names to parts, parts to a VAE."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from skvae import networks
+from skvae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from skvae.model import VAE
+from skvae.objectives import ELBO
+from skvae.posteriors import DiagonalNormal
+from skvae.priors import StandardNormal
+
+LIKELIHOODS: dict[str, type] = {
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+}
+PRIORS: dict[str, type] = {"normal": StandardNormal}
+OBJECTIVES: dict[str, type] = {"elbo": ELBO}
+PARTS: dict[str, type] = {
+    cls.__name__: cls for names in (LIKELIHOODS, PRIORS, OBJECTIVES) for cls in names.values()
+}
+"""Classes of parts by name, for reading them from a file."""
+
+
+def part(value: Any, registry: Mapping[str, Callable[..., Any]], **kwargs: Any) -> Any:
+    """Return a fresh part: made from its name, or a copy of the user's object."""
+    return registry[value](**kwargs) if isinstance(value, str) else copy.deepcopy(value)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The parameters that decide the shape of a model, with every default filled in."""
+
+    n_features: int
+    n_components: int
+    image_shape: tuple[int, int, int] | None
+    hidden_layer_sizes: tuple[int, ...]
+    conv_channels: tuple[int, ...]
+    activation: str
+    encoder: nn.Module | None
+    decoder: nn.Module | None
+    likelihood: Any
+    prior: Any
+
+
+def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:
+    """Return ``(height, width, channels)``, the −1 filled in, or ``None`` for tables.
+
+    Raises
+    ------
+    ValueError
+        When the shape is malformed or does not hold ``n_features`` values.
+    """
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape)
+    whole = all(isinstance(side, int | np.integer) for side in shape)
+    if not whole or len(shape) not in (2, 3) or min(shape) < -1 or 0 in shape or shape.count(-1) > 1:
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), "
+            "positive whole numbers of which one may be -1."
+        )
+    full = [int(side) for side in shape] + [1] * (3 - len(shape))
+    known = abs(int(np.prod(full)))
+    if n_features % known if -1 in full else known != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} holds {'a multiple of ' if -1 in full else ''}{known} "
+            f"values, but X has {n_features} columns. Give the height, width and channels that "
+            "each row was flattened from."
+        )
+    return tuple(n_features // known if side == -1 else side for side in full)
+
+
+def _sizes(value: Any, name: str, least: int) -> tuple[int, ...]:
+    """Return layer sizes as a tuple of positive whole numbers."""
+    sizes = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
+    if len(sizes) < least or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+        raise ValueError(
+            f"{name}={value!r} must hold positive whole numbers, at least {least} of them."
+        )
+    return tuple(int(n) for n in sizes)
+
+
+# Chosen by measurement, see benchmarks/defaults.py.
+DEFAULT_TABLE_LAYERS = (256, 128)
+DEFAULT_IMAGE_LAYERS = (128,)
+
+
+def resolve(params: Mapping[str, Any], n_features: int, likelihood: Any) -> Architecture:
+    """Return the architecture that an estimator's parameters ask for.
+
+    Raises
+    ------
+    ValueError
+        When ``image_shape``, ``hidden_layer_sizes`` or ``conv_channels`` is malformed.
+    """
+    image_shape = resolve_image_shape(params["image_shape"], n_features)
+    hidden = params["hidden_layer_sizes"]
+    if hidden is None:
+        hidden = DEFAULT_TABLE_LAYERS if image_shape is None else DEFAULT_IMAGE_LAYERS
+    return Architecture(
+        n_features=n_features,
+        n_components=int(params["n_components"]),
+        image_shape=image_shape,
+        hidden_layer_sizes=_sizes(hidden, "hidden_layer_sizes", least=0),
+        conv_channels=_sizes(params["conv_channels"], "conv_channels", least=1),
+        activation=params["activation"],
+        encoder=params["encoder"],
+        decoder=params["decoder"],
+        likelihood=likelihood,
+        prior=params["prior"],
+    )
+
+
+def build(
+    architecture: Architecture, loc: torch.Tensor, scale: torch.Tensor, generator: torch.Generator
+) -> VAE:
+    """Build the model, weights drawn from ``generator``.
+
+    Parameters
+    ----------
+    loc, scale : Tensor of shape (n_features,)
+        Location and scale of the training columns, for the likelihood.
+    """
+    likelihood = part(architecture.likelihood, LIKELIHOODS)
+    likelihood.initialize(loc, scale)
+    prior = part(architecture.prior, PRIORS)
+    prior.initialize(architecture.n_components)
+    encoder = _encoder(architecture, generator)
+    decoder = _decoder(architecture, likelihood.n_params, generator)
+    return VAE(prior, encoder, decoder, likelihood)
+
+
+def _encoder_body(a: Architecture, generator: torch.Generator) -> nn.Module:
+    """Return the encoder's body: the user's, a convolutional or a dense one."""
+    if a.encoder is not None:
+        view = [] if a.image_shape is None else [networks.RowsToImages(a.image_shape)]
+        return nn.Sequential(*view, copy.deepcopy(a.encoder))
+    image_shape = a.image_shape
+    if image_shape is not None:
+        return networks.materialize(
+            lambda: networks.conv_encoder(
+                image_shape, a.conv_channels, a.hidden_layer_sizes, a.activation
+            ),
+            generator,
+        )
+    sizes = [a.n_features, *a.hidden_layer_sizes]
+    return networks.materialize(
+        lambda: nn.Sequential(*networks.dense(sizes, a.activation)), generator
+    )
+
+
+def _encoder(a: Architecture, generator: torch.Generator) -> nn.Module:
+    body = _encoder_body(a, generator)
+    features = networks.features_of(body, torch.zeros(2, a.n_features), "encoder")
+    if len(features) != 1:
+        raise ValueError(
+            f"encoder must return features of shape (n, n_out), got (n, {', '.join(map(str, features))}). "
+            "End it with a torch.nn.Flatten()."
+        )
+    head = networks.materialize(lambda: DiagonalNormal(features[0], a.n_components), generator)
+    return networks.Encoder(body, head)
+
+
+def _decoder_body(a: Architecture, generator: torch.Generator) -> nn.Module:
+    """Return the decoder's body: the user's, a convolutional or a dense one."""
+    if a.decoder is not None:
+        return copy.deepcopy(a.decoder)
+    image_shape = a.image_shape
+    if image_shape is not None:
+        return networks.materialize(
+            lambda: networks.conv_decoder(
+                image_shape, a.conv_channels, a.n_components, a.activation
+            ),
+            generator,
+        )
+    sizes = [a.n_components, *reversed(a.hidden_layer_sizes)]
+    return networks.materialize(
+        lambda: nn.Sequential(*networks.dense(sizes, a.activation)), generator
+    )
+
+
+def _decoder(a: Architecture, n_params: int, generator: torch.Generator) -> nn.Module:
+    body = _decoder_body(a, generator)
+    features = networks.features_of(body, torch.zeros(2, a.n_components), "decoder")
+    is_image = a.image_shape is not None and features[1:] == a.image_shape[:2]
+    if len(features) != 1 and not is_image:
+        images = "" if a.image_shape is None else f" or (n, channels, {a.image_shape[0]}, {a.image_shape[1]})"
+        raise ValueError(
+            f"decoder must return features of shape (n, n_out){images}, "
+            f"got (n, {', '.join(map(str, features))}). The layer from there to X is added."
+        )
+    head = networks.materialize(
+        lambda: networks.parameter_head(features, a.n_features, n_params, a.image_shape), generator
+    )
+    return nn.Sequential(body, head)

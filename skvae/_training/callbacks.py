@@ -1,0 +1,72 @@
+"""Callbacks of our own on skorch's interface."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from skorch.callbacks import Callback, EarlyStopping
+
+
+class RecordBound(Callback):
+    """Write the epoch's loss, reconstruction and KL to the history; stop at the first NaN."""
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start the sums anew."""
+        net.sums_ = {}
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the means over rows that the net has summed up.
+
+        Raises
+        ------
+        ValueError
+            When the epoch's training loss is not finite.
+        """
+        for name, value in net.epoch_means().items():
+            net.history.record(name, value)
+        loss = net.history[-1, "train_loss"]
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The training loss became {loss} in epoch {net.history[-1, 'epoch']}. Likely "
+                f"causes: learning_rate={net.lr} is too large, or X holds outliers that are "
+                "many standard deviations away. Lower learning_rate, or scale or clip X."
+            )
+
+
+class DropBatches(Callback):
+    """Free the per-batch records of an epoch that is over: 100 epochs would pickle to 300 kB."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Empty the list; placed behind the user's callbacks, which may read it."""
+        net.history[-1]["batches"].clear()
+
+
+class StopEarly(EarlyStopping):
+    """skorch's early stopping, idle in an epoch that has no held-out rows."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare the held-out loss with the best so far."""
+        if "valid_loss" in net.history[-1]:
+            super().on_epoch_end(net, **kwargs)
+
+
+class EpochBar(Callback):
+    """One progress bar over the epochs (``verbose=1``)."""
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Open the bar."""
+        from tqdm.auto import tqdm
+
+        self.bar_ = tqdm(total=net.max_epochs, unit="epoch")
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Advance by one epoch and show its terms, in nats per row."""
+        shown = ("train_loss", "train_reconstruction", "train_kl", "valid_loss")
+        last = net.history[-1]
+        self.bar_.set_postfix({name: f"{last[name]:.4g}" for name in shown if name in last})
+        self.bar_.update()
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()

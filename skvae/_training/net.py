@@ -1,0 +1,207 @@
+"""The skorch net that trains a VAE: three seams overridden, the loop left as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.history import History
+from torch import Tensor
+
+from skvae._training.batches import Batches
+from skvae._training.callbacks import DropBatches, EpochBar, RecordBound, StopEarly
+from skvae._training.rows import Rows
+from skvae._training.streams import Stream
+from skvae.model import VAE
+
+OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+}
+
+
+@dataclass
+class TrainingPlan:
+    """How to train: the estimator's parameters of that, resolved."""
+
+    objective: Any
+    seed: int
+    max_epochs: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    callbacks: list[Any] = field(default_factory=list)
+    verbose: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    compile: bool = False
+
+
+class VAENet(NeuralNet):
+    """A skorch net whose batches are ``({"x", "noise"}, weight)`` and whose criterion is an objective.
+
+    Overridden: ``infer`` (precision), ``get_loss`` (the objective, and the sums of its
+    terms), ``initialize_criterion`` and ``_default_callbacks``.
+    """
+
+    def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bfloat16 = bfloat16
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer()), ("record_bound", RecordBound())]
+
+    def initialize_criterion(self) -> VAENet:
+        """Take the objective as it is; skorch would call one that is no module."""
+        self.criterion_ = self.criterion
+        return self
+
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
+        """Run the model on a batch, in bfloat16 where that was asked for."""
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, self.bfloat16):
+            return super().infer(x, **fit_params)
+
+    def get_loss(
+        self, y_pred: tuple[Any, ...], y_true: Tensor | None, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Return the batch's mean loss, rows weighted by ``y_true``."""
+        epoch = len(self.history) - 1 if training else None
+        bound = torch.stack(self.criterion_(X["x"], *y_pred, epoch=epoch))
+        if y_true is not None:
+            bound = bound * y_true.to(bound.device)
+        means = bound.mean(1)
+        sums, n_rows = self.sums_.get(training, (0.0, 0))
+        n = bound.shape[1]
+        self.sums_[training] = (sums + n * means.detach(), n_rows + n)
+        return means[0]
+
+    def epoch_means(self) -> dict[str, float]:
+        """Return the epoch's mean terms in nats per row, ``train_*`` and ``valid_*``."""
+        return {
+            f"{'train' if training else 'valid'}_{name}": value
+            for training, (sums, n_rows) in self.sums_.items()
+            for name, value in zip(
+                ("loss", "reconstruction", "kl"), (sums / n_rows).tolist(), strict=True
+            )
+        }
+
+
+def check_compiler(device: str) -> None:
+    """Raise ``ValueError`` where ``torch.compile`` has no compiler to call."""
+    compiler = os.environ.get("CXX", "g++")
+    if torch.device(device).type == "cpu" and shutil.which(compiler) is None:
+        raise ValueError(
+            f"compile=True needs a C++ compiler, and {compiler!r} is not on the PATH. "
+            "Install one, or set compile=False."
+        )
+
+
+def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> VAENet:
+    """Return an initialised net around the module, its history continued from ``history``."""
+    if plan.compile:
+        check_compiler(plan.device)
+        module.encoder.compile()
+        module.decoder.compile()
+    optimizer, options = OPTIMIZERS[plan.optimizer]
+    iterator = {
+        "latent_dim": module.prior().event_shape[0],
+        "seed": plan.seed,
+        "device": plan.device,
+    }
+    net = VAENet(
+        module,
+        criterion=plan.objective,
+        optimizer=optimizer,
+        lr=plan.learning_rate,
+        max_epochs=plan.max_epochs,
+        batch_size=plan.batch_size,
+        iterator_train=Batches,
+        iterator_valid=Batches,
+        train_split=None,
+        callbacks=_callbacks(plan),
+        verbose=int(plan.verbose > 1),
+        device=plan.device,
+        bfloat16=plan.precision == "bfloat16",
+        **{f"optimizer__{name}": value for name, value in options.items()},
+        **{f"iterator_train__{name}": value for name, value in iterator.items()},
+        **{f"iterator_valid__{name}": value for name, value in iterator.items()},
+        iterator_train__n_samples=plan.objective.n_samples,
+        iterator_valid__n_samples=plan.objective.n_samples,
+        iterator_train__shuffle=True,
+        iterator_train__epoch=len(history),
+    )
+    net.initialize()
+    net.history = History({**row, "batches": []} for row in history)
+    return net
+
+
+def _callbacks(plan: TrainingPlan) -> list[Any]:
+    """Return our callbacks around copies of the user's, which skorch would change."""
+    ours: list[Any] = []
+    if plan.early_stopping:
+        ours.append(
+            StopEarly(
+                patience=plan.n_iter_no_change,
+                threshold=plan.tol,
+                threshold_mode="abs",
+                load_best=True,
+            )
+        )
+    if plan.verbose:
+        ours.append(EpochBar() if plan.verbose == 1 else PrintLog(keys_ignored=BOOKKEEPING))
+    return [*ours, *clone(plan.callbacks, safe=False), DropBatches()]
+
+
+BOOKKEEPING = ["batches", "train_batch_count", "valid_batch_count"]
+
+
+def plain_history(net: VAENet) -> list[dict[str, Any]]:
+    """Return one dict for each finished epoch, without skorch's bookkeeping."""
+    return [
+        {name: value for name, value in row.items() if name not in BOOKKEEPING}
+        for row in net.history
+        if "train_loss" in row and "dur" in row
+    ]
+
+
+def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
+    """Hold out rows for early stopping, where the plan has it.
+
+    Raises
+    ------
+    ValueError
+        When one of the two parts would be empty.
+    """
+    if not plan.early_stopping:
+        return rows, None
+    n_valid = int(np.ceil(plan.validation_fraction * len(rows)))
+    if n_valid >= len(rows):
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={plan.validation_fraction} leaves no "
+            f"row to train on: X has {len(rows)} row(s), n_samples={len(rows)}. "
+            "Give more rows or set early_stopping=False."
+        )
+    order = np.random.RandomState(plan.seed + Stream.SPLIT).permutation(len(rows))
+    return rows.subset(np.sort(order[n_valid:])), rows.subset(np.sort(order[:n_valid]))
+
+
+def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
+    """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short."""
+    net.train_split = lambda dataset: (dataset, held_out)
+    net.partial_fit(rows)
+    net.train_split = None
+    return len(plain_history(net)) < len(net.history)

@@ -1,0 +1,81 @@
+"""The variational autoencoder: three distributions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+__all__ = ["VAE", "kl_per_component"]
+
+
+class VAE(nn.Module):
+    """Prior p(z), likelihood p(x|z) and amortised posterior q(z|x).
+
+    Parameters
+    ----------
+    prior : Module
+        Returns p(z).
+    encoder : Module
+        Maps embedded rows ``(n, n_features)`` to q(z|x).
+    decoder : Module
+        Maps z ``(n, latent_dim)`` to parameters ``(n, n_features, n_params)``.
+    likelihood_family : Module
+        Maps those parameters to p(x|z), and embeds rows for the encoder.
+    """
+
+    def __init__(
+        self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module, likelihood_family: nn.Module
+    ) -> None:
+        super().__init__()
+        self.prior = prior
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood_family = likelihood_family
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the networks."""
+        return next(self.parameters()).dtype
+
+    def posterior(self, x: Tensor) -> Distribution:
+        """Return q(z|x) for rows ``(n, n_features)``."""
+        return self.encoder(self.likelihood_family.embed(x).to(self.dtype))
+
+    def likelihood(self, z: Tensor) -> Distribution:
+        """Return p(x|z) for z of shape ``(..., latent_dim)``."""
+        params = self.decoder(z.flatten(0, -2)).to(self.dtype)
+        return self.likelihood_family(params.unflatten(0, z.shape[:-1]))
+
+    def forward(
+        self, x: Tensor, noise: Tensor
+    ) -> tuple[Distribution, Tensor, Distribution, Distribution]:
+        """Return ``q(z|x), z, p(x|z), p(z)``, all that a bound is made of.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+        noise : Tensor of shape (n, n_samples, latent_dim)
+            Standard normal; the sampled z has shape ``(n_samples, n, latent_dim)``.
+        """
+        posterior = self.posterior(x)
+        z = posterior.reparameterize(noise.transpose(0, 1))  # type: ignore[attr-defined]
+        return posterior, z, self.likelihood(z), self.prior()
+
+
+def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
+    """Return KL(q(z|x) ‖ p(z)) in nats, of shape ``(n, latent_dim)``, or ``(n, 1)``.
+
+    In closed form where both factorise over the components, or torch knows the pair
+    (one column then); else the mean over the samples of ``log q(z|x) − log p(z)``.
+    """
+    if isinstance(posterior, Independent) and isinstance(prior, Independent):
+        pair = posterior.base_dist, prior.base_dist
+        width: tuple[int, ...] = ()
+    else:
+        pair, width = (posterior, prior), (1,)
+    try:
+        kl = kl_divergence(*pair)
+    except NotImplementedError:
+        return (posterior.log_prob(z) - prior.log_prob(z)).mean(0).unsqueeze(-1)
+    return kl.reshape(*kl.shape, *width)
