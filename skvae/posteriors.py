@@ -36,7 +36,9 @@ class DiagonalNormal(nn.Module):
     torch.Size([5, 2])
     """
 
-    _UNIT = math.log(math.e - 1)  # softplus of it is 1: a posterior starts as wide as the prior
+    # A tenth of the prior's width at the start: at full width the decoder sees noise alone,
+    # learns to ignore z, and some seeds never recover (benchmarks/defaults.py).
+    _START = math.log(math.expm1(0.1))
 
     def __init__(self, n_in: int, latent_dim: int) -> None:
         super().__init__()
@@ -48,5 +50,5 @@ class DiagonalNormal(nn.Module):
         # float32 even when the features come from a bfloat16 region: a KL needs the digits.
         dtype = self.loc.weight.dtype
         loc, raw = self.loc(features).to(dtype), self.scale(features).to(dtype)
-        scale = F.softplus(raw + self._UNIT)
+        scale = F.softplus(raw + self._START)
         return distributions.Independent(distributions.Normal(loc, scale))
