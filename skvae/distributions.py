@@ -136,12 +136,11 @@ class ContinuousBernoulli(InverseTransformSampling):
         return value * self.logits - self.log_normalizer
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Return ``log(1 + u·(e^η − 1)) / η``, computed from the nearer end of [0, 1]."""
-        small, logits = self._branches()
-        series = value + self.logits * value * (1 - value) / 2
-        up = 1 + torch.log(value + (1 - value) * torch.exp(-logits.clamp_min(0))) / logits
-        down = torch.log1p(value * torch.expm1(logits.clamp_max(0))) / logits
-        return torch.where(small, series, torch.where(logits > 0, up, down)).clamp(0, 1)
+        """Return ``log(1 + u·(e^η − 1)) / η``, for large η from the other end of [0, 1]."""
+        logits = torch.where(self.logits == 0, torch.finfo(value.dtype).tiny, self.logits)
+        low = torch.log1p(value * torch.expm1(logits.clamp_max(1))) / logits
+        high = 1 + torch.log(value + (1 - value) * torch.exp(-logits.clamp_min(1))) / logits
+        return torch.where(logits > 1, high, low)
 
 
 class Independent(td.Independent):

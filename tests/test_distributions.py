@@ -1,0 +1,117 @@
+"""Distributions against torch's, quadrature and their own samples."""
+
+import numpy as np
+import pytest
+import torch
+from torch import distributions as td
+
+from skvae.distributions import Affine, Bernoulli, ContinuousBernoulli, Independent, Normal
+
+LOGITS = torch.tensor([-200, -30, -5, -1, -0.11, -0.09, -1e-3, 0, 1e-6, 0.09, 0.11, 2, 14, 300.0])
+LOGITS = LOGITS.double()
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def trapezoid_grid():
+    """Points of [0, 1], dense towards both ends where the density of a large |η| lives."""
+    half = torch.logspace(-8, 0, 20_001, dtype=torch.float64) / 2
+    return torch.cat([torch.zeros(1), half, 1 - half.flip(0)[1:], torch.ones(1)]).double()
+
+
+def test_continuous_bernoulli_agrees_with_torch_where_torch_is_exact():
+    eta = torch.tensor([-5.0, -1, -0.05, 0.05, 1, 5]).double()
+    x = torch.linspace(0, 1, 7).double().unsqueeze(1)
+    ours, theirs = ContinuousBernoulli(eta), td.ContinuousBernoulli(logits=eta, lims=(0.4999, 0.5001))
+    torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x), rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(ours.icdf(x), theirs.icdf(x), rtol=1e-6, atol=1e-6)
+
+
+def test_continuous_bernoulli_is_a_density_with_that_mean():
+    x = trapezoid_grid().unsqueeze(1)
+    p = ContinuousBernoulli(LOGITS)
+    density = p.log_prob(x).exp()
+    torch.testing.assert_close(
+        torch.trapezoid(density, x, dim=0), torch.ones_like(LOGITS), rtol=1e-4, atol=1e-4
+    )
+    torch.testing.assert_close(
+        torch.trapezoid(x * density, x, dim=0), p.mean, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_continuous_bernoulli_mean_is_the_derivative_of_the_normalizer():
+    eta = LOGITS.clone().requires_grad_()
+    p = ContinuousBernoulli(eta)
+    (slope,) = torch.autograd.grad(p.log_normalizer.sum(), eta)
+    torch.testing.assert_close(slope, p.mean, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_continuous_bernoulli_gradients_are_finite_at_the_edges(dtype):
+    eta = LOGITS.to(dtype).requires_grad_()
+    for x in (0.0, 0.5, 1.0):
+        value = ContinuousBernoulli(eta).log_prob(torch.tensor(x, dtype=dtype)).sum()
+        (slope,) = torch.autograd.grad(value, eta)
+        assert torch.isfinite(slope).all()
+
+
+def test_continuous_bernoulli_quantiles_invert_the_distribution_function():
+    u = torch.linspace(0.01, 0.99, 9).double().unsqueeze(1)
+    eta = LOGITS[LOGITS != 0]
+    x = ContinuousBernoulli(eta).icdf(u)
+    # F(x) = (e^{ηx} − 1)/(e^η − 1), computed from whichever end does not overflow.
+    forward = torch.where(
+        eta > 0,
+        (torch.exp(eta * (x - 1)) - torch.exp(-eta)) / -torch.expm1(-eta),
+        torch.expm1(eta * x) / torch.expm1(eta),
+    )
+    torch.testing.assert_close(forward, u.expand_as(forward), rtol=1e-9, atol=1e-9)
+
+
+def test_bernoulli_is_torchs_on_0_and_1_and_the_cross_entropy_between():
+    eta, x = LOGITS[1:-1], torch.tensor([0.0, 1.0]).double().unsqueeze(1)
+    torch.testing.assert_close(
+        Bernoulli(eta).log_prob(x), td.Bernoulli(logits=eta).log_prob(x), rtol=1e-9, atol=1e-12
+    )
+    grey = torch.full_like(eta, 0.3)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(eta, grey, reduction="none")
+    torch.testing.assert_close(Bernoulli(eta).log_prob(grey), -entropy)
+
+
+def test_affine_is_the_normal_of_the_right_units():
+    loc, scale = torch.tensor([1e4, -3.0]).double(), torch.tensor([1e-3, 50.0]).double()
+    base = Independent(Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.2, 3.0]).double()))
+    exact = td.Independent(td.Normal(loc + scale * base.mean, scale * base.base_dist.stddev), 1)
+    x = exact.sample((5,))
+    p = Affine(base, loc, scale)
+    torch.testing.assert_close(p.log_prob(x), exact.log_prob(x), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(p.mean, exact.mean)
+    torch.testing.assert_close(p.variance, exact.variance)
+
+
+@pytest.mark.parametrize(
+    "p",
+    [
+        Bernoulli(torch.tensor([-2.0, 0.0, 3.0])),
+        ContinuousBernoulli(torch.tensor([-9.0, 0.0, 3.0])),
+        Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0])),
+        Independent(Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0]))),
+        Affine(Independent(Normal(torch.zeros(3), torch.ones(3))), torch.ones(3), torch.ones(3)),
+    ],
+    ids=lambda p: type(p).__name__,
+)
+class TestSampling:
+    def test_mean_of_the_samples(self, p):
+        x = p.sample((20_000,), generator=generator())
+        assert x.shape == (20_000, 3)
+        error = x.double().std(0) / np.sqrt(len(x))
+        assert ((x.double().mean(0) - p.mean).abs() < 4.5 * error + 1e-6).all()
+
+    def test_only_the_generator_decides(self, p):
+        before = torch.get_rng_state()
+        first, second = (p.sample((5,), generator=generator()) for _ in range(2))
+        assert torch.equal(first, second)
+        assert torch.equal(before, torch.get_rng_state())

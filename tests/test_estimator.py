@@ -1,0 +1,400 @@
+"""What the estimator promises, on digits and small tables."""
+
+import threading
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+import torch
+from joblib import Parallel, delayed
+from numpy.testing import assert_allclose, assert_array_equal
+from skorch.callbacks import Callback, LRScheduler
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris
+
+from skvae import PosteriorCollapseWarning, VariationalAutoencoder
+from skvae.likelihoods import Gaussian
+from skvae.objectives import ELBO
+from tests.foreign import LaplaceLikelihood, LaplacePrior, PixelDecoder, SquaredBound, mlp
+
+DIGITS = load_digits().data[:300] / 16
+IRIS = load_iris().data
+
+
+def vae(**params):
+    quick = {"max_epochs": 4, "hidden_layer_sizes": (16,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+def weights(estimator):
+    return np.concatenate([p.detach().numpy().ravel() for p in estimator.net_.module_.parameters()])
+
+
+CONFIGURATIONS = [
+    {},
+    {"likelihood": "gaussian"},
+    {"likelihood": "bernoulli", "n_components": 5},
+    {"image_shape": (8, 8), "conv_channels": (4, 8)},
+    {"image_shape": (4, 8, 2), "conv_channels": (4,), "likelihood": Gaussian("row")},
+    {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 2},
+    {"optimizer": "sgd", "learning_rate": 1e-4},
+    {"optimizer": "adamw", "activation": "gelu"},
+    {"optimizer": "rmsprop"},
+    {"beta": 0.5, "kl_warmup_epochs": 3, "free_bits": 0.1},
+    {"encoder": mlp(64, 12), "decoder": mlp(2, 20)},
+    {"likelihood": LaplaceLikelihood(), "prior": LaplacePrior(), "objective": SquaredBound()},
+]
+
+
+@pytest.mark.parametrize("params", CONFIGURATIONS, ids=repr)
+class TestEveryConfiguration:
+    def test_verbs(self, params):
+        model = vae(**params)
+        k = model.n_components
+        Z = model.fit_transform(DIGITS)
+        assert Z.shape == (300, k)
+        assert Z.dtype == np.float64
+        loc, scale = model.posterior(DIGITS)
+        assert_array_equal(loc, Z)
+        assert (scale > 0).all()
+        assert_array_equal(model.reconstruct(DIGITS), model.inverse_transform(Z))
+        for mean in (False, True):
+            X = model.sample(20, mean=mean)
+            assert X.shape == (20, 64)
+            assert model.likelihood_.support.check(torch.from_numpy(X)).all()
+        assert isinstance(model.score(DIGITS), float)
+        assert model.score(DIGITS) == model.score_samples(DIGITS).mean()
+        assert model.kl_per_component_.shape == (k,)
+        assert_array_equal(model.active_components_, model.kl_per_component_ > 0.05)
+
+    def test_integer_seed_decides_everything(self, params):
+        first, second = (clone(vae(**params)).fit(DIGITS) for _ in range(2))
+        assert_array_equal(weights(first), weights(second))
+        assert_array_equal(first.sample(3), second.sample(3))
+        if "encoder" not in params:
+            assert not np.array_equal(weights(first), weights(vae(**params, **{"random_state": 1}).fit(DIGITS)))
+
+    def test_learns(self, params):
+        history = vae(**params, **{"max_epochs": 12}).fit(DIGITS).history_
+        assert history[-1]["train_reconstruction"] > history[0]["train_reconstruction"]
+
+    def test_score_samples_does_not_depend_on_company(self, params):
+        model = vae(**params).fit(DIGITS)
+        for k in (1, 5):
+            every = model.score_samples(DIGITS, n_importance_samples=k)
+            order = np.random.RandomState(0).permutation(300)[:70]
+            some = model.score_samples(DIGITS[order], n_importance_samples=k)
+            assert_allclose(some, every[order], rtol=1e-9, atol=1e-9)
+            assert_array_equal(every, model.score_samples(DIGITS, n_importance_samples=k))
+
+    def test_partial_fit_continues_fit(self, params):
+        """Three epochs in one call are three calls of one epoch, bit for bit."""
+        params = {k: v for k, v in params.items() if k != "early_stopping"}
+        whole, pieces = vae(**params, **{"max_epochs": 3}).fit(DIGITS), vae(**params)
+        for _ in range(3):
+            pieces.partial_fit(DIGITS)
+        assert_array_equal(weights(whole), weights(pieces))
+        assert pieces.n_iter_ == 3
+        assert [row["epoch"] for row in pieces.history_] == [1, 2, 3]
+
+
+class TestRandomness:
+    def test_global_generators_are_untouched(self):
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        for state in (0, None, np.random.RandomState(3)):
+            model = vae(random_state=state, early_stopping=True).fit(DIGITS)
+            model.sample(3), model.score(DIGITS)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert_array_equal(before[1], np.random.get_state()[1])
+
+    def test_global_seeds_decide_nothing(self):
+        torch.manual_seed(1), np.random.seed(1)
+        first = vae().fit(IRIS)
+        torch.manual_seed(2), np.random.seed(2)
+        assert_array_equal(weights(first), weights(vae().fit(IRIS)))
+
+    def test_threads_do_not_disturb_each_other(self):
+        alone = [weights(vae(random_state=seed).fit(IRIS)) for seed in range(6)]
+        together = Parallel(n_jobs=3, backend="threading")(
+            delayed(lambda seed: weights(vae(random_state=seed).fit(IRIS)))(seed) for seed in range(6)
+        )
+        for one, other in zip(alone, together, strict=True):
+            assert_array_equal(one, other)
+
+    def test_without_a_seed_fits_differ(self):
+        first, second = (vae(random_state=None).fit(IRIS) for _ in range(2))
+        assert not np.array_equal(weights(first), weights(second))
+
+    def test_sample_takes_its_own_state(self):
+        model = vae().fit(IRIS)
+        assert_array_equal(model.sample(4), model.sample(4))
+        assert_array_equal(model.sample(4, random_state=5), model.sample(4, random_state=5))
+        assert not np.array_equal(model.sample(4), model.sample(4, random_state=5))
+
+    def test_order_of_the_rows_does_not_matter(self):
+        shuffled = np.random.RandomState(0).permutation(len(DIGITS))
+        assert_array_equal(weights(vae().fit(DIGITS)), weights(vae().fit(DIGITS[shuffled])))
+
+
+class TestSampleWeight:
+    def test_ones_are_none(self):
+        assert_array_equal(
+            weights(vae().fit(IRIS)), weights(vae().fit(IRIS, sample_weight=np.ones(150)))
+        )
+
+    @pytest.mark.parametrize("early_stopping", [False, True])
+    def test_whole_numbers_repeat_rows(self, early_stopping):
+        weight = np.random.RandomState(0).randint(0, 4, size=150)
+        weighted = vae(early_stopping=early_stopping).fit(IRIS, sample_weight=weight)
+        repeated = vae(early_stopping=early_stopping).fit(np.repeat(IRIS, weight, axis=0))
+        assert_array_equal(weights(weighted), weights(repeated))
+
+    def test_fractions_scale_the_loss(self):
+        left = np.where(IRIS[:, 2] < 2.5, 1.9, 0.1)
+        loc = [vae(max_epochs=60).fit(IRIS, sample_weight=w) for w in (left, 2 - left)]
+        setosa = IRIS[IRIS[:, 2] < 2.5]
+        assert loc[0].score(setosa) > loc[1].score(setosa) + 0.5
+
+    def test_huge_weights_allocate_nothing(self):
+        vae(max_epochs=1).fit(IRIS, sample_weight=np.full(150, 1e9))
+
+
+class TestInputs:
+    def test_containers_agree(self):
+        X = np.round(DIGITS * 16)
+        wanted = vae(likelihood="gaussian").fit(X).transform(X)
+        columns = [f"p{i}" for i in range(64)]
+        for other in (
+            X.tolist(),
+            pd.DataFrame(X, columns=columns),
+            pl.DataFrame(X, schema=columns),
+            X.astype(np.int64),
+            np.asfortranarray(X),
+            X.astype(">f8"),
+            scipy.sparse.csr_matrix(X),
+            scipy.sparse.csr_array(X),
+            scipy.sparse.coo_array(X),
+        ):
+            model = vae(likelihood="gaussian").fit(other)
+            assert_array_equal(model.transform(other), wanted)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int16, bool, np.float16])
+    def test_dtypes(self, dtype):
+        X = (DIGITS > 0.5).astype(dtype)
+        model = vae().fit(X)
+        out = np.float32 if np.can_cast(dtype, np.float32) else np.float64
+        assert type(model.likelihood_).__name__ == "Bernoulli"
+        assert model.transform(X).dtype == out
+        assert model.sample(2).dtype == out
+        assert model.score_samples(X).dtype == out
+
+    def test_memmap_is_read_only_and_agrees(self, tmp_path):
+        np.save(tmp_path / "X.npy", DIGITS.astype(np.float32))
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+        model = vae().fit(X)
+        assert_array_equal(weights(model), weights(vae().fit(np.array(X))))
+        assert_array_equal(model.transform(X), model.transform(np.array(X)))
+
+    def test_data_frames_come_out(self):
+        frame = pd.DataFrame(IRIS, columns=list("abcd"), index=range(10, 160))
+        out = vae().set_output(transform="pandas").fit_transform(frame)
+        assert list(out.columns) == ["variationalautoencoder0", "variationalautoencoder1"]
+        assert list(out.index) == list(frame.index)
+        assert list(vae().fit(frame).feature_names_in_) == list("abcd")
+        assert isinstance(vae().set_output(transform="polars").fit_transform(frame), pl.DataFrame)
+
+    @pytest.mark.parametrize(
+        ("X", "name"),
+        [
+            (DIGITS, "ContinuousBernoulli"),
+            (DIGITS * 2, "Gaussian"),
+            (DIGITS - 0.1, "Gaussian"),
+            ((DIGITS > 0.5) * 1.0, "Bernoulli"),
+            (DIGITS > 0.5, "Bernoulli"),
+            (scipy.sparse.csr_array((DIGITS > 0.5) * 1.0), "Bernoulli"),
+        ],
+    )
+    def test_likelihood_is_chosen_by_the_values(self, X, name):
+        assert type(vae(max_epochs=1).fit(X).likelihood_).__name__ == name
+
+    def test_zero_weight_rows_have_no_say(self):
+        X = np.vstack([DIGITS, np.full((1, 64), 9.0)])
+        model = vae(max_epochs=1).fit(X, sample_weight=np.append(np.ones(300), 0))
+        assert type(model.likelihood_).__name__ == "ContinuousBernoulli"
+
+    def test_float64_columns_far_from_zero_keep_their_digits(self):
+        X = IRIS + 1e8
+        near, far = vae(max_epochs=200).fit(IRIS), vae(max_epochs=200).fit(X)
+        assert far.score(X) == pytest.approx(near.score(IRIS), abs=0.3)
+        assert np.std(far.reconstruct(X) - X, axis=0).max() < 0.5
+
+
+class TestTraining:
+    def test_history_has_the_terms(self):
+        model = vae(early_stopping=True, beta=2.0).fit(DIGITS)
+        for row in model.history_:
+            assert set(row) == {"epoch", "dur"} | {
+                f"{part}_{term}"
+                for part in ("train", "valid")
+                for term in ("loss", "reconstruction", "kl")
+            }
+            for part in ("train", "valid"):
+                assert row[f"{part}_loss"] == pytest.approx(
+                    2 * row[f"{part}_kl"] - row[f"{part}_reconstruction"], abs=1e-3
+                )
+        assert model.n_iter_ == len(model.history_) == 4
+
+    def test_early_stopping_restores_the_best_weights(self):
+        model = vae(
+            early_stopping=True, learning_rate=0.03, max_epochs=300, n_iter_no_change=5
+        ).fit(IRIS)
+        losses = [row["valid_loss"] for row in model.history_]
+        assert len(losses) < 300
+        assert np.argmin(losses) <= len(losses) - 5
+        held_out = model.net_.history[-1, "valid_loss"]
+        # One more look at the held-out rows with the weights that are there now.
+        again = clone(model).set_params(max_epochs=int(np.argmin(losses)) + 1, n_iter_no_change=999)
+        assert_array_equal(weights(again.fit(IRIS)), weights(model))
+        assert held_out > min(losses)
+
+    def test_tol_is_what_counts_as_improvement(self):
+        model = vae(early_stopping=True, tol=1e9, n_iter_no_change=3, max_epochs=50).fit(IRIS)
+        assert model.n_iter_ == 4
+
+    def test_warm_start_continues(self):
+        half = vae(warm_start=True, max_epochs=2).fit(DIGITS).fit(DIGITS)
+        assert_array_equal(weights(half), weights(vae().fit(DIGITS)))
+        assert [row["epoch"] for row in half.history_] == [1, 2, 3, 4]
+        cold = vae(max_epochs=2).fit(DIGITS).fit(DIGITS)
+        assert cold.n_iter_ == 2
+
+    def test_partial_fit_streams_chunks(self):
+        model = vae()
+        for chunk in np.array_split(DIGITS, 3):
+            model.partial_fit(chunk)
+        assert model.n_iter_ == 3
+        assert np.isfinite(model.score(DIGITS))
+
+    def test_default_epochs_shrink_with_the_rows(self):
+        epochs = [
+            len(vae(max_epochs="auto", batch_size=b).fit(IRIS).history_) for b in (4, 16)
+        ]
+        assert epochs[0] < epochs[1] <= 1000
+
+    @pytest.mark.parametrize(
+        ("name", "low", "high"),
+        [("beta", 0.0, 20.0), ("free_bits", 0.0, 3.0), ("kl_warmup_epochs", 0, 60)],
+    )
+    def test_weights_of_the_kl_do_what_they_say(self, name, low, high):
+        kl = [
+            vae(max_epochs=60, **{name: value}).fit(DIGITS).kl_per_component_.sum()
+            for value in (low, high)
+        ]
+        assert kl[1] < kl[0] if name == "beta" else kl[1] > kl[0]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"n_components": 3}, {"hidden_layer_sizes": (8,)}, {"activation": "tanh"},
+            {"batch_size": 50}, {"learning_rate": 1e-2}, {"optimizer": "sgd"}, {"max_epochs": 5},
+            {"image_shape": (8, 8)}, {"precision": "bfloat16"}, {"random_state": 1}, {"beta": 2.0},
+            {"image_shape": (8, 8), "conv_channels": (3,)}, {"early_stopping": True},
+            {"prior": LaplacePrior()}, {"likelihood": "gaussian"}, {"objective": ELBO(beta=3.0)},
+        ],
+        ids=repr,
+    )  # fmt: skip
+    def test_no_parameter_is_ignored(self, change):
+        first, second = weights(vae().fit(DIGITS)), weights(vae(**change).fit(DIGITS))
+        assert first.shape != second.shape or not np.array_equal(first, second)
+
+    def test_bfloat16_is_close_to_float32(self):
+        single, half = vae(max_epochs=20), vae(max_epochs=20, precision="bfloat16")
+        assert half.fit(DIGITS).score(DIGITS) == pytest.approx(single.fit(DIGITS).score(DIGITS), abs=3)
+
+    # torch's own import of its compiler warns about torch.jit.
+    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+    def test_compile_changes_nothing_but_rounding(self):
+        model = vae(max_epochs=1, compile=True).fit(IRIS)
+        assert_allclose(weights(model), weights(vae(max_epochs=1).fit(IRIS)), atol=1e-4)
+
+    def test_collapse_is_announced(self):
+        noise = np.random.RandomState(0).randn(200, 3)
+        with pytest.warns(PosteriorCollapseWarning, match="No component is active.*beta"):
+            model = vae(beta=50.0, max_epochs=200, learning_rate=1e-2).fit(noise)
+        assert not model.active_components_.any()
+        assert (model.kl_per_component_ <= 0.05).all()
+
+    def test_unused_components_are_inactive(self):
+        rng = np.random.RandomState(0)
+        X = rng.randn(1000, 1) @ rng.randn(1, 6) + 0.1 * rng.randn(1000, 6)
+        model = vae(n_components=3, max_epochs=150, learning_rate=3e-3).fit(X)
+        assert model.active_components_.sum() == 1
+
+    def test_callbacks_are_the_users_own(self):
+        seen = []
+
+        class Spy(Callback):
+            def __init__(self, name="spy"):
+                self.name = name
+
+            def on_epoch_end(self, net, **kwargs):
+                seen.append(net.history[-1, "train_kl"])
+                net.history.record("extra", 7)
+
+        spy = Spy()
+        model = vae(callbacks=[spy, ("lr", LRScheduler("ExponentialLR", gamma=0.1))]).fit(IRIS)
+        assert seen == [row["train_kl"] for row in model.history_]
+        assert model.history_[0]["extra"] == 7
+        assert vars(spy) == {"name": "spy"}
+        assert model.net_.optimizer_.param_groups[0]["lr"] < 1e-5
+
+    @pytest.mark.parametrize("verbose", [0, 1, 2])
+    def test_verbosity(self, verbose, capsys):
+        vae(verbose=verbose).fit(IRIS)
+        out, err = capsys.readouterr()
+        assert bool(err) == (verbose == 1)
+        assert bool(out) == (verbose == 2)
+        if verbose == 1:
+            assert "4/4" in err and "train_kl" in err
+        if verbose == 2:
+            assert len(out.strip().splitlines()) == 6 and "train_kl" in out
+
+
+class TestForeignNetworks:
+    def test_templates_are_not_touched(self):
+        encoder, decoder = mlp(64, 12), PixelDecoder(2)
+        before = [p.detach().clone() for p in (*encoder.parameters(), *decoder.parameters())]
+        model = vae(encoder=encoder, decoder=decoder, image_shape=(8, 8))
+        model.encoder = torch.nn.Sequential(torch.nn.Flatten(), encoder)
+        model.fit(DIGITS)
+        after = [*encoder.parameters(), *decoder.parameters()]
+        for old, new in zip(before, after, strict=True):
+            assert torch.equal(old, new)
+        assert model.reconstruct(DIGITS).shape == DIGITS.shape
+
+    def test_encoder_of_an_image_sees_images(self):
+        shapes = []
+
+        class Look(torch.nn.Flatten):
+            def forward(self, x):
+                shapes.append(tuple(x.shape[1:]))
+                return super().forward(x)
+
+        vae(encoder=Look(), image_shape=(4, 8, 2), conv_channels=(3,), max_epochs=1).fit(DIGITS)
+        assert set(shapes) == {(2, 4, 8)}
+
+
+def test_the_posterior_mean_of_one_row_is_that_of_many():
+    model = vae().fit(DIGITS)
+    rows = np.vstack([model.transform(DIGITS[i : i + 1]) for i in range(20)])
+    assert_allclose(rows, model.transform(DIGITS)[:20], rtol=1e-10)
+
+
+def test_fitting_does_not_use_the_calling_thread_only():
+    """A model can be used from another thread than the one that fitted it."""
+    model, out = vae().fit(IRIS), []
+    thread = threading.Thread(target=lambda: out.append(model.transform(IRIS)))
+    thread.start(), thread.join()
+    assert_array_equal(out[0], model.transform(IRIS))
