@@ -29,15 +29,31 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
             f"2, found array with dim {len(shape)}. Pass X.reshape(len(X), -1) with "
             f"image_shape={tuple(shape[1:])}."
         )
-    return validate_data(
-        estimator, X, accept_sparse="csr", dtype="numeric", reset=reset, ensure_min_samples=1
-    )
+    try:
+        return validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=reset)
+    except ValueError as error:
+        if "could not convert" not in str(error) and "not compatible" not in str(error):
+            raise
+        raise ValueError(
+            f"X must hold numbers: {error}. Encode strings, for example by OneHotEncoder."
+        ) from error
 
 
 def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
-    """Return ``sample_weight`` as an array of non-negative float64, or ``None``."""
+    """Return ``sample_weight`` as an array of non-negative float64, or ``None``.
+
+    Raises
+    ------
+    ValueError
+        When it is negative, not finite, all zero, or of another length than X.
+    """
     if sample_weight is None:
         return None
+    if not np.any(sample_weight):
+        raise ValueError(
+            "sample_weight holds only zeros, so that no row is left to fit. "
+            "Give at least one row a positive weight."
+        )
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     return np.asarray(weight)
 

@@ -54,20 +54,11 @@ def weighted_rows(X: object, sample_weight: np.ndarray | None) -> Rows:
     ----------
     X : ndarray, memmap or CSR matrix of shape (n, n_features)
     sample_weight : ndarray of shape (n,) or None
-
-    Raises
-    ------
-    ValueError
-        When no weight is positive.
+        Not all zero.
     """
     rows = Rows(X)
     if sample_weight is not None:
         kept = np.flatnonzero(sample_weight)
-        if not len(kept):
-            raise ValueError(
-                "sample_weight holds only zeros, so that no row is left to fit. "
-                "Give at least one row a positive weight."
-            )
         rows, sample_weight = rows.subset(kept), sample_weight[kept]
     order = np.argsort(hash_all(rows), kind="stable")
     if sample_weight is None:

@@ -1,0 +1,353 @@
+"""Bad input: the message names the argument, what it got and the cure; state survives."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from skorch.callbacks import Callback
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+from skvae import VariationalAutoencoder
+from skvae.likelihoods import ContinuousBernoulli, Gaussian
+from skvae.objectives import ELBO
+
+IRIS = load_iris().data
+
+
+def vae(**params):
+    quick = {"max_epochs": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+@pytest.fixture
+def fitted():
+    return vae().fit(IRIS)
+
+
+def observed(model):
+    """Everything a user can see of a fitted model."""
+    public = {k: v for k, v in vars(model).items() if k.endswith("_") and k != "net_"}
+    return pickle.dumps([public, model.transform(IRIS), model.score(IRIS), model.sample(3)])
+
+
+def with_value(value):
+    X = IRIS.copy()
+    X[3, 1] = value
+    return X
+
+
+PARAMETERS = [
+    *[("n_components", v) for v in (0, -1, 1.5, "two", None)],
+    *[("image_shape", v) for v in (4, "2x2", (2,), (0, 4), (2.0, 2.0), (-1, -1), (1, 1, 4, 1))],
+    *[("hidden_layer_sizes", v) for v in (0, (8, 0), (8, -1), (2.5,), "big")],
+    *[("conv_channels", v) for v in (None, 8, "many")],
+    *[("activation", v) for v in ("step", None)],
+    *[("encoder", v) for v in ("conv", 3)],
+    *[("decoder", v) for v in ("conv", 3)],
+    *[("likelihood", v) for v in ("normal", 3, None)],
+    *[("prior", v) for v in ("gaussian", 3, None)],
+    *[("objective", v) for v in ("iwa", 3, None)],
+    *[("beta", v) for v in (-0.1, "one", None)],
+    *[("kl_warmup_epochs", v) for v in (-1, 0.5)],
+    *[("free_bits", v) for v in (-1.0, "some")],
+    *[("max_epochs", v) for v in (0, 2.5, "many", None)],
+    *[("batch_size", v) for v in (0, 1.5, None)],
+    *[("learning_rate", v) for v in (0.0, -1.0, "fast")],
+    *[("optimizer", v) for v in ("newton", None)],
+    *[("early_stopping", v) for v in ("yes", 2)],
+    *[("validation_fraction", v) for v in (0.0, 1.0, "tenth")],
+    *[("n_iter_no_change", v) for v in (0, 1.5)],
+    *[("tol", v) for v in (-1.0, None)],
+    *[("callbacks", v) for v in (Callback(), "spy")],
+    *[("warm_start", v) for v in ("no", None)],
+    *[("random_state", v) for v in (-1, "dice")],
+    *[("verbose", v) for v in (-1, "loud")],
+    *[("device", v) for v in (3, None)],
+    *[("precision", v) for v in ("float16", None)],
+    *[("compile", v) for v in ("yes", None)],
+]
+
+
+def test_every_parameter_has_a_case():
+    assert {name for name, _ in PARAMETERS} == set(VariationalAutoencoder().get_params())
+
+
+@pytest.mark.parametrize(("name", "value"), PARAMETERS, ids=repr)
+def test_parameters(name, value, fitted):
+    before = observed(fitted)
+    with pytest.raises((ValueError, TypeError), match=name):
+        clone(fitted).set_params(**{name: value}).fit(IRIS)
+    fitted.set_params(**{name: value})
+    with pytest.raises((ValueError, TypeError), match=name):
+        fitted.fit(IRIS)
+    fitted.set_params(**vae().get_params())
+    assert observed(fitted) == before
+
+
+X_CASES = [
+    (with_value(np.nan), "X contains NaN"),
+    (with_value(np.inf), "X contains infinity"),
+    (IRIS[:0], "0 sample"),
+    (IRIS[:, :0], "0 feature"),
+    (IRIS.astype(complex), "Complex data not supported"),
+    (np.array([["a", "b"]] * 5, dtype=object), "X must hold numbers: .*Encode strings"),
+    (np.array([["a", "b"]] * 5), "X must hold numbers: .*Encode strings"),
+    (IRIS[:, 0], r"(?s)Expected 2D array.*reshape"),
+    (5.0, "Expected 2D array"),
+    (IRIS.reshape(-1, 2, 2), r"X\.reshape\(len\(X\), -1\).*image_shape=\(2, 2\)"),
+    (IRIS.reshape(-1, 2, 2, 1), r"X\.reshape\(len\(X\), -1\).*image_shape=\(2, 2, 1\)"),
+    (IRIS.reshape(-1, 2, 2).tolist(), r"X\.reshape\(len\(X\), -1\).*image_shape=\(2, 2\)"),
+]
+
+
+@pytest.mark.parametrize(("X", "message"), X_CASES)
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "score_samples"])
+def test_rows(X, message, method, fitted):
+    before = observed(fitted)
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(fitted, method)(X)
+    assert observed(fitted) == before
+
+
+@pytest.mark.parametrize(
+    "method", ["partial_fit", "transform", "posterior", "reconstruct", "score", "score_samples"]
+)
+def test_columns(method, fitted):
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+        getattr(fitted, method)(IRIS[:, :3])
+
+
+def test_columns_of_z(fitted):
+    with pytest.raises(ValueError, match="Z has 3 columns, but the model has 2 components"):
+        fitted.inverse_transform(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="Input Z contains NaN"):
+        fitted.inverse_transform(np.full((1, 2), np.nan))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli"])
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score", "score_samples"])
+def test_support(likelihood, method):
+    X = IRIS / 10
+    model = vae(likelihood=likelihood).fit(X)
+    before = pickle.dumps(model.transform(X))
+    message = r"X must hold values between 0 and 1 .*Bernoulli.* 0\.1 to 7\.9.*MinMaxScaler"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(IRIS)
+    assert pickle.dumps(model.transform(X)) == before
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 3), r"image_shape=\(3, 3\) holds 9 values, but X has 4 columns"),
+        ((2, 2, 3), r"holds 12 values, but X has 4 columns"),
+        ((3, -1), r"holds a multiple of 3 values, but X has 4 columns"),
+    ],
+)
+def test_image_shape(shape, message):
+    with pytest.raises(ValueError, match=message):
+        vae(image_shape=shape).fit(IRIS)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"encoder": torch.nn.Linear(5, 3)}, r"encoder could not take a batch of shape \(2, 4\)"),
+        ({"encoder": torch.nn.Unflatten(1, (2, 2))}, r"encoder must return .*\(n, 2, 2\).*Flatten"),
+        ({"encoder": torch.nn.Flatten(0)}, r"encoder must return one tensor.*\(8,\)"),
+        ({"encoder": torch.nn.LSTM(4, 3)}, "encoder must return one tensor.*tuple"),
+        ({"decoder": torch.nn.Linear(3, 3)}, r"decoder could not take a batch of shape \(2, 2\)"),
+        ({"decoder": torch.nn.Unflatten(1, (2, 1))}, r"decoder must return .*\(n, 2, 1\)"),
+        (
+            {"decoder": torch.nn.Unflatten(1, (2, 1, 1)), "image_shape": (2, 2)},
+            r"decoder must return .*\(n, n_out\) or \(n, channels, 2, 2\), got \(n, 2, 1, 1\)",
+        ),
+    ],
+)
+def test_networks_of_the_wrong_size(params, message):
+    with pytest.raises(ValueError, match=message):
+        vae(**params).fit(IRIS)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"likelihood": Gaussian(scale="wide")}, "scale of Gaussian is 'wide'"),
+        ({"likelihood": Gaussian(scale=0.0)}, "scale of Gaussian is 0.0"),
+        ({"likelihood": Gaussian(scale=-1)}, "scale of Gaussian is -1"),
+        ({"likelihood": Gaussian(min_scale=0.0)}, "min_scale of Gaussian is 0.0"),
+        ({"likelihood": ContinuousBernoulli(max_logit=0.0)}, "max_logit of .* is 0.0"),
+        ({"objective": ELBO(), "beta": 2.0}, "beta=2.0 has no effect .*objective__beta"),
+        ({"objective": ELBO(), "free_bits": 1.0}, "free_bits=1.0 has no effect"),
+    ],
+)
+def test_parts(params, message):
+    with pytest.raises(ValueError, match=message):
+        vae(**params).fit(IRIS / 10)
+
+
+def test_parts_know_their_parameters():
+    with pytest.raises(ValueError, match="Gaussian has no parameter 'sigma'"):
+        vae(likelihood=Gaussian()).set_params(likelihood__sigma=1)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_too_few_rows_for_early_stopping(n):
+    model = vae(early_stopping=True, validation_fraction=0.9)
+    with pytest.raises(ValueError, match=rf"early_stopping=True .*X has {n} row.*early_stopping=False"):
+        model.fit(IRIS[:n])
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.zeros(150), "sample_weight holds only zeros"),
+        (np.full(150, -1.0), "sample_weight.*non-negative|Negative values"),
+        (np.ones(3), r"sample_weight"),
+        (np.full(150, np.nan), "sample_weight contains NaN"),
+    ],
+)
+def test_weights(weight, message, fitted):
+    before = observed(fitted)
+    with pytest.raises(ValueError, match=message):
+        fitted.fit(IRIS, sample_weight=weight)
+    assert observed(fitted) == before
+
+
+class TestNonFiniteLoss:
+    @pytest.mark.parametrize("warm_start", [False, True])
+    def test_epoch_and_cause_are_named(self, warm_start, fitted):
+        before = observed(fitted)
+        fitted.set_params(learning_rate=1e30, optimizer="adam", warm_start=warm_start, max_epochs=50)
+        with pytest.raises(ValueError, match=r"loss became .* in epoch \d+.*learning_rate=1e\+30"):
+            fitted.fit(IRIS)
+        fitted.set_params(**vae().get_params())
+        assert observed(fitted) == before
+
+    def test_an_unfitted_estimator_stays_unfitted(self):
+        model = vae(learning_rate=1e30, max_epochs=50)
+        with pytest.raises(ValueError, match="learning_rate"):
+            model.fit(IRIS)
+        with pytest.raises(NotFittedError):
+            model.transform(IRIS)
+        assert vars(model) == model.get_params(deep=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_components": 3}, {"hidden_layer_sizes": (9,)}, {"activation": "tanh"},
+        {"image_shape": (2, 2)}, {"likelihood": "bernoulli"}, {"optimizer": "sgd"},
+        {"encoder": torch.nn.Identity()},
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_structure_cannot_change_while_continuing(change, method, fitted):
+    before = observed(fitted)
+    fitted.set_params(warm_start=True, **change)
+    (name,) = change
+    with pytest.raises(ValueError, match=f"{name}=.*the fitted model.*{name}=.*warm_start=False"):
+        getattr(fitted, method)(IRIS)
+    fitted.set_params(**vae().get_params())
+    assert observed(fitted) == before
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "warp", "meta:x"])
+def test_a_device_that_is_not_there(device, fitted):
+    before = observed(fitted)
+    with pytest.raises(ValueError, match=rf"device='{device}' cannot be used here.*device='cpu'"):
+        fitted.set_params(device=device).fit(IRIS)
+    fitted.set_params(device="auto")
+    assert observed(fitted) == before
+
+
+def test_no_compiler(monkeypatch, fitted):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match="compile=True needs a C\\+\\+ compiler.*no-such-compiler"):
+        fitted.set_params(compile=True).fit(IRIS)
+
+
+class CtrlC(Callback):
+    def __init__(self, after):
+        self.after = after
+        self.batches_ = 0
+
+    def on_batch_end(self, net, training=None, **kwargs):
+        self.batches_ += 1
+        if self.batches_ == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_ctrl_c_keeps_what_there_is(early_stopping):
+    after = 11 if early_stopping else 7  # in the middle of the fourth epoch
+    model = vae(
+        max_epochs=100, callbacks=[CtrlC(after)], batch_size=100, early_stopping=early_stopping
+    )
+    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+        model.fit(IRIS)
+    assert model.n_iter_ == len(model.history_) == 3
+    assert np.isfinite(model.score(IRIS))
+    model.set_params(callbacks=None, max_epochs=2, warm_start=True).fit(IRIS)
+    assert model.n_iter_ == 5
+
+
+def test_ctrl_c_in_the_first_epoch():
+    model = vae(callbacks=[CtrlC(1)], batch_size=50)
+    with pytest.warns(UserWarning, match="interrupted after 0 epochs"):
+        model.fit(IRIS)
+    assert np.isfinite(model.score(IRIS))
+
+
+def test_a_callback_that_stops_training_is_no_interruption():
+    class Enough(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    model = vae(max_epochs=100, callbacks=[Enough()]).fit(IRIS)
+    assert model.n_iter_ == 1
+
+
+METHODS = {
+    "transform": IRIS, "posterior": IRIS, "reconstruct": IRIS, "score": IRIS,
+    "score_samples": IRIS, "inverse_transform": IRIS[:, :2], "sample": 3, "save": "model.safetensors",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_not_fitted(method, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(vae(), method)(METHODS[method])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda m: m.sample(0), "n_samples"),
+        (lambda m: m.sample(2.5), "n_samples"),
+        (lambda m: m.score_samples(IRIS, n_importance_samples=0), "n_importance_samples"),
+        (lambda m: m.score_samples(IRIS, n_importance_samples="k"), "n_importance_samples"),
+    ],
+)
+def test_counts(call, name, fitted):
+    with pytest.raises((ValueError, TypeError), match=re.escape(name)):
+        call(fitted)
+
+
+def test_validation_does_not_touch_feature_names(fitted):
+    import pandas as pd
+
+    before = observed(fitted)
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.fit(pd.DataFrame(with_value(np.nan), columns=list("abcd")))
+    assert not hasattr(fitted, "feature_names_in_")
+    assert observed(fitted) == before
+    assert_array_equal(fitted.transform(IRIS), vae().fit(IRIS).transform(IRIS))
