@@ -36,6 +36,16 @@ def part(value: Any, registry: Mapping[str, Callable[..., Any]], **kwargs: Any) 
     return registry[value](**kwargs) if isinstance(value, str) else copy.deepcopy(value)
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two parameters are equal: parts are by their class and their own parameters.
+
+    Modules define no equality, because torch tells them apart by identity.
+    """
+    if one is other or type(one) is not type(other) or not hasattr(one, "get_params"):
+        return bool(one is other or one == other)
+    return bool(one.get_params() == other.get_params())
+
+
 @dataclass(frozen=True)
 class Architecture:
     """The parameters that decide the shape of a model, with every default filled in."""

@@ -92,6 +92,8 @@ def decode(
         return [decode(item, name, arrays, parts, given) for item in value]
     if not isinstance(value, dict):
         return value
+    if len(value) != 1:
+        raise ValueError(f"{name} is not encoded as in a valid model.")
     ((kind, content),) = value.items()
     if kind == "dict":
         return {key: decode(item, key, arrays, parts, given) for key, item in content.items()}

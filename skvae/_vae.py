@@ -422,7 +422,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         auto = isinstance(self.likelihood, str) and self.likelihood == "auto"
         wanted = self._structure(fitted["likelihood"] if auto else self.likelihood)
         for name, value in wanted.items():
-            if value is not fitted[name] and value != fitted[name]:
+            if not _assemble.same(value, fitted[name]):
                 raise ValueError(
                     f"{name}={value!r}, but the fitted model, which warm_start or partial_fit "
                     f"continues, has {name}={fitted[name]!r}. Set it back, or set "
@@ -693,13 +693,28 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     # State
 
+    _FITTED_STATE = (
+        "n_features_in_",
+        "feature_names_in_",
+        "history_",
+        "n_iter_",
+        "kl_per_component_",
+        "active_components_",
+        "_arrays",
+        "_seed",
+        "_fitted_structure",
+        "_fitted_dtype",
+        "_sklearn_output_config",
+    )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, for :func:`skvae.load`.
 
         The file holds the parameters, weights, optimiser state, fitted attributes and
         library versions, as arrays and JSON; no pickle. It is written atomically.
         ``callbacks``, a ``random_state`` that is not an int, and objects of your own
-        classes are not in it; ``load`` takes them as keywords.
+        classes are not in it; ``load`` takes them as keywords. Metadata requests, which
+        are a matter of the pipeline around the model, are not in it either.
 
         Parameters
         ----------
@@ -718,7 +733,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         versions |= {"skvae": __version__, "torch": str(torch.__version__)}
         versions |= {"python": platform.python_version()}
         header = {"class": type(self).__name__, "versions": versions}
-        _modelfile.write(path, header, self.__getstate__())
+        names = {*self._parameter_constraints, *self._FITTED_STATE}
+        state = {name: value for name, value in self.__getstate__().items() if name in names}
+        _modelfile.write(path, header, state)
 
     def __getstate__(self) -> dict[str, Any]:
         # No net: skorch hides a pickle inside bytes, and a net knows the device it was on.

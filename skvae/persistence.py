@@ -58,13 +58,26 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
         raise ValueError(
             f"{path} holds a {document.get('class')!r}; this skvae knows {sorted(ESTIMATORS)}."
         )
-    state = {
-        name: _modelfile.decode(value, name, arrays, _assemble.PARTS, objects)
-        for name, value in document["state"].items()
-    }
     estimator = ESTIMATORS[document["class"]]()
     unknown = sorted(set(objects) - set(estimator.get_params(deep=False)))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a parameter of {document['class']}.")
-    estimator.__setstate__(state)
+    try:
+        estimator.__setstate__(_state(estimator, document["state"], arrays, objects))
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path} does not hold a valid model: {error!r}") from error
     return estimator
+
+
+def _state(
+    estimator: Any, encoded: dict[str, Any], arrays: dict[str, Any], objects: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the estimator's state, every name of which must be one it knows."""
+    known = {*estimator.get_params(deep=False), *estimator._FITTED_STATE}
+    unknown = sorted(set(encoded) - known)
+    if unknown:
+        raise ValueError(f"A valid model has no {unknown[0]!r} in its state.")
+    return {
+        name: _modelfile.decode(value, name, arrays, _assemble.PARTS, objects)
+        for name, value in encoded.items()
+    }

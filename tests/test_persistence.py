@@ -1,0 +1,280 @@
+"""Models that travel: pickles, skops and the model file, bit for bit."""
+
+import copy
+import io
+import json
+import os
+import pickle
+import pickletools
+import subprocess
+import sys
+
+import cloudpickle
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from numpy.testing import assert_array_equal
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from skorch.callbacks import EpochTimer
+from sklearn.datasets import load_digits
+
+import skvae
+from skvae import VariationalAutoencoder, _modelfile
+from skvae.likelihoods import ContinuousBernoulli, Gaussian
+from skvae.objectives import ELBO
+from tests.foreign import LaplaceLikelihood, LaplacePrior, SquaredBound, mlp
+
+X = load_digits().data[:200] / 16
+
+
+def vae(**params):
+    quick = {"max_epochs": 2, "hidden_layer_sizes": (16,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+def through_joblib(model):
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer)
+    buffer.seek(0)
+    return joblib.load(buffer)
+
+
+def through_skops(model):
+    data = skops.io.dumps(model)
+    return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
+
+
+def through_file(model, path):
+    model.save(path)
+    objects = {
+        name: value
+        for name, value in model.get_params(deep=False).items()
+        if type(value).__module__ == "tests.foreign" or isinstance(value, torch.nn.Sequential)
+    }
+    return skvae.load(path, **objects)
+
+
+TRIPS = {
+    "pickle": lambda model, path: pickle.loads(pickle.dumps(model)),
+    "cloudpickle": lambda model, path: pickle.loads(cloudpickle.dumps(model)),
+    "joblib": lambda model, path: through_joblib(model),
+    "deepcopy": lambda model, path: copy.deepcopy(model),
+    "skops": lambda model, path: through_skops(model),
+    "file": through_file,
+}
+BUILT_IN = [
+    {},
+    {"image_shape": (8, 8), "conv_channels": (4, 8)},
+    {"likelihood": "gaussian", "optimizer": "sgd", "learning_rate": 1e-4},
+    {"optimizer": "rmsprop", "hidden_layer_sizes": [8, 4]},
+    {"n_components": np.int64(3), "early_stopping": True, "random_state": np.random.RandomState(0)},
+]
+WITH_PARTS = [
+    {"likelihood": Gaussian("row"), "objective": ELBO(kl_warmup_epochs=3)},
+    {"likelihood": ContinuousBernoulli(max_logit=8.0)},
+    {"encoder": mlp(64, 12), "decoder": mlp(2, 9)},
+    {"likelihood": LaplaceLikelihood(), "prior": LaplacePrior(), "objective": SquaredBound()},
+]
+
+
+def same(one, other):
+    for method in (
+        lambda m: m.transform(X), lambda m: m.score_samples(X), lambda m: m.sample(5, random_state=1),
+        lambda m: m.kl_per_component_, lambda m: m.active_components_,
+    ):  # fmt: skip
+        assert_array_equal(method(one), method(other))
+    assert one.history_ == other.history_
+    assert one.n_iter_ == other.n_iter_
+    assert repr(one.likelihood_) == repr(other.likelihood_)
+
+
+@pytest.mark.parametrize("trip", TRIPS)
+@pytest.mark.parametrize("params", [*BUILT_IN, *WITH_PARTS], ids=repr)
+def test_round_trip(trip, params, tmp_path):
+    if trip == "skops" and params in WITH_PARTS:
+        pytest.importorskip("skops")
+        params = {k: v for k, v in params.items() if k not in ("encoder", "decoder", "likelihood")}
+        params = {k: v for k, v in params.items() if k not in ("prior", "objective")}
+    model = vae(**params).fit(X)
+    back = TRIPS[trip](model, tmp_path / "model.safetensors")
+    same(model, back)
+    assert_array_equal(model.partial_fit(X).transform(X), back.partial_fit(X).transform(X))
+    assert back.net_.optimizer_.state_dict()["state"].keys() == (
+        model.net_.optimizer_.state_dict()["state"].keys()
+    )
+
+
+@pytest.mark.parametrize("trip", ["pickle", "cloudpickle", "joblib", "deepcopy", "skops"])
+def test_unfitted_round_trip(trip, tmp_path):
+    back = TRIPS[trip](vae(n_components=7), tmp_path)
+    assert back.get_params() == vae(n_components=7).get_params()
+
+
+def test_parameters_come_back_as_they_were(tmp_path):
+    params = {"hidden_layer_sizes": [8, 4], "image_shape": (8, 8), "conv_channels": (2,), "tol": 1e-3}
+    model = vae(**params).fit(X)
+    back = through_file(model, tmp_path / "m")
+    assert back.get_params() == model.get_params()
+    assert type(back.hidden_layer_sizes) is list
+    assert type(back.image_shape) is tuple
+
+
+def test_parameters_changed_after_fit_do_not_matter(tmp_path):
+    model = vae().fit(X)
+    wanted = model.transform(X)
+    model.set_params(n_components=9, hidden_layer_sizes=(3,), optimizer="sgd", likelihood="bernoulli")
+    for trip in ("pickle", "file"):
+        back = TRIPS[trip](model, tmp_path / "m")
+        assert_array_equal(back.transform(X), wanted)
+        assert back.n_components == 9
+
+
+class TestState:
+    def test_holds_no_net_and_no_pickle_inside_bytes(self):
+        data = pickle.dumps(vae(callbacks=[EpochTimer()]).fit(X))
+        strings = [arg for op, arg, _ in pickletools.genops(data) if isinstance(arg, str)]
+        assert not any("skorch.net" in s or "torch._utils" in s for s in strings)
+        for op, arg, _ in pickletools.genops(data):
+            if isinstance(arg, bytes) and op.name != "SHORT_BINBYTES":
+                assert not arg.startswith(b"\x80\x04") and b"csklearn" not in arg[:100]
+
+    def test_skops_asks_trust_for_our_class_alone(self):
+        data = skops.io.dumps(vae().fit(X))
+        assert skops.io.get_untrusted_types(data=data) == [
+            "skvae._vae.VariationalAutoencoder"
+        ]
+
+    def test_history_is_small(self):
+        small, large = vae(batch_size=200).fit(X), vae(batch_size=2).fit(X)
+        assert len(pickle.dumps(large)) - len(pickle.dumps(small)) < 200
+
+    def test_a_model_of_another_device_loads_here(self, tmp_path):
+        model = vae().fit(X)
+        wanted = model.transform(X)
+        model.set_params(device="cuda:7").save(tmp_path / "m")
+        for load in (lambda: skvae.load(tmp_path / "m"), lambda: pickle.loads(pickle.dumps(model))):
+            with pytest.warns(UserWarning, match="device='cuda:7' is not there.*CPU"):
+                back = load()
+            assert_array_equal(back.transform(X), wanted)
+
+    def test_another_process_gets_the_same_numbers(self, tmp_path):
+        model = vae().fit(X)
+        model.save(tmp_path / "m.safetensors")
+        np.save(tmp_path / "X.npy", X)
+        code = (
+            "import sys, numpy as np, torch, skvae; torch.set_num_threads(1);"
+            "m = skvae.load(sys.argv[1] + '/m.safetensors'); X = np.load(sys.argv[1] + '/X.npy');"
+            "np.save(sys.argv[1] + '/out.npy', np.column_stack([m.transform(X), m.score_samples(X)]))"
+        )
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+        out = np.load(tmp_path / "out.npy")
+        assert_array_equal(out, np.column_stack([model.transform(X), model.score_samples(X)]))
+
+
+class TestFile:
+    @pytest.fixture
+    def path(self, tmp_path):
+        path = tmp_path / "model.safetensors"
+        vae().fit(X).save(path)
+        return path
+
+    def test_says_what_it_is(self, path):
+        with safe_open(path, framework="numpy") as file:
+            document = json.loads(file.metadata()["skvae"])
+        assert document["format_version"] == 1
+        assert document["class"] == "VariationalAutoencoder"
+        assert set(document["versions"]) == {
+            "skvae", "torch", "sklearn", "skorch", "numpy", "python",
+        }  # fmt: skip
+        assert document["versions"]["skvae"] == skvae.__version__
+        assert document["state"]["n_components"] == 2
+
+    def test_a_cut_file(self, path):
+        data = path.read_bytes()
+        for n in (0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1):
+            path.write_bytes(data[:n])
+            with pytest.raises(ValueError, match="truncated or not a safetensors file"):
+                skvae.load(path)
+
+    def test_a_flipped_bit(self, path):
+        data = path.read_bytes()
+        for position in np.linspace(0, len(data) - 1, 200).astype(int):
+            path.write_bytes(data[:position] + bytes([data[position] ^ 8]) + data[position + 1 :])
+            with pytest.raises(ValueError, match="truncated|corrupted|not one that skvae"):
+                skvae.load(path)
+
+    def test_foreign_files(self, tmp_path):
+        path = tmp_path / "file"
+        for content in (b"", b"hello", pickle.dumps({}), b"\x00" * 1000, b"\xff" * 1000):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match="not a safetensors file"):
+                skvae.load(path)
+        save_file({"weight": np.zeros(3)}, path)
+        with pytest.raises(ValueError, match="not one that skvae"):
+            skvae.load(path)
+        with pytest.raises(FileNotFoundError):
+            skvae.load(tmp_path / "missing")
+
+    def write(self, path, **changes):
+        """Write a valid file whose document differs."""
+        document, arrays = _modelfile.read(path)
+        text = json.dumps(document | changes)
+        metadata = {"skvae": text, "sha256": _modelfile._digest(text, arrays)}
+        path.write_bytes(_modelfile.to_bytes(arrays, metadata))
+
+    def test_a_later_format(self, path):
+        self.write(path, format_version=99)
+        with pytest.raises(ValueError, match=r"format version 99; this skvae reads up to 1.*Upgrade"):
+            skvae.load(path)
+
+    def test_an_unknown_class(self, path):
+        self.write(path, **{"class": "os.system"})
+        with pytest.raises(ValueError, match=r"holds a 'os.system'; this skvae knows"):
+            skvae.load(path)
+
+    def test_a_state_that_is_not_one(self, path):
+        state = _modelfile.read(path)[0]["state"]
+        for name, value in {
+            "likelihood": {"part": {"class": "system", "params": {"dict": {}}}},
+            "history_": {"array": "nowhere"},
+            "n_components": {"a": 1, "b": 2},
+            "_arrays": {"dict": {}},
+            "_fitted_structure": {"dict": {}},
+        }.items():
+            self.write(path, state=state | {name: value})
+            with pytest.raises(ValueError, match="valid model|do not fit the model"):
+                skvae.load(path)
+        self.write(path, state={**state, "surprise": 1})
+        with pytest.raises(ValueError, match="surprise"):
+            skvae.load(path)
+
+    def test_objects_of_the_users_must_be_given(self, tmp_path):
+        path = tmp_path / "m"
+        vae(encoder=mlp(64, 12), callbacks=[EpochTimer()]).fit(X).save(path)
+        with pytest.raises(ValueError, match=r"encoder=Sequential.*skvae.load\(path, encoder=...\)"):
+            skvae.load(path)
+        assert skvae.load(path, encoder=mlp(64, 12)).callbacks is None
+        with pytest.raises(ValueError, match="do not fit"):
+            skvae.load(path, encoder=mlp(64, 11))
+        with pytest.raises(ValueError, match="'decodr' is not a parameter"):
+            skvae.load(path, encoder=mlp(64, 12), decodr=None)
+
+    @pytest.mark.parametrize("moment", ["fsync", "replace"])
+    def test_a_crash_midway_leaves_the_old_file(self, path, moment, monkeypatch):
+        before = path.read_bytes()
+
+        def crash(*args):
+            raise OSError("disk full")
+
+        monkeypatch.setattr(os, moment, crash)
+        with pytest.raises(OSError, match="disk full"):
+            vae(n_components=5).fit(X).save(path)
+        assert path.read_bytes() == before
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            vae().fit(X).save(tmp_path / "no" / "model")
