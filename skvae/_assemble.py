@@ -74,7 +74,13 @@ def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> A
         return None
     shape = tuple(image_shape)
     whole = all(isinstance(side, int | np.integer) for side in shape)
-    if not whole or len(shape) not in (2, 3) or min(shape) < -1 or 0 in shape or shape.count(-1) > 1:
+    if (
+        not whole
+        or len(shape) not in (2, 3)
+        or min(shape) < -1
+        or 0 in shape
+        or shape.count(-1) > 1
+    ):
         raise ValueError(
             f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), "
             "positive whole numbers of which one may be -1."
@@ -100,33 +106,39 @@ def _sizes(value: Any, name: str, least: int) -> tuple[int, ...]:
     return tuple(int(n) for n in sizes)
 
 
-# Chosen by measurement, see benchmarks/defaults.py.
-DEFAULT_TABLE_LAYERS = (256, 128)
-DEFAULT_IMAGE_LAYERS = (128,)
+# Chosen by measurement (benchmarks/defaults.py): wide layers overfit tables of a few hundred
+# rows by tens of nats, narrow ones underfit thousands of digits.
+SMALL_TABLE = 1000
+SMALL_TABLE_LAYERS = (32,)
+TABLE_LAYERS = (256, 128)
+IMAGE_LAYERS = (128,)
 
 
-def resolve(params: Mapping[str, Any], n_features: int, likelihood: Any) -> Architecture:
-    """Return the architecture that an estimator's parameters ask for.
+def default_layers(is_image: bool, n_rows: int) -> tuple[int, ...]:
+    """Return the dense layers that ``hidden_layer_sizes=None`` stands for."""
+    if is_image:
+        return IMAGE_LAYERS
+    return SMALL_TABLE_LAYERS if n_rows < SMALL_TABLE else TABLE_LAYERS
+
+
+def resolve(params: Mapping[str, Any], n_features: int) -> Architecture:
+    """Return the architecture that an estimator's parameters, no longer "auto", ask for.
 
     Raises
     ------
     ValueError
         When ``image_shape``, ``hidden_layer_sizes`` or ``conv_channels`` is malformed.
     """
-    image_shape = resolve_image_shape(params["image_shape"], n_features)
-    hidden = params["hidden_layer_sizes"]
-    if hidden is None:
-        hidden = DEFAULT_TABLE_LAYERS if image_shape is None else DEFAULT_IMAGE_LAYERS
     return Architecture(
         n_features=n_features,
         n_components=int(params["n_components"]),
-        image_shape=image_shape,
-        hidden_layer_sizes=_sizes(hidden, "hidden_layer_sizes", least=0),
+        image_shape=resolve_image_shape(params["image_shape"], n_features),
+        hidden_layer_sizes=_sizes(params["hidden_layer_sizes"], "hidden_layer_sizes", least=0),
         conv_channels=_sizes(params["conv_channels"], "conv_channels", least=1),
         activation=params["activation"],
         encoder=params["encoder"],
         decoder=params["decoder"],
-        likelihood=likelihood,
+        likelihood=params["likelihood"],
         prior=params["prior"],
     )
 
@@ -174,8 +186,8 @@ def _encoder(a: Architecture, generator: torch.Generator) -> nn.Module:
     features = networks.features_of(body, torch.zeros(2, a.n_features), "encoder")
     if len(features) != 1:
         raise ValueError(
-            f"encoder must return features of shape (n, n_out), got (n, {', '.join(map(str, features))}). "
-            "End it with a torch.nn.Flatten()."
+            "encoder must return features of shape (n, n_out), got "
+            f"(n, {', '.join(map(str, features))}). End it with a torch.nn.Flatten()."
         )
     head = networks.materialize(lambda: DiagonalNormal(features[0], a.n_components), generator)
     return networks.Encoder(body, head)
@@ -204,7 +216,11 @@ def _decoder(a: Architecture, n_params: int, generator: torch.Generator) -> nn.M
     features = networks.features_of(body, torch.zeros(2, a.n_components), "decoder")
     is_image = a.image_shape is not None and features[1:] == a.image_shape[:2]
     if len(features) != 1 and not is_image:
-        images = "" if a.image_shape is None else f" or (n, channels, {a.image_shape[0]}, {a.image_shape[1]})"
+        images = (
+            ""
+            if a.image_shape is None
+            else f" or (n, channels, {a.image_shape[0]}, {a.image_shape[1]})"
+        )
         raise ValueError(
             f"decoder must return features of shape (n, n_out){images}, "
             f"got (n, {', '.join(map(str, features))}). The layer from there to X is added."

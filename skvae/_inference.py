@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from skvae._training import Rows, hash_rows
 from skvae.model import VAE, kl_per_component
 from skvae.objectives import ELBO
 
-BATCH_SIZE = 1024
-"""Rows, or draws of z, that a network sees at once."""
+BATCH_SIZE = 256
+"""Rows, or draws of z, that a network sees at once: convolutions run faster while their
+activations stay in the cache."""
 
 
 class Inference:
@@ -85,7 +87,7 @@ class Inference:
             for start in range(0, n_samples, BATCH_SIZE):
                 part = slice(start, min(start + BATCH_SIZE, n_samples))
                 z = self.model.prior().sample((part.stop - start,), generator=generator)
-                p = self.model.likelihood(z)
+                p: Any = self.model.likelihood(z)  # ours and the user's take a generator
                 x = p.mean if mean else p.sample(generator=generator)
                 out[part] = x.cpu().numpy()
         return out
@@ -96,7 +98,7 @@ class Inference:
         prior = self.model.prior()
         with torch.inference_mode():
             for part, x in rows.batches(BATCH_SIZE):
-                posterior = self.model.posterior(x.to(self.device))
+                posterior: Any = self.model.posterior(x.to(self.device))
                 z = posterior.reparameterize(self._balanced_noise(x))
                 kl = kl_per_component(posterior, prior, z).double().cpu().numpy()
                 weight = np.ones(len(kl)) if rows.weight is None else rows.weight[part]

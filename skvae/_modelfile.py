@@ -23,7 +23,9 @@ FORMAT = "skvae"
 FORMAT_VERSION = 1
 
 
-def write(path: str | os.PathLike[str], header: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+def write(
+    path: str | os.PathLike[str], header: Mapping[str, Any], state: Mapping[str, Any]
+) -> None:
     """Write a state, atomically: a crash midway leaves the file that was there.
 
     Parameters

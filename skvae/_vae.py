@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
@@ -72,8 +72,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     hidden_layer_sizes : int or sequence of int, default=None
         Dense layers of the encoder; mirrored in the decoder of a table. For images, the
         dense layers between the convolutions and the latent. ``()``: none; the model of a
-        table is then linear, as in factor analysis. ``None``: ``(256, 128)`` for tables,
-        ``(128,)`` for images.
+        table is then linear, as in factor analysis. ``None``: ``(32,)`` for tables of fewer
+        than 1,000 rows, ``(256, 128)`` from there on, ``(128,)`` for images (measured; see
+        the user guide). ``partial_fit`` counts the rows of its first call.
     conv_channels : sequence of int, default=(32, 64)
         Channels of one stride-2 convolution each, mirrored by transposed convolutions.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"}, default="relu"
@@ -290,9 +291,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     # Fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
-    ) -> VariationalAutoencoder:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> VariationalAutoencoder:
         """Fit the model to X.
 
         Parameters
@@ -402,25 +401,38 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 )
         return _assemble.part(self.objective, _assemble.OBJECTIVES)
 
-    def _structure(self, likelihood: Any) -> dict[str, Any]:
-        """Return the resolved parameters that decide which state the model has."""
+    def _structure(self, chosen: Callable[[str], Any]) -> dict[str, Any]:
+        """Return the resolved parameters that decide which state the model has.
+
+        Parameters
+        ----------
+        chosen : callable
+            Returns the value of a parameter that was left open.
+        """
         params = self.get_params(deep=False)
-        architecture = _assemble.resolve(params, self.n_features_in_, likelihood)
+        if isinstance(self.likelihood, str) and self.likelihood == "auto":
+            params["likelihood"] = chosen("likelihood")
+        if self.hidden_layer_sizes is None:
+            params["hidden_layer_sizes"] = chosen("hidden_layer_sizes")
+        architecture = _assemble.resolve(params, self.n_features_in_)
         return {**vars(architecture), "optimizer": self.optimizer}
 
     def _new_net(self, rows: Rows, plan: TrainingPlan) -> VAENet:
         """Build a model for the rows."""
-        auto = isinstance(self.likelihood, str) and self.likelihood == "auto"
-        likelihood = _validation.auto_likelihood(rows) if auto else self.likelihood
-        self._fitted_structure = self._structure(likelihood)
+        choices = {
+            "likelihood": lambda: _validation.auto_likelihood(rows),
+            "hidden_layer_sizes": lambda: _assemble.default_layers(
+                self.image_shape is not None, len(rows)
+            ),
+        }
+        self._fitted_structure = self._structure(lambda name: choices[name]())
         self._fitted_dtype = rows.dtype.__name__
         return self._make_net(plan, [], *_validation.column_moments(rows))
 
     def _continued_net(self, plan: TrainingPlan) -> VAENet:
         """Copy the fitted model, so that a failure leaves it as it is."""
         fitted = self._fitted_structure
-        auto = isinstance(self.likelihood, str) and self.likelihood == "auto"
-        wanted = self._structure(fitted["likelihood"] if auto else self.likelihood)
+        wanted = self._structure(fitted.__getitem__)
         for name, value in wanted.items():
             if not _assemble.same(value, fitted[name]):
                 raise ValueError(

@@ -49,7 +49,7 @@ def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
-    if not np.any(sample_weight):
+    if not np.asarray(sample_weight).any():
         raise ValueError(
             "sample_weight holds only zeros, so that no row is left to fit. "
             "Give at least one row a positive weight."

@@ -170,7 +170,7 @@ class Affine(td.Distribution):
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
 
-    def __init__(self, base: td.Distribution, loc: Tensor, scale: Tensor) -> None:
+    def __init__(self, base: Independent, loc: Tensor, scale: Tensor) -> None:
         self.base, self.loc, self.scale = base, loc, scale
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 

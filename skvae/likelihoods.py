@@ -94,7 +94,9 @@ class Bernoulli(Likelihood):
 
     support = constraints.unit_interval
     requirement = "values between 0 and 1"
-    cure = "Scale X to [0, 1], for example by MinMaxScaler(clip=True), or set likelihood='gaussian'."
+    cure = (
+        "Scale X to [0, 1], for example by MinMaxScaler(clip=True), or set likelihood='gaussian'."
+    )
 
     loc: Tensor
 
@@ -246,7 +248,7 @@ class Gaussian(Likelihood):
         return (x - self.loc) / self.column_scale
 
     def _standardized_scale(self, params: Tensor) -> Tensor:
-        """The noise's standard deviation in units of each column's own."""
+        """Return the noise's standard deviation in units of each column's own."""
         if self.scale == "row":
             return self.min_scale + F.softplus(params[..., 1])
         if self.scale == "feature":
@@ -254,7 +256,7 @@ class Gaussian(Likelihood):
         if self.scale == "shared":
             shared = torch.exp(self._GAIN * self.log_scale)
             return self.min_scale + (shared / self.column_scale).to(params.dtype)
-        return (self.scale / self.column_scale).to(params.dtype)
+        return (float(self.scale) / self.column_scale).to(params.dtype)
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
@@ -31,7 +33,7 @@ class VAE(nn.Module):
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
-        self.likelihood_family = likelihood_family
+        self.likelihood_family: Any = likelihood_family
 
     @property
     def dtype(self) -> torch.dtype:

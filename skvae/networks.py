@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -48,11 +49,14 @@ def materialize(build: Callable[[], nn.Module], generator: torch.Generator) -> n
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             # A transposed weight is (in, out, ...): what torch calls fan-out is what comes in.
-            mode = "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
+            mode: Literal["fan_in", "fan_out"] = (
+                "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
+            )
             nn.init.kaiming_uniform_(
                 layer.weight, mode=mode, nonlinearity="relu", generator=generator
             )
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return module
 
 

@@ -1,8 +1,8 @@
 """Parts of a model as a user would write them outside the package."""
 
 import torch
-from torch import nn
 from torch import distributions as td
+from torch import nn
 
 from skvae.distributions import InverseTransformSampling
 from skvae.objectives import Bound

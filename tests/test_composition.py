@@ -136,7 +136,9 @@ def test_digits_in_two_components_and_a_classifier():
     digits, y = load_digits(return_X_y=True)
     digits = digits / 16
     both = [
-        cross_val_score(make_pipeline(step, LogisticRegression(max_iter=2000)), digits, y, cv=3).mean()
+        cross_val_score(
+            make_pipeline(step, LogisticRegression(max_iter=2000)), digits, y, cv=3
+        ).mean()
         for step in (VariationalAutoencoder(2, max_epochs=60, random_state=0), PCA(2))
     ]
     assert both[0] > both[1] + 0.05

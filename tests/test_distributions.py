@@ -24,7 +24,10 @@ def trapezoid_grid():
 def test_continuous_bernoulli_agrees_with_torch_where_torch_is_exact():
     eta = torch.tensor([-5.0, -1, -0.05, 0.05, 1, 5]).double()
     x = torch.linspace(0, 1, 7).double().unsqueeze(1)
-    ours, theirs = ContinuousBernoulli(eta), td.ContinuousBernoulli(logits=eta, lims=(0.4999, 0.5001))
+    ours, theirs = (
+        ContinuousBernoulli(eta),
+        td.ContinuousBernoulli(logits=eta, lims=(0.4999, 0.5001)),
+    )
     torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x), rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(ours.icdf(x), theirs.icdf(x), rtol=1e-6, atol=1e-6)
@@ -37,9 +40,7 @@ def test_continuous_bernoulli_is_a_density_with_that_mean():
     torch.testing.assert_close(
         torch.trapezoid(density, x, dim=0), torch.ones_like(LOGITS), rtol=1e-4, atol=1e-4
     )
-    torch.testing.assert_close(
-        torch.trapezoid(x * density, x, dim=0), p.mean, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(torch.trapezoid(x * density, x, dim=0), p.mean, rtol=1e-4, atol=1e-4)
 
 
 def test_continuous_bernoulli_mean_is_the_derivative_of_the_normalizer():
@@ -83,7 +84,9 @@ def test_bernoulli_is_torchs_on_0_and_1_and_the_cross_entropy_between():
 
 def test_affine_is_the_normal_of_the_right_units():
     loc, scale = torch.tensor([1e4, -3.0]).double(), torch.tensor([1e-3, 50.0]).double()
-    base = Independent(Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.2, 3.0]).double()))
+    base = Independent(
+        Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.2, 3.0]).double())
+    )
     exact = td.Independent(td.Normal(loc + scale * base.mean, scale * base.base_dist.stddev), 1)
     x = exact.sample((5,))
     p = Affine(base, loc, scale)

@@ -10,9 +10,9 @@ import scipy.sparse
 import torch
 from joblib import Parallel, delayed
 from numpy.testing import assert_allclose, assert_array_equal
-from skorch.callbacks import Callback, LRScheduler
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
+from skorch.callbacks import Callback, LRScheduler
 
 from skvae import PosteriorCollapseWarning, VariationalAutoencoder
 from skvae.likelihoods import Gaussian
@@ -48,7 +48,7 @@ CONFIGURATIONS = [
 ]
 
 
-@pytest.mark.parametrize("params", CONFIGURATIONS, ids=repr)
+@pytest.mark.parametrize("params", CONFIGURATIONS, ids=lambda params: "-".join(params) or "default")
 class TestEveryConfiguration:
     def test_verbs(self, params):
         model = vae(**params)
@@ -74,7 +74,9 @@ class TestEveryConfiguration:
         assert_array_equal(weights(first), weights(second))
         assert_array_equal(first.sample(3), second.sample(3))
         if "encoder" not in params:
-            assert not np.array_equal(weights(first), weights(vae(**params, **{"random_state": 1}).fit(DIGITS)))
+            assert not np.array_equal(
+                weights(first), weights(vae(**params, **{"random_state": 1}).fit(DIGITS))
+            )
 
     def test_learns(self, params):
         history = vae(**params, **{"max_epochs": 12}).fit(DIGITS).history_
@@ -118,7 +120,8 @@ class TestRandomness:
     def test_threads_do_not_disturb_each_other(self):
         alone = [weights(vae(random_state=seed).fit(IRIS)) for seed in range(6)]
         together = Parallel(n_jobs=3, backend="threading")(
-            delayed(lambda seed: weights(vae(random_state=seed).fit(IRIS)))(seed) for seed in range(6)
+            delayed(lambda seed: weights(vae(random_state=seed).fit(IRIS)))(seed)
+            for seed in range(6)
         )
         for one, other in zip(alone, together, strict=True):
             assert_array_equal(one, other)
@@ -180,7 +183,9 @@ class TestInputs:
             model = vae(likelihood="gaussian").fit(other)
             assert_array_equal(model.transform(other), wanted)
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int16, bool, np.float16])
+    @pytest.mark.parametrize(
+        "dtype", [np.float32, np.float64, np.uint8, np.int16, bool, np.float16]
+    )
     def test_dtypes(self, dtype):
         X = (DIGITS > 0.5).astype(dtype)
         model = vae().fit(X)
@@ -218,6 +223,13 @@ class TestInputs:
     )
     def test_likelihood_is_chosen_by_the_values(self, X, name):
         assert type(vae(max_epochs=1).fit(X).likelihood_).__name__ == name
+
+    @pytest.mark.parametrize(("n", "width"), [(999, 32), (1000, 256)])
+    def test_width_is_chosen_by_the_rows(self, n, width):
+        X = np.random.RandomState(0).randn(n, 3)
+        model = vae(max_epochs=1, hidden_layer_sizes=None).fit(X)
+        assert model.encoder_.body[0].out_features == width
+        assert model.partial_fit(X[:50]).encoder_.body[0].out_features == width
 
     def test_zero_weight_rows_have_no_say(self):
         X = np.vstack([DIGITS, np.full((1, 64), 9.0)])
@@ -278,9 +290,7 @@ class TestTraining:
         assert np.isfinite(model.score(DIGITS))
 
     def test_default_epochs_shrink_with_the_rows(self):
-        epochs = [
-            len(vae(max_epochs="auto", batch_size=b).fit(IRIS).history_) for b in (4, 16)
-        ]
+        epochs = [len(vae(max_epochs="auto", batch_size=b).fit(IRIS).history_) for b in (4, 16)]
         assert epochs[0] < epochs[1] <= 1000
 
     @pytest.mark.parametrize(
@@ -303,7 +313,7 @@ class TestTraining:
             {"image_shape": (8, 8), "conv_channels": (3,)}, {"early_stopping": True},
             {"prior": LaplacePrior()}, {"likelihood": "gaussian"}, {"objective": ELBO(beta=3.0)},
         ],
-        ids=repr,
+        ids=lambda change: "-".join(change),
     )  # fmt: skip
     def test_no_parameter_is_ignored(self, change):
         first, second = weights(vae().fit(DIGITS)), weights(vae(**change).fit(DIGITS))
@@ -311,7 +321,9 @@ class TestTraining:
 
     def test_bfloat16_is_close_to_float32(self):
         single, half = vae(max_epochs=20), vae(max_epochs=20, precision="bfloat16")
-        assert half.fit(DIGITS).score(DIGITS) == pytest.approx(single.fit(DIGITS).score(DIGITS), abs=3)
+        assert half.fit(DIGITS).score(DIGITS) == pytest.approx(
+            single.fit(DIGITS).score(DIGITS), abs=3
+        )
 
     # torch's own import of its compiler warns about torch.jit.
     @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -357,9 +369,11 @@ class TestTraining:
         assert bool(err) == (verbose == 1)
         assert bool(out) == (verbose == 2)
         if verbose == 1:
-            assert "4/4" in err and "train_kl" in err
+            assert "4/4" in err
+            assert "train_kl" in err
         if verbose == 2:
-            assert len(out.strip().splitlines()) == 6 and "train_kl" in out
+            assert len(out.strip().splitlines()) == 6
+            assert "train_kl" in out
 
 
 class TestForeignNetworks:

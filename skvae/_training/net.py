@@ -51,7 +51,7 @@ class TrainingPlan:
 
 
 class VAENet(NeuralNet):
-    """A skorch net whose batches are ``({"x", "noise"}, weight)`` and whose criterion is an objective.
+    """A skorch net: its batches are ``({"x", "noise"}, weight)``, its criterion an objective.
 
     Overridden: ``infer`` (precision), ``get_loss`` (the objective, and the sums of its
     terms), ``initialize_criterion`` and ``_default_callbacks``.
