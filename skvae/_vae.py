@@ -490,7 +490,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            float32 for float32 rows, else float64.
+            float32 for rows of float32, or of a type that float32 holds exactly (booleans,
+            integers of 8 and 16 bits), else float64.
 
         Raises
         ------
@@ -596,7 +597,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the units of X; float32 after a fit on float32, else float64.
+            In the units of X and of the type that ``transform`` gave in ``fit``.
 
         Raises
         ------
@@ -674,7 +675,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ValueError, NotFittedError
             As ``score_samples``.
         """
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X).mean(dtype=np.float64))
 
     # Parts of the fitted model
 

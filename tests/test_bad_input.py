@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -287,7 +288,7 @@ class CtrlC(Callback):
     def on_batch_end(self, net, training=None, **kwargs):
         self.batches_ += 1
         if self.batches_ == self.after:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -1,5 +1,7 @@
 """As a step: wherever a PCA stands today."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,27 +75,32 @@ GRID = {
 }
 
 
+EPOCHS = {"resource": "max_epochs", "min_resources": 2, "max_resources": 8, "factor": 2}
+SEARCHES = {
+    "grid": partial(GridSearchCV, vae(), GRID, cv=2),
+    "halving": partial(HalvingGridSearchCV, vae(), GRID, cv=2, random_state=0, **EPOCHS),
+}
+
+
 @pytest.fixture(scope="module")
 def sequential():
-    return GridSearchCV(vae(), GRID, cv=2, refit=True).fit(X)
+    return {name: search().fit(X) for name, search in SEARCHES.items()}
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
+@pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.filterwarnings("ignore:A worker stopped:UserWarning")  # loky's, on a loaded machine
-def test_grid_search_in_parallel_is_bit_equal(backend, sequential):
+def test_searches_in_parallel_are_bit_equal(name, backend, sequential):
     with parallel_backend(backend, n_jobs=2):
-        search = GridSearchCV(vae(), GRID, cv=2, refit=True).fit(X)
-    for name in ("split0_test_score", "split1_test_score", "mean_test_score"):
-        assert_array_equal(search.cv_results_[name], sequential.cv_results_[name])
-    assert_array_equal(search.transform(X), sequential.transform(X))
+        search = SEARCHES[name]().fit(X)
+    for column in ("split0_test_score", "split1_test_score", "mean_test_score"):
+        assert_array_equal(search.cv_results_[column], sequential[name].cv_results_[column])
+    assert_array_equal(search.transform(X), sequential[name].transform(X))
 
 
-def test_halving_search_over_epochs():
-    search = HalvingGridSearchCV(
-        vae(), GRID, resource="max_epochs", min_resources=2, max_resources=8, cv=2, factor=2,
-        random_state=0,
-    ).fit(X)  # fmt: skip
-    assert set(search.cv_results_["n_resources"]) == {2, 4, 8}
+def test_halving_gives_the_better_more_epochs(sequential):
+    assert set(sequential["halving"].cv_results_["n_resources"]) == {2, 4, 8}
+    assert sequential["halving"].best_estimator_.n_iter_ == 8
 
 
 def test_parameters_of_parts_are_reachable():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,11 @@ from skvae._training.rows import Rows
 from skvae._training.streams import Stream
 from skvae.model import VAE
 
-OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "sgd": (torch.optim.SGD, {"fused": True, "momentum": 0.9, "nesterov": True}),
-    "rmsprop": (torch.optim.RMSprop, {}),
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "sgd": partial(torch.optim.SGD, fused=True, momentum=0.9, nesterov=True),
+    "rmsprop": torch.optim.RMSprop,
 }
 
 
@@ -116,33 +118,27 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         check_compiler(plan.device)
         module.encoder.compile()
         module.decoder.compile()
-    optimizer, options = OPTIMIZERS[plan.optimizer]
-    iterator = {
-        "latent_dim": module.prior().event_shape[0],
-        "seed": plan.seed,
-        "device": plan.device,
-    }
+    batches = partial(
+        Batches,
+        latent_dim=module.prior().event_shape[0],
+        n_samples=plan.objective.n_samples,
+        seed=plan.seed,
+        device=plan.device,
+    )
     net = VAENet(
         module,
         criterion=plan.objective,
-        optimizer=optimizer,
+        optimizer=OPTIMIZERS[plan.optimizer],
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        iterator_train=Batches,
-        iterator_valid=Batches,
+        iterator_train=partial(batches, shuffle=True, epoch=len(history)),
+        iterator_valid=batches,
         train_split=None,
         callbacks=_callbacks(plan),
         verbose=int(plan.verbose > 1),
         device=plan.device,
         bfloat16=plan.precision == "bfloat16",
-        **{f"optimizer__{name}": value for name, value in options.items()},
-        **{f"iterator_train__{name}": value for name, value in iterator.items()},
-        **{f"iterator_valid__{name}": value for name, value in iterator.items()},
-        iterator_train__n_samples=plan.objective.n_samples,
-        iterator_valid__n_samples=plan.objective.n_samples,
-        iterator_train__shuffle=True,
-        iterator_train__epoch=len(history),
     )
     net.initialize()
     net.history = History({**row, "batches": []} for row in history)
