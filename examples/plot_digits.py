@@ -4,8 +4,9 @@ Handwritten digits, from 64 pixels to two numbers
 =================================================
 
 A variational autoencoder with all defaults learns from the 1,797 digits of
-:func:`~sklearn.datasets.load_digits`. It never sees a label. A fifth of the rows is held
-out: they are what is scored and shown.
+:func:`~sklearn.datasets.load_digits`, and a convolutional one, which is told that the rows
+are images. Neither sees a label. A fifth of the rows is held out: they are what is scored
+and shown.
 
 Run ``python examples/plot_digits.py --out DIR`` to write the pictures elsewhere.
 """
@@ -21,6 +22,7 @@ mpl.use("agg")  # files only, no window
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -52,7 +54,8 @@ def held_out_digits():
 # --------------------------
 # The bound says how probable the held-out rows are. The nearest neighbours say whether two
 # latent numbers keep the digits apart; PCA, the best *linear* map to two numbers, is asked
-# the same.
+# the same. On 64 pixels dense networks serve as well as convolutions; on larger images they
+# do not, see ``plot_mnist.py``.
 
 
 def neighbours_accuracy(embedding, X_train, X_test, y_train, y_test):
@@ -66,21 +69,27 @@ def squared_error(embedding, X):
     return np.mean((X - embedding.inverse_transform(embedding.transform(X))) ** 2)
 
 
-def report(vae, pca, X_train, X_test, y_train, y_test):
-    """Print the likelihood, the bound, and PCA beside the model."""
+def report_bound(name, vae, X_train, X_test):
+    """Print the likelihood, the bound and its tighter form, and what the components carry."""
     elbo = vae.score_samples(X_test)
     closer = vae.score_samples(X_test, n_importance_samples=100)
     error = elbo.std() / np.sqrt(len(elbo))
-    print(f"likelihood chosen          {type(vae.likelihood_).__name__}")
-    print(f"elbo, training rows        {vae.score(X_train):.1f} nats per row")
-    print(f"elbo, held-out rows        {elbo.mean():.1f} ± {error:.1f} nats per row")
-    print(f"the same with 100 draws    {closer.mean():.1f}")
-    print(f"KL of each component       {vae.kl_per_component_.round(2)} nats")
-    print("held-out rows, 2 components     VAE    PCA")
-    accuracies = [neighbours_accuracy(e, X_train, X_test, y_train, y_test) for e in (vae, pca)]
-    print("10-nearest-neighbour accuracy {:6.3f} {:6.3f}".format(*accuracies))
-    errors = [squared_error(e, X_test) for e in (vae, pca)]
-    print("squared error of a pixel      {:6.3f} {:6.3f}".format(*errors))
+    print(f"{name}: likelihood chosen {type(vae.likelihood_).__name__}")
+    print(f"  elbo, training rows      {vae.score(X_train):.1f} nats per row")
+    print(f"  elbo, held-out rows      {elbo.mean():.1f} ± {error:.1f} nats per row")
+    print(f"  the same with 100 draws  {closer.mean():.1f}")
+    print(f"  KL of each component     {vae.kl_per_component_.round(2)} nats")
+
+
+def compare(embeddings, X_train, X_test, y_train, y_test):
+    """Print the models side by side."""
+    rows = [("held-out rows, two components", embeddings)]
+    models = embeddings.values()
+    accuracies = [neighbours_accuracy(e, X_train, X_test, y_train, y_test) for e in models]
+    rows.append(("10-nearest-neighbour accuracy", [f"{a:.3f}" for a in accuracies]))
+    rows.append(("squared error of a pixel", [f"{squared_error(e, X_test):.3f}" for e in models]))
+    for name, cells in rows:
+        print(f"{name:30s}" + "".join(f"{cell:>15s}" for cell in cells))
 
 
 # %%
@@ -130,12 +139,18 @@ def main():
     torch.set_num_threads(1)  # on small networks threads mostly wait for each other
 
     X_train, X_test, y_train, y_test = held_out_digits()
-    start = time.perf_counter()
-    vae = VariationalAutoencoder(n_components=2, random_state=0).fit(X_train)
-    print(f"trained on {len(X_train)} rows, {vae.n_iter_} epochs, ", end="")
-    print(f"{time.perf_counter() - start:.0f} s")
+    vae = VariationalAutoencoder(n_components=2, random_state=0)
+    convolutional = clone(vae).set_params(image_shape=(8, 8))
+    models = {"dense": vae, "convolutional": convolutional}
+    for name, model in models.items():
+        start = time.perf_counter()
+        model.fit(X_train)
+        print(f"{name} networks trained on {len(X_train)} rows, {model.n_iter_} epochs, ", end="")
+        print(f"{time.perf_counter() - start:.0f} s")
+        report_bound(name, model, X_train, X_test)
 
-    report(vae, PCA(2).fit(X_train), X_train, X_test, y_train, y_test)
+    models["PCA"] = PCA(2).fit(X_train)
+    compare(models, X_train, X_test, y_train, y_test)
     save(draw_model(vae, X_test, y_test), out / "digits.png")
     save(draw_history(vae), out / "digits_history.png")
 
