@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits, load_iris
 from skorch.callbacks import Callback, LRScheduler
 
 from skvae import PosteriorCollapseWarning, VariationalAutoencoder
+from skvae._training import default_epochs
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ELBO
 from tests.foreign import LaplaceLikelihood, LaplacePrior, PixelDecoder, SquaredBound, mlp
@@ -289,9 +290,14 @@ class TestTraining:
         assert model.n_iter_ == 3
         assert np.isfinite(model.score(DIGITS))
 
-    def test_default_epochs_shrink_with_the_rows(self):
-        epochs = [len(vae(max_epochs="auto", batch_size=b).fit(IRIS).history_) for b in (4, 16)]
-        assert epochs[0] < epochs[1] <= 1000
+    def test_default_epochs_fit_the_data(self):
+        rows = np.array([1, 150, 1797, 5000, 60_000, 1_000_000])
+        epochs = np.array([default_epochs(n, 128) for n in rows])
+        steps = epochs * np.ceil(rows / 128)
+        assert list(epochs) == [1000, 1000, 200, 119, 36, 9]
+        assert (np.diff(epochs) <= 0).all()
+        assert (np.diff(steps) > 0).all()
+        assert len(vae(max_epochs="auto", batch_size=10).fit(IRIS).history_) == 200
 
     @pytest.mark.parametrize(
         ("name", "low", "high"),
