@@ -36,6 +36,11 @@ def part(value: Any, registry: Mapping[str, Callable[..., Any]], **kwargs: Any) 
     return registry[value](**kwargs) if isinstance(value, str) else copy.deepcopy(value)
 
 
+def snapshot(value: Any) -> Any:
+    """Return a copy of a part whose parameters may be set later; other values as they are."""
+    return copy.deepcopy(value) if hasattr(value, "get_params") else value
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two parameters are equal: parts are by their class and their own parameters.
 

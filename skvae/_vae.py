@@ -426,7 +426,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 self.image_shape is not None, len(rows)
             ),
         }
-        self._fitted_structure = self._structure(lambda name: choices[name]())
+        structure = self._structure(lambda name: choices[name]())
+        self._fitted_structure = {k: _assemble.snapshot(v) for k, v in structure.items()}
         self._fitted_dtype = rows.dtype.__name__
         return self._make_net(plan, [], *_validation.column_moments(rows))
 

@@ -37,7 +37,7 @@ class DiagonalNormal(nn.Module):
     """
 
     # A tenth of the prior's width at the start: at full width the decoder sees noise alone,
-    # learns to ignore z, and some seeds never recover (benchmarks/defaults.py).
+    # learns to ignore z, and some seeds never recover.
     _START = math.log(math.expm1(0.1))
 
     def __init__(self, n_in: int, latent_dim: int) -> None:

@@ -151,6 +151,16 @@ def test_parameters_changed_after_fit_do_not_matter(tmp_path):
         assert back.n_components == 9
 
 
+def test_parameters_of_parts_changed_after_fit_do_not_matter(tmp_path):
+    model = vae(likelihood=Gaussian("shared")).fit(X)
+    wanted = model.score_samples(X)
+    model.set_params(likelihood__scale="row")
+    for trip in ("pickle", "file"):
+        assert_array_equal(TRIPS[trip](model, tmp_path / "m").score_samples(X), wanted)
+    with pytest.raises(ValueError, match=r"likelihood=Gaussian\(scale='row'.*scale='shared'"):
+        model.partial_fit(X)
+
+
 class TestState:
     def test_holds_no_net_and_no_pickle_inside_bytes(self):
         data = pickle.dumps(vae(callbacks=[EpochTimer()]).fit(X))
