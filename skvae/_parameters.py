@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
+
+
+def template_copy(part: Any) -> Any:
+    """Return a copy of a part that the user gave, which is itself never changed."""
+    return copy.deepcopy(part)
 
 
 class Parameters:
@@ -19,21 +25,55 @@ class Parameters:
         return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments as a dict."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
+        """Return the constructor's arguments as a dict.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Add the parameters of arguments that are parts, as ``name__parameter``.
+        """
+        params = {name: getattr(self, name) for name in self._parameter_names()}
+        parts = {k: v for k, v in params.items() if deep and hasattr(v, "get_params")}
+        nested = {
+            f"{name}__{key}": value
+            for name, part in parts.items()
+            for key, value in part.get_params().items()
+        }
+        return params | nested
 
     def set_params(self, **params: Any) -> Parameters:
-        """Set constructor arguments; a name that is not one raises ``ValueError``."""
-        unknown = sorted(set(params) - set(self._parameter_names()))
-        if unknown:
-            raise ValueError(
-                f"{type(self).__name__} has no parameter {unknown[0]!r}; "
-                f"it has {self._parameter_names()}."
-            )
-        for name, value in params.items():
+        """Set constructor arguments, or ``name__parameter`` of one that is a part.
+
+        Raises
+        ------
+        ValueError
+            When a name is not one of them.
+        """
+        plain = {key: value for key, value in params.items() if "__" not in key}
+        nested = {key: value for key, value in params.items() if "__" in key}
+        for key in params:
+            self._check_name(key, plain)
+        for name, value in plain.items():
             setattr(self, name, value)
+        for key, value in nested.items():
+            name, _, parameter = key.partition("__")
+            getattr(self, name).set_params(**{parameter: value})
         return self
 
+    def _check_name(self, key: str, plain: dict[str, Any]) -> None:
+        """Raise ``ValueError`` for a name that is no parameter, or has none of its own."""
+        owner = type(self).__name__
+        name, nested, _ = key.partition("__")
+        if name not in self._parameter_names():
+            raise ValueError(
+                f"{owner} has no parameter {name!r}; it has {self._parameter_names()}."
+            )
+        value = plain.get(name, getattr(self, name))
+        if nested and not hasattr(value, "set_params"):
+            raise ValueError(f"{name}={value!r} of {owner} has no parameters of its own.")
+
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        arguments = ", ".join(
+            f"{name}={value!r}" for name, value in self.get_params(deep=False).items()
+        )
         return f"{type(self).__name__}({arguments})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,85 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from skvae import likelihoods
 from skvae._training import Rows
 
 
-def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
+def category_levels(X: Any, likelihood: Any) -> dict[str, list[Any]]:
+    """Return the categories of every column of type category in a DataFrame.
+
+    None without a DataFrame, and under a likelihood that gives columns no types of their own.
+    """
+    mixed = isinstance(likelihood, likelihoods.Mixed) or str(likelihood) == "mixed"
+    if not (mixed and _is_frame(X)):
+        return {}
+    return {
+        str(name): dtype.categories.tolist()
+        for name, dtype in zip(X.columns, X.dtypes, strict=True)
+        if _is_category(dtype)
+    }
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def _is_category(dtype: Any) -> bool:
+    return bool(getattr(dtype, "name", "") == "category")
+
+
+def encode_categories(X: Any, levels: dict[str, list[Any]]) -> Any:
+    """Return a copy of a DataFrame with codes in place of categories.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Columns that are not in ``levels`` stay as they are.
+    levels : dict of list
+        The categories of each column in the order of their codes; see
+        :func:`category_levels`.
+
+    Raises
+    ------
+    ValueError
+        When a value is missing, or none of the categories.
+    """
+    X = X.copy()
+    for name in X.columns:
+        if str(name) in levels:
+            X[name] = _codes(X[name], levels[str(name)], name)
+    return X
+
+
+def _codes(values: Any, categories: list[Any], name: Any) -> np.ndarray:
+    """Return the position of every value among the categories."""
+    code_of = {category: code for code, category in enumerate(categories)}
+    codes = np.array([code_of.get(value, -1) for value in values], np.float32)
+    if (codes < 0).any():
+        value = list(values)[int(codes.argmin())]
+        raise ValueError(
+            f"Column {name!r} holds {value!r}, which is none of the categories of fit, "
+            f"{categories}. Drop or impute such rows, or fit with the category among the "
+            "column's categories."
+        )
+    return codes
+
+
+def check_rows(
+    estimator: Any, X: Any, reset: bool, levels: dict[str, list[Any]] | None = None
+) -> Any:
     """Return X as a 2-D array or CSR matrix in its own dtype, checked.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose ``n_features_in_`` and ``feature_names_in_`` X must have.
+    X : array-like or sparse matrix
+        Rows.
+    reset : bool
+        Set these attributes instead.
+    levels : dict of list, default=None
+        Categories to replace by codes where X is a DataFrame.
 
     Raises
     ------
@@ -22,6 +97,8 @@ def check_rows(estimator: Any, X: Any, reset: bool) -> Any:
     """
     if isinstance(X, list | tuple):
         X = np.asarray(X)
+    if levels and hasattr(X, "iloc") and _is_frame(X):
+        X = encode_categories(X, levels)
     shape = getattr(X, "shape", ())
     if len(shape) > 2:
         raise ValueError(
@@ -76,6 +153,77 @@ def auto_likelihood(rows: Rows) -> str:
     return "bernoulli" if binary else "continuous_bernoulli"
 
 
+def resolve_likelihood(
+    likelihood: Any, X: Any, rows: Rows, feature_names: Sequence[str] | None = None
+) -> Any:
+    """Return a likelihood, a name or an object, with nothing left open.
+
+    ``"auto"`` becomes a name, ``"mixed"`` a ``Mixed`` by the types of the columns, and in a
+    ``Mixed`` names of columns become indices. All else is returned as it is.
+
+    Parameters
+    ----------
+    likelihood : str or Likelihood
+        The estimator's parameter.
+    X : array-like
+        What the user gave: a DataFrame has types of columns.
+    rows : Rows
+        The same, checked.
+    feature_names : sequence of str, default=None
+        ``feature_names_in_``, where there is.
+
+    Raises
+    ------
+    ValueError
+        When a ``Mixed`` does not have every column in exactly one block.
+    """
+    if isinstance(likelihood, str):
+        if likelihood == "auto":
+            return auto_likelihood(rows)
+        return mixed_likelihood(X, rows) if likelihood == "mixed" else likelihood
+    if hasattr(likelihood, "resolve"):
+        return likelihood.resolve(rows.n_features, feature_names)
+    return likelihood
+
+
+def mixed_likelihood(X: Any, rows: Rows) -> likelihoods.Mixed:
+    """Return the likelihood for ``"mixed"``: by a DataFrame's types, else by values.
+
+    Columns of booleans, or of only the integers 0 and 1, are Bernoulli, categories
+    CategoricalCodes, integers NegativeBinomial where none is negative, all others
+    Gaussian. Without a DataFrame whole numbers count as integers.
+    """
+    dtypes = list(X.dtypes) if _is_frame(X) else [None] * rows.n_features
+    columns: dict[Any, list[int]] = {}
+    for column, (dtype, by_value) in enumerate(zip(dtypes, _kinds_by_value(rows), strict=True)):
+        columns.setdefault(_column_likelihood(dtype, by_value), []).append(column)
+    return likelihoods.Mixed(
+        [
+            (likelihoods.CategoricalCodes(key) if isinstance(key, int) else key, members)
+            for key, members in columns.items()
+        ]
+    )
+
+
+def _column_likelihood(dtype: Any, by_value: str) -> str | int:
+    """Return the name of a column's likelihood, or the number of its categories."""
+    if _is_category(dtype):
+        return len(dtype.categories)
+    kind = getattr(dtype, "kind", None)
+    if kind == "f" or by_value == "real":
+        return "gaussian"
+    return "bernoulli" if by_value == "binary" else "negative_binomial"
+
+
+def _kinds_by_value(rows: Rows) -> list[str]:
+    """Return ``"binary"``, ``"count"`` or ``"real"`` for every column."""
+    binary = count = np.ones(rows.n_features, dtype=bool)
+    for block, _ in rows.blocks():
+        binary = binary & np.isin(block, (0, 1)).all(0)
+        count = count & ((block >= 0) & (block % 1 == 0)).all(0)
+    return np.where(binary, "binary", np.where(count, "count", "real")).tolist()
+
+
 def check_support(rows: Rows, likelihood: Any) -> None:
     """Check that every value lies where the likelihood has a density.
 
@@ -85,9 +233,21 @@ def check_support(rows: Rows, likelihood: Any) -> None:
         Naming the likelihood, the values found and the cure.
     """
     for block, _ in rows.blocks():
-        if not bool(likelihood.support.check(torch.from_numpy(block)).all()):
-            raise ValueError(
-                f"X must hold {likelihood.requirement} under likelihood="
-                f"{type(likelihood).__name__}, but it has values from {block.min():.6g} to "
-                f"{block.max():.6g}. {likelihood.cure}"
-            )
+        _check_block(torch.from_numpy(block), likelihood)
+
+
+def _check_block(x: torch.Tensor, likelihood: Any, where: str = "") -> None:
+    """Check some rows, block by block of columns where the likelihood has blocks."""
+    if hasattr(likelihood, "blocks_"):
+        for columns, part in likelihood.blocks_:
+            _check_block(x[:, columns], part, f" in its columns {_shortened(columns)}")
+    elif not bool(likelihood.support.check(x).all()):
+        raise ValueError(
+            f"X must hold {likelihood.requirement} under likelihood="
+            f"{type(likelihood).__name__}, but it has values from {x.min():.6g} to "
+            f"{x.max():.6g}{where}. {likelihood.cure}"
+        )
+
+
+def _shortened(columns: list[int]) -> str:
+    return f"{columns}" if len(columns) <= 8 else f"{columns[:8]} and {len(columns) - 8} more"

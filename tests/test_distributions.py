@@ -5,7 +5,21 @@ import pytest
 import torch
 from torch import distributions as td
 
-from skvae.distributions import Affine, Bernoulli, ContinuousBernoulli, Independent, Normal
+from skvae.distributions import (
+    Affine,
+    Bernoulli,
+    Blocks,
+    ContinuousBernoulli,
+    GivenTotal,
+    Independent,
+    Laplace,
+    NegativeBinomial,
+    Normal,
+    OneHotCategorical,
+    Poisson,
+    StudentT,
+    ZeroInflated,
+)
 
 LOGITS = torch.tensor([-200, -30, -5, -1, -0.11, -0.09, -1e-3, 0, 1e-6, 0.09, 0.11, 2, 14, 300.0])
 LOGITS = LOGITS.double()
@@ -43,11 +57,13 @@ def test_continuous_bernoulli_is_a_density_with_that_mean():
     torch.testing.assert_close(torch.trapezoid(x * density, x, dim=0), p.mean, rtol=1e-4, atol=1e-4)
 
 
-def test_continuous_bernoulli_mean_is_the_derivative_of_the_normalizer():
+def test_continuous_bernoulli_moments_are_the_derivatives_of_the_normalizer():
     eta = LOGITS.clone().requires_grad_()
     p = ContinuousBernoulli(eta)
     (slope,) = torch.autograd.grad(p.log_normalizer.sum(), eta)
     torch.testing.assert_close(slope, p.mean, rtol=1e-6, atol=1e-9)
+    (curvature,) = torch.autograd.grad(p.mean.sum(), eta)
+    torch.testing.assert_close(curvature, p.variance, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -103,6 +119,19 @@ def test_affine_is_the_normal_of_the_right_units():
         Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0])),
         Independent(Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0]))),
         Affine(Independent(Normal(torch.zeros(3), torch.ones(3))), torch.ones(3), torch.ones(3)),
+        Laplace(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0])),
+        StudentT(torch.tensor([2.5, 4.0, 90.0]), torch.zeros(3), torch.tensor([0.1, 1.0, 3.0])),
+        Poisson(torch.tensor([-3.0, 0.0, 9.0])),
+        NegativeBinomial(torch.tensor([-3.0, 0.0, 9.0]), torch.tensor([0.0, -1.0, 10.0])),
+        ZeroInflated(Poisson(torch.tensor([-1.0, 0.0, 9.0])), torch.tensor([-9.0, 0.0, 2.0])),
+        GivenTotal(Poisson(torch.tensor([-1.0, 0.0, 9.0])), torch.tensor([5.0])),
+        OneHotCategorical(torch.tensor([-1.0, 0.5, 3.0]), torch.tensor([0, 0, 1])),
+        Blocks(
+            [
+                (torch.tensor([2, 0]), Independent(Poisson(torch.zeros(2)))),
+                (torch.tensor([1]), Independent(Normal(torch.zeros(1), torch.ones(1)))),
+            ]
+        ),
     ],
     ids=lambda p: type(p).__name__,
 )
@@ -112,6 +141,11 @@ class TestSampling:
         assert x.shape == (20_000, 3)
         error = x.double().std(0) / np.sqrt(len(x))
         assert ((x.double().mean(0) - p.mean).abs() < 4.5 * error + 1e-6).all()
+
+    def test_variance_of_the_samples(self, p):
+        x = p.sample((20_000,), generator=generator()).double()
+        spread = (x - x.mean(0)).square().std(0) / np.sqrt(len(x))
+        assert ((x.var(0) - p.variance).abs() < 6 * spread + 1e-6).all()
 
     def test_only_the_generator_decides(self, p):
         before = torch.get_rng_state()

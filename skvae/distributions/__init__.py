@@ -1,0 +1,50 @@
+"""Distributions in torch's vocabulary whose randomness comes from the caller.
+
+``torch.distributions`` draws from the global generator, which a library must not touch.
+The classes here are torch's own, or have the same methods, with two additions:
+``sample(sample_shape, generator=...)`` takes the generator, and
+``Normal.reparameterize(noise)`` takes the noise itself.
+"""
+
+from skvae.distributions._base import Affine, Independent, InverseTransformSampling
+from skvae.distributions._blocks import Blocks, BlockSupport
+from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
+from skvae.distributions._counts import (
+    GivenTotal,
+    NegativeBinomial,
+    Poisson,
+    ZeroInflated,
+    size_factor,
+)
+from skvae.distributions._mixture import Mixture, pairwise_log_prob
+from skvae.distributions._normal import MultivariateNormal, Normal
+from skvae.distributions._real import Laplace, StudentT
+from skvae.distributions._transformed import Transformed
+from skvae.distributions._unit_interval import Bernoulli, ContinuousBernoulli
+from skvae.distributions._zuko import require_zuko
+
+__all__ = [
+    "Affine",
+    "Bernoulli",
+    "BlockSupport",
+    "Blocks",
+    "Categorical",
+    "ContinuousBernoulli",
+    "GivenTotal",
+    "Independent",
+    "InverseTransformSampling",
+    "Laplace",
+    "Mixture",
+    "MultivariateNormal",
+    "NegativeBinomial",
+    "Normal",
+    "OneHotCategorical",
+    "OneHotGroups",
+    "Poisson",
+    "StudentT",
+    "Transformed",
+    "ZeroInflated",
+    "pairwise_log_prob",
+    "require_zuko",
+    "size_factor",
+]

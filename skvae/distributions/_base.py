@@ -1,0 +1,97 @@
+"""What all share: samples from the caller's generator, vectors, units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+
+def lgamma_difference(a: Tensor, step: Tensor | float) -> Tensor:
+    """Return ``log Γ(a + step) − log Γ(a)``, taken in float64: large terms that cancel."""
+    a64 = a.double()
+    return (torch.lgamma(a64 + step) - torch.lgamma(a64)).to(a.dtype)
+
+
+class InverseTransformSampling(td.Distribution):
+    """Mixin: sample by the quantile function of a uniform variable, ``x = F⁻¹(u)``.
+
+    Put before any torch distribution that has ``icdf``, it makes ``sample`` take a
+    generator::
+
+        class Laplace(InverseTransformSampling, torch.distributions.Laplace): ...
+    """
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        with torch.no_grad():
+            like = self.mean
+            u = torch.rand(
+                self._extended_shape(torch.Size(sample_shape)),
+                generator=generator,
+                dtype=like.dtype,
+                device=like.device,
+            )
+            # rand lies in [0, 1): at 0 the quantile of an unbounded variable is -inf.
+            return self.icdf(u.clamp_min(torch.finfo(u.dtype).eps / 4))
+
+
+class Independent(td.Independent):
+    """Sum the log-densities of the last dimension: a vector of independent variables."""
+
+    def __init__(self, base_distribution: td.Distribution) -> None:
+        super().__init__(base_distribution, 1, validate_args=False)
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Reparameterise each coordinate."""
+        return self.base_dist.reparameterize(noise)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        return self.base_dist.sample(sample_shape, generator=generator)
+
+
+class Affine(td.Distribution):
+    """The distribution of ``x = loc + scale · u`` where ``u`` has the distribution ``base``.
+
+    ``log p(x) = log p(u) − Σ log scale``. Values are standardised in their own precision
+    before they meet ``base``, so a float64 column far from 0 keeps its digits under a
+    float32 network.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+
+    def __init__(self, base: Independent, loc: Tensor, scale: Tensor) -> None:
+        self.base, self.loc, self.scale = base, loc, scale
+        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
+
+    def _unstandardize(self, u: Tensor) -> Tensor:
+        return self.loc + self.scale * u
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc + scale · E[u]``."""
+        return self._unstandardize(self.base.mean)
+
+    @property
+    def variance(self) -> Tensor:
+        """``scale² · Var[u]``."""
+        return self.scale.square() * self.base.variance
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value``, in the units of ``value``."""
+        u = ((value - self.loc) / self.scale).to(self.base.mean.dtype)
+        return self.base.log_prob(u) - self.scale.log().sum()
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        return self._unstandardize(self.base.sample(sample_shape, generator=generator))

@@ -1,0 +1,79 @@
+"""Distributions made of independent blocks of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+
+
+class BlockSupport(constraints.Constraint):
+    """Rows every block of which lies in its own support.
+
+    Parameters
+    ----------
+    blocks : sequence of (list of int, Constraint)
+        Columns and what holds there.
+    """
+
+    event_dim = 1
+
+    def __init__(self, blocks: Sequence[tuple[list[int], constraints.Constraint]]) -> None:
+        self.blocks = blocks
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        """Return for each row whether every block holds."""
+        rows = value.shape[:-1]
+        held = [
+            support.check(value[..., columns]).reshape(*rows, -1).all(-1)
+            for columns, support in self.blocks
+        ]
+        return torch.stack(held).all(0)
+
+
+class Blocks(td.Distribution):
+    """Independent blocks of columns, which together are the row.
+
+    Parameters
+    ----------
+    blocks : sequence of (Tensor of int, Distribution)
+        The columns of each block, and the distribution of these, a vector.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+    has_rsample = False
+
+    def __init__(self, blocks: Sequence[tuple[Tensor, Any]]) -> None:
+        self.blocks = blocks
+        self._order = torch.cat([columns for columns, _ in blocks]).argsort()
+        super().__init__(blocks[0][1].batch_shape, self._order.shape, validate_args=False)
+
+    def _join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Return the blocks side by side, in the order of the row's columns."""
+        return torch.cat(list(parts), -1)[..., self._order]
+
+    @property
+    def mean(self) -> Tensor:
+        """The means of the blocks."""
+        return self._join([p.mean for _, p in self.blocks])
+
+    @property
+    def variance(self) -> Tensor:
+        """The variances of the blocks."""
+        return self._join([p.variance for _, p in self.blocks])
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the sum of the blocks' log-densities."""
+        terms = [p.log_prob(value[..., columns]) for columns, p in self.blocks]
+        return torch.stack(terms).sum(0)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        return self._join([p.sample(sample_shape, generator=generator) for _, p in self.blocks])

@@ -1,0 +1,125 @@
+"""Distributions of categories: as codes, and as one-hot columns side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+
+
+def _gumbel(shape: torch.Size, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return Gumbel noise: the largest of ``logits + noise`` is a draw from their softmax."""
+    # In float64, where two equal numbers among many draws do not happen.
+    u = torch.rand(shape, generator=generator, dtype=torch.float64, device=like.device)
+    return -torch.log(-torch.log(u.clamp_min(torch.finfo(u.dtype).tiny)))
+
+
+class Categorical(td.Categorical):
+    """The categorical distribution of torch: codes 0 to K−1, in K logits.
+
+    Codes have no arithmetic, so ``mean`` is the most probable code.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The most probable code: half way between two codes is no category."""
+        return self.mode.to(self.logits.dtype)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw codes of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            shape = torch.Size(sample_shape) + self.logits.shape
+            noisy = self.logits + _gumbel(shape, self.logits, generator)
+            return noisy.argmax(-1).to(self.logits.dtype)
+
+
+def _group_max(values: Tensor, groups: Tensor) -> Tensor:
+    """Return for every column the largest value of its group."""
+    index = groups.expand(values.shape)
+    best = torch.full_like(values, -torch.inf).scatter_reduce(-1, index, values, "amax")
+    return best.gather(-1, index)
+
+
+def _group_sum(values: Tensor, groups: Tensor) -> Tensor:
+    """Return for every column the sum of its group."""
+    return torch.zeros_like(values).index_add(-1, groups, values)[..., groups]
+
+
+class OneHotGroups(constraints.Constraint):
+    """Rows with exactly one 1 in every group of columns, and else 0.
+
+    Parameters
+    ----------
+    groups : Tensor of int, shape (n_features,)
+        The group that each column belongs to.
+    """
+
+    is_discrete = True
+    event_dim = 1
+
+    def __init__(self, groups: Tensor) -> None:
+        self.groups = groups
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        """Return for each row whether it is one-hot in every group."""
+        binary = (value == 0) | (value == 1)
+        return (binary & (_group_sum(value, self.groups) == 1)).all(-1)
+
+
+class OneHotCategorical(td.Distribution):
+    """Independent categories, each a group of one-hot columns: ``Σ_groups log softmax``.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., n_features)
+    groups : Tensor of int, shape (n_features,)
+        The group that each column belongs to, numbered below ``n_features``.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+    has_rsample = False
+
+    def __init__(self, logits: Tensor, groups: Tensor) -> None:
+        # The softmax does not change when a constant is taken off; its gradient neither.
+        shifted = logits - _group_max(logits.detach(), groups)
+        self.log_probs = shifted - _group_sum(shifted.exp(), groups).log()
+        self.groups = groups
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=False)
+
+    @property
+    def support(self) -> OneHotGroups:
+        """One-hot in every group."""
+        return OneHotGroups(self.groups)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probabilities."""
+        return self.log_probs.exp()
+
+    @property
+    def variance(self) -> Tensor:
+        """``p · (1 − p)``."""
+        return self.mean * (1 - self.mean)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-probability of one-hot rows."""
+        return (value * self.log_probs).sum(-1)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw one-hot rows of shape ``sample_shape + batch_shape + event_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            noisy = self.log_probs + _gumbel(shape, self.log_probs, generator)
+            return (noisy == _group_max(noisy, self.groups)).to(self.log_probs.dtype)

@@ -1,0 +1,177 @@
+"""Distributions of counts, in the logarithms of their parameters.
+
+Log-probabilities are sums of large terms that cancel, so they are added up in float64 and
+returned in the precision of the parameters. Each has ``times(factor)``, the same
+distribution with its mean multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+from torch.nn import functional as F
+
+from skvae.distributions._base import Independent, lgamma_difference
+
+
+class _Counts(td.Distribution):
+    """What the distributions of counts share: independent whole numbers."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+    support = constraints.nonnegative_integer
+    has_rsample = False
+
+    def times(self, factor: Tensor) -> _Counts:
+        """Return the distribution whose mean is ``factor`` times this one's."""
+        raise NotImplementedError
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw whole numbers of shape ``sample_shape + batch_shape``."""
+        raise NotImplementedError
+
+
+class Poisson(_Counts):
+    """``log p(x) = x·log λ − λ − log x!``, in the log rate ``log λ``."""
+
+    def __init__(self, log_rate: Tensor) -> None:
+        self.log_rate = log_rate
+        super().__init__(log_rate.shape, validate_args=False)
+
+    def times(self, factor: Tensor) -> Poisson:
+        """Return the Poisson distribution of rate ``factor · λ``."""
+        return Poisson(self.log_rate + factor.log().to(self.log_rate.dtype))
+
+    @property
+    def mean(self) -> Tensor:
+        """λ."""
+        return self.log_rate.exp()
+
+    @property
+    def variance(self) -> Tensor:
+        """λ."""
+        return self.mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-probability of ``value``, elementwise."""
+        x, log_rate = value.double(), self.log_rate.double()
+        log_p = x * log_rate - log_rate.exp() - torch.lgamma(x + 1)
+        return log_p.to(self.log_rate.dtype)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw whole numbers of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            return torch.poisson(self.mean.expand(shape), generator=generator)
+
+
+class NegativeBinomial(_Counts):
+    """A Poisson whose rate is Gamma distributed: variance ``μ + μ²/r`` around the mean μ.
+
+    ``log p(x) = log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``, in
+    ``log μ`` and ``log r``, r being the inverse dispersion; as r grows it becomes Poisson.
+    """
+
+    def __init__(self, log_mean: Tensor, log_r: Tensor) -> None:
+        self.log_mean, self.log_r = torch.broadcast_tensors(log_mean, log_r)
+        super().__init__(self.log_mean.shape, validate_args=False)
+
+    def times(self, factor: Tensor) -> NegativeBinomial:
+        """Return the distribution of mean ``factor · μ`` and the same r."""
+        return NegativeBinomial(self.log_mean + factor.log().to(self.log_mean.dtype), self.log_r)
+
+    @property
+    def mean(self) -> Tensor:
+        """μ."""
+        return self.log_mean.exp()
+
+    @property
+    def variance(self) -> Tensor:
+        """``μ + μ²/r``."""
+        return self.mean + (2 * self.log_mean - self.log_r).exp()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-probability of ``value``, elementwise."""
+        x, log_mean, log_r = value.double(), self.log_mean.double(), self.log_r.double()
+        r, odds = log_r.exp(), log_r - log_mean
+        choose = lgamma_difference(r, x) - torch.lgamma(x + 1)
+        log_p = choose + r * F.logsigmoid(odds) + x * F.logsigmoid(-odds)
+        return log_p.to(self.log_mean.dtype)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw ``Poisson(Gamma(r, mean=μ))``, of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            gamma = torch._standard_gamma(self.log_r.exp().expand(shape), generator=generator)
+            rate = gamma * (self.log_mean - self.log_r).exp()
+            return torch.poisson(rate, generator=generator)
+
+
+class ZeroInflated(_Counts):
+    """Zero with probability π, else a draw of ``base``; in the logits of π."""
+
+    def __init__(self, base: _Counts, logits: Tensor) -> None:
+        self.base, self.logits = base, logits
+        super().__init__(base.batch_shape, validate_args=False)
+
+    def times(self, factor: Tensor) -> ZeroInflated:
+        """Return the distribution whose ``base`` has ``factor`` times the mean."""
+        return ZeroInflated(self.base.times(factor), self.logits)
+
+    @property
+    def mean(self) -> Tensor:
+        """``(1 − π) · E[base]``."""
+        return torch.sigmoid(-self.logits) * self.base.mean
+
+    @property
+    def variance(self) -> Tensor:
+        """``(1 − π) · (Var[base] + π · E[base]²)``."""
+        zeros = torch.sigmoid(self.logits)
+        return (1 - zeros) * (self.base.variance + zeros * self.base.mean.square())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return ``log(π·[x=0] + (1 − π)·p(x))``, elementwise."""
+        from_base = F.logsigmoid(-self.logits) + self.base.log_prob(value)
+        either = torch.logaddexp(F.logsigmoid(self.logits), from_base)
+        return torch.where(value == 0, either, from_base)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw whole numbers of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            x = self.base.sample(sample_shape, generator=generator)
+            u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
+            return x * (u >= torch.sigmoid(self.logits))
+
+
+def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
+    """Return ``s = max(Σ x, 1) / typical_total`` for each row, of shape ``(..., 1)``."""
+    return x.sum(-1, keepdim=True).clamp_min(1) / typical_total
+
+
+class GivenTotal(Independent):
+    """A row of counts given its total: its means are ``s`` times those of ``base``.
+
+    ``log_prob`` takes s from the row, :func:`size_factor`; ``mean`` and ``sample`` are
+    those of ``base``, a row of the typical total.
+    """
+
+    def __init__(self, base: _Counts, typical_total: Tensor) -> None:
+        super().__init__(base)
+        self.typical_total = typical_total
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-probability of rows, each given its own total."""
+        scaled = self.base_dist.times(size_factor(value, self.typical_total))
+        return Independent(scaled).log_prob(value)

@@ -1,0 +1,103 @@
+"""Normal distributions with the caller's noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from skvae.distributions._base import Independent
+
+
+class Normal(td.Normal):
+    """The normal distribution of torch, with the caller's noise."""
+
+    def __init__(self, loc: Tensor, scale: Tensor) -> None:
+        super().__init__(loc, scale, validate_args=False)
+
+    def detach(self) -> Normal:
+        """Return the same distribution, its parameters cut off from the graph."""
+        return Normal(self.loc.detach(), self.scale.detach())
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Return ``loc + scale · noise`` (Kingma and Welling 2014), differentiable."""
+        return torch.addcmul(self.loc, self.scale, noise)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            options: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
+            return self.reparameterize(torch.randn(shape, generator=generator, **options))
+
+
+class MultivariateNormal(td.Distribution):
+    """``N(loc, scale_tril scale_trilᵀ)``, correlated components, with the caller's noise.
+
+    Parameters
+    ----------
+    loc : Tensor of shape (..., d)
+    scale_tril : Tensor of shape (..., d, d)
+        Lower triangular, its diagonal positive.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor) -> None:
+        self.loc, self.scale_tril = loc, scale_tril
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    def detach(self) -> MultivariateNormal:
+        """Return the same distribution, its parameters cut off from the graph."""
+        return MultivariateNormal(self.loc.detach(), self.scale_tril.detach())
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc``."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of the covariance."""
+        return self.scale_tril.square().sum(-1)
+
+    @property
+    def log_det(self) -> Tensor:
+        """Half the logarithm of the covariance's determinant."""
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Return ``loc + scale_tril · noise``, differentiable."""
+        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of vectors, of shape ``value.shape[:-1]``."""
+        residual = (value - self.loc).unsqueeze(-1)
+        noise = torch.linalg.solve_triangular(self.scale_tril, residual, upper=False)
+        normalizer = self.log_det + 0.5 * value.shape[-1] * math.log(2 * math.pi)
+        return -0.5 * noise.squeeze(-1).square().sum(-1) - normalizer
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            options: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
+            return self.reparameterize(torch.randn(shape, generator=generator, **options))
+
+
+@td.register_kl(MultivariateNormal, Independent)
+def _kl_multivariate_independent(p: MultivariateNormal, q: Independent) -> Tensor:
+    """KL(N(m, LLᵀ) ‖ N(μ, diag σ²)) = ½ Σ (Var/σ² + (m − μ)²/σ² − 1 + log σ²) − log det L."""
+    base = q.base_dist
+    if not isinstance(base, td.Normal):
+        raise NotImplementedError
+    squares = (p.variance + (p.loc - base.loc).square()) / base.scale.square()
+    return (0.5 * (squares - 1) + base.scale.log()).sum(-1) - p.log_det

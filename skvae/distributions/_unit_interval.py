@@ -1,0 +1,91 @@
+"""Distributions on [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+from torch.nn import functional as F
+
+from skvae.distributions._base import InverseTransformSampling
+
+
+class Bernoulli(InverseTransformSampling, td.Bernoulli):
+    """The Bernoulli distribution of torch; ``log_prob`` also takes values between 0 and 1.
+
+    Between 0 and 1 it is the cross-entropy, not the logarithm of a density.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return ``x·η − log(1 + e^η)`` with η the logits."""
+        return value * self.logits - F.softplus(self.logits)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return 1 where ``value > 1 − p``, else 0."""
+        return (value > 1 - self.probs).to(value.dtype)
+
+
+class ContinuousBernoulli(InverseTransformSampling):
+    """The continuous Bernoulli distribution on [0, 1], in its logits η.
+
+    ``log p(x) = x·η − A(η)`` with ``A(η) = log((e^η − 1) / η)``, the normaliser that
+    the Bernoulli log-density of a grey pixel lacks (Loaiza-Ganem and Cunningham 2019,
+    https://arxiv.org/abs/1907.06845). Written in the logits it is exact where
+    ``torch.distributions.ContinuousBernoulli``, written in the probability, saturates.
+    """
+
+    arg_constraints = {"logits": constraints.real}  # noqa: RUF012 - torch's declaration
+    support = constraints.unit_interval
+    has_rsample = False
+    _SERIES_BELOW = 0.1  # below it |η| loses digits in 1/η; the series is exact to 1e-15
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+        super().__init__(logits.shape, validate_args=False)
+
+    def _branches(self) -> tuple[Tensor, Tensor]:
+        """Where the series holds, and η with those entries moved away from 0."""
+        small = self.logits.abs() < self._SERIES_BELOW
+        return small, torch.where(small, torch.ones_like(self.logits), self.logits)
+
+    @property
+    def log_normalizer(self) -> Tensor:
+        """A(η) = max(η, 0) + log((1 − e^−|η|) / |η|)."""
+        small, logits = self._branches()
+        size = logits.abs()
+        square = self.logits.square()
+        series = self.logits / 2 + square / 24 - square.square() / 2880
+        exact = logits.clamp_min(0) + torch.log(-torch.expm1(-size) / size)
+        return torch.where(small, series, exact)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x] = A'(η) = 1 / (1 − e^−η) − 1/η."""
+        small, logits = self._branches()
+        cube = self.logits**3
+        series = 0.5 + self.logits / 12 - cube / 720 + cube * self.logits.square() / 30240
+        return torch.where(small, series, -1 / torch.expm1(-logits) - 1 / logits)
+
+    @property
+    def variance(self) -> Tensor:
+        """Var[x] = A''(η) = 1/η² − 1 / (2 sinh(η/2))²."""
+        small, logits = self._branches()
+        square = self.logits.square()
+        series = 1 / 12 - square / 240 + square.square() / 6048
+        exact = logits.square().reciprocal() - (2 * torch.sinh(logits / 2)).square().reciprocal()
+        return torch.where(small, series, exact)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value``, elementwise."""
+        return value * self.logits - self.log_normalizer
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """Return ``log(1 + u·(e^η − 1)) / η``, for large η from the other end of [0, 1]."""
+        logits = torch.where(self.logits == 0, torch.finfo(value.dtype).tiny, self.logits)
+        low = torch.log1p(value * torch.expm1(logits.clamp_max(1))) / logits
+        high = 1 + torch.log(value + (1 - value) * torch.exp(-logits.clamp_min(1))) / logits
+        return torch.where(logits > 1, high, low)

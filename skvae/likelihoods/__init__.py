@@ -1,0 +1,29 @@
+"""Likelihoods p(x|z): what the decoder's output says of a row.
+
+A likelihood is a ``torch.nn.Module`` with the interface of :class:`Likelihood`. The
+estimator copies the object it was given, calls ``initialize`` once with the location and
+scale of the training columns, and from then on asks it for two things: ``embed(x)``,
+how a row enters the encoder, and ``likelihood(params)``, the distribution of a row.
+"""
+
+from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._categorical import Categorical, CategoricalCodes
+from skvae.likelihoods._counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from skvae.likelihoods._mixed import Mixed
+from skvae.likelihoods._real import Gaussian, Laplace, StudentT
+from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "CategoricalCodes",
+    "ContinuousBernoulli",
+    "Gaussian",
+    "Laplace",
+    "Likelihood",
+    "Mixed",
+    "NegativeBinomial",
+    "Poisson",
+    "StudentT",
+    "ZeroInflatedNegativeBinomial",
+]

@@ -1,0 +1,77 @@
+"""The interface of a likelihood."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from skvae._parameters import Parameters
+
+GAIN = 20.0
+"""Learned numbers that stand beside the networks are stored divided by this: Adam moves every
+parameter by about the learning rate a step, and a log scale has far to go in nats. At 20 it
+falls from 1 to a tenth in 115 steps of 1e-3."""
+
+FLOOR = 1e-4
+"""Means of columns are raised to this before their logarithm is taken."""
+
+
+class Likelihood(Parameters, nn.Module):
+    """Interface of a likelihood p(x|z).
+
+    Attributes
+    ----------
+    n_params : int
+        Numbers per feature that the decoder puts out.
+    support : torch.distributions.constraints.Constraint
+        Values that a row may hold; checked in ``fit`` and ``score_samples``.
+    requirement : str
+        The support in words, for the error message: "X must hold ...".
+    cure : str
+        What to do about values outside the support.
+    """
+
+    n_params: int = 1
+    support: constraints.Constraint = constraints.real
+    requirement: str = "finite numbers"
+    cure: str = "Drop or impute the other values."
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Meet the data: make what depends on the columns.
+
+        Called once for a fit, and again with zeros and ones when a model is read from a
+        file, whose arrays then replace what was made here: shapes may depend on the
+        constructor's arguments and the number of columns, not on the values.
+
+        Parameters
+        ----------
+        loc, scale : Tensor of shape (n_features,), float64
+            Mean and standard deviation of the training columns; the scale of a constant
+            column is 1.
+        """
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the row as the encoder sees it; shape ``(..., n_embedded)``."""
+        return x
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z) with ``event_shape`` ``(n_features,)``.
+
+        Parameters
+        ----------
+        params : Tensor of shape (..., n_features, n_params)
+            The output of the decoder.
+        """
+        raise TypeError(f"{type(self).__name__} does not define forward(params).")
+
+    def _check_choice(self, name: str, *choices: str | None) -> None:
+        """Raise ``ValueError`` when a parameter is none of the choices."""
+        value = getattr(self, name)
+        if value not in choices:
+            raise ValueError(
+                f"{name} of {type(self).__name__} is {value!r}; "
+                f"it must be {' or '.join(map(repr, choices))}."
+            )

@@ -1,0 +1,172 @@
+"""Likelihoods of categories: one-hot columns, and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from skvae import distributions
+from skvae.likelihoods._base import FLOOR, Likelihood
+
+_TOLERANCE = 1e-6
+"""Of the sum of a group's means, which is 1 up to rounding."""
+
+
+class Categorical(Likelihood):
+    """Categories as one-hot columns, groups of them side by side, as OneHotEncoder makes.
+
+    ``log p(x|z) = Σ_groups log softmax(η)`` at the column that is 1, nats per row; the
+    decoder gives η, which starts at the log of the columns' means. ``mean`` holds the
+    probabilities, ``sample`` exactly one 1 for each group.
+    See Jang, Gu and Poole 2017 (https://arxiv.org/abs/1611.01144) for the Gumbel noise
+    that samples are drawn with.
+
+    Parameters
+    ----------
+    group_sizes : sequence of int, default=None
+        Columns of each group, from the left; they add up to the columns of X.
+        ``None``: groups end where the columns' means, added up from the left, reach a
+        whole number. A column that is never 1 in ``fit`` belongs to the group before it,
+        so give the sizes when the first category of a group may be missing. Where the
+        means do not add up, all columns are one group.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``group_sizes`` are not positive whole numbers or do not add up,
+        or when a row does not hold exactly one 1 in each group.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import Categorical
+    >>> categorical = Categorical(group_sizes=[2, 3])
+    >>> categorical.initialize(loc=torch.tensor([0.5, 0.5, 0.2, 0.2, 0.6]), scale=torch.ones(5))
+    >>> p = categorical(torch.zeros(1, 5, 1))
+    >>> p.log_prob(torch.tensor([[1.0, 0, 0, 0, 1]])).exp()  # .5 · .6
+    tensor([0.3000])
+    """
+
+    requirement = "one-hot columns, exactly one 1 in each group and else 0,"
+    cure = (
+        "Encode categories by OneHotEncoder (drop=None, handle_unknown='error'), and give the "
+        "columns of each group: likelihood=Categorical(group_sizes=[...])."
+    )
+    loc: Tensor
+    groups: Tensor
+
+    def __init__(self, group_sizes: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.group_sizes = group_sizes
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        """One-hot in every group."""
+        return distributions.OneHotGroups(self.groups.cpu())
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Find the groups; start at the columns' means."""
+        groups = _inferred_groups(loc) if self.group_sizes is None else self._given_groups(len(loc))
+        self.register_buffer("groups", groups)
+        self.register_buffer("loc", loc.clamp_min(FLOOR).log().float())
+
+    def _given_groups(self, n_features: int) -> Tensor:
+        sizes = list(self.group_sizes or [])
+        whole = all(hasattr(size, "__index__") and size > 0 for size in sizes)
+        if not whole or sum(sizes) != n_features:
+            raise ValueError(
+                f"group_sizes of Categorical is {self.group_sizes!r}; it must hold positive "
+                f"whole numbers that add up to the {n_features} columns."
+            )
+        return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z)."""
+        return distributions.OneHotCategorical(self.loc + params[..., 0], self.groups)
+
+
+def _inferred_groups(means: Tensor) -> Tensor:
+    """Return the group of each column: groups are where the means add up to 1."""
+    groups = (torch.ceil(means.cumsum(0) - _TOLERANCE) - 1).clamp_min(0).long()
+    used = groups.unique()
+    if bool((used < len(means)).all()):
+        sums = torch.zeros_like(means).index_add(0, groups, means)[used]
+        if bool(((sums - 1).abs() <= _TOLERANCE).all()):
+            return groups
+    return torch.zeros_like(groups)
+
+
+class CategoricalCodes(Likelihood):
+    """Categories as codes 0 to K−1, one column for each variable, all with the same K.
+
+    ``log p(x|z) = Σ log softmax(η)`` at the code, nats per row; the decoder gives K logits
+    for each column. The encoder sees the codes one-hot. ``sample`` holds codes, and so
+    does ``mean``: the most probable one, since an average of codes is no category.
+    For columns with different K, see :class:`Mixed`.
+
+    Parameters
+    ----------
+    n_categories : int
+        K.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``n_categories`` is not a positive whole number, or X holds
+        anything but codes below it.
+
+    See Also
+    --------
+    Categorical : The same for columns that are one-hot already.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import CategoricalCodes
+    >>> codes = CategoricalCodes(n_categories=4)
+    >>> codes.initialize(loc=torch.zeros(3), scale=torch.ones(3))
+    >>> p = codes(torch.zeros(1, 3, 4))
+    >>> p.log_prob(torch.tensor([[0.0, 1, 3]])).exp()  # 1/4³
+    tensor([0.0156])
+    """
+
+    def __init__(self, n_categories: int) -> None:
+        super().__init__()
+        self.n_categories = n_categories
+
+    @property
+    def n_params(self) -> int:  # type: ignore[override]
+        """K."""
+        return int(self.n_categories)
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        """Whole numbers from 0 to K−1."""
+        return constraints.integer_interval(0, self.n_categories - 1)
+
+    @property
+    def requirement(self) -> str:  # type: ignore[override]
+        """The support in words."""
+        return f"codes, whole numbers from 0 to {self.n_categories - 1},"
+
+    cure = "Encode categories by OrdinalEncoder, and give their number as n_categories."
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Check the number of categories; nothing is kept of the columns."""
+        if not hasattr(self.n_categories, "__index__") or self.n_categories < 1:
+            raise ValueError(
+                f"n_categories of CategoricalCodes is {self.n_categories!r}; "
+                "it must be a positive whole number."
+            )
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""
+        codes = torch.arange(self.n_params, device=x.device)
+        return (x.unsqueeze(-1) == codes).to(x.dtype).flatten(-2)
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z)."""
+        return distributions.Independent(distributions.Categorical(params))

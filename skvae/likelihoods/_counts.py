@@ -1,0 +1,188 @@
+"""Likelihoods of counts."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+from skvae import distributions
+from skvae.likelihoods._base import FLOOR, GAIN, Likelihood
+
+
+class Poisson(Likelihood):
+    """Counts: ``log p(x|z) = Σ x·log λ(z) − λ(z) − log x!``, nats per row.
+
+    ``log λ = log(mean of the column) + η`` with η from the decoder, cut off at 10, so
+    that no rate overflows. The encoder sees ``log(1 + x)``.
+
+    With ``size_factor="total"`` a row's means are ``s·λ(z)``, where ``s`` is the row's total
+    over the typical total (the sum of the columns' means in ``fit``), as the observed
+    library size of Lopez et al. 2018 (scVI, https://doi.org/10.1038/s41592-018-0229-2):
+    z then says what a row is made of, not how much of it was counted. ``log_prob`` takes
+    ``s`` from the row it is given, so it is conditional on the row's total; ``mean`` and
+    ``sample`` are those of a row of the typical total, ``s = 1``; the encoder sees
+    ``log(1 + x/s)``. The total of an all-zero row is taken to be 1.
+
+    Parameters
+    ----------
+    size_factor : {None, "total"}, default=None
+        ``None``: rows differ in their total through z alone.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``size_factor`` is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import Poisson
+    >>> poisson = Poisson()
+    >>> poisson.initialize(loc=torch.ones(3), scale=torch.ones(3))
+    >>> p = poisson(torch.zeros(1, 3, 1))
+    >>> p.log_prob(torch.zeros(1, 3))  # e⁻¹ each
+    tensor([-3.])
+    """
+
+    support = constraints.nonnegative_integer
+    requirement = "counts, whole numbers from 0 up,"
+    cure = (
+        "Round X if it holds counts up to noise, undo a normalisation of them, or set "
+        "likelihood='gaussian'."
+    )
+
+    _MAX_ETA = 10.0
+    loc: Tensor
+    typical_total: Tensor
+
+    def __init__(self, size_factor: str | None = None) -> None:
+        super().__init__()
+        self.size_factor = size_factor
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the columns' means, so that a fit need not learn them."""
+        self._check_choice("size_factor", None, "total")
+        means = loc.clamp_min(FLOOR)
+        self.register_buffer("loc", means.log().float())
+        self.register_buffer("typical_total", means.sum(0, keepdim=True).float())
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return ``log(1 + x)``, or ``log(1 + x/s)`` under size factors."""
+        if self.size_factor is None:
+            return torch.log1p(x)
+        return torch.log1p(x / distributions.size_factor(x, self.typical_total))
+
+    def _log_mean(self, params: Tensor) -> Tensor:
+        return self.loc + params[..., 0].clamp_max(self._MAX_ETA)
+
+    def _counts(self, params: Tensor) -> distributions.Poisson:
+        """Return the distribution of each feature, for ``s = 1``."""
+        return distributions.Poisson(self._log_mean(params))
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z)."""
+        counts = self._counts(params)
+        if self.size_factor is None:
+            return distributions.Independent(counts)
+        return distributions.GivenTotal(counts, self.typical_total)
+
+
+class NegativeBinomial(Poisson):
+    """Overdispersed counts: a Poisson whose rate is itself Gamma distributed.
+
+    ``log p(x|z) = Σ log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``,
+    nats per row, with the mean μ(z) of :class:`Poisson` and its size factors, and learned
+    inverse dispersions r: the variance is ``μ + μ²/r``, with r between 1e-6 and 1e6.
+    See Lopez et al. 2018 (scVI, https://doi.org/10.1038/s41592-018-0229-2).
+
+    Parameters
+    ----------
+    dispersion : {"feature", "shared"}, default="feature"
+        One r per feature, or one for all.
+    size_factor : {None, "total"}, default=None
+        As in :class:`Poisson`.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import NegativeBinomial
+    >>> counts = NegativeBinomial()
+    >>> counts.initialize(loc=torch.ones(3), scale=torch.full((3,), 2**0.5))  # so that r = 1
+    >>> p = counts(torch.zeros(1, 3, 1))
+    >>> p.log_prob(torch.zeros(1, 3)).exp().detach()  # 1/2 each
+    tensor([0.1250])
+    """
+
+    _MAX_LOG_R = math.log(1e6)
+
+    def __init__(self, dispersion: str = "feature", size_factor: str | None = None) -> None:
+        super().__init__(size_factor)
+        self.dispersion = dispersion
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the columns' means and, by moments, at ``r = mean² / (variance − mean)``."""
+        super().initialize(loc, scale)
+        self._check_choice("dispersion", "feature", "shared")
+        square, excess = loc.square(), scale.square() - loc
+        if self.dispersion == "shared":
+            square, excess = square.sum(0, keepdim=True), excess.sum(0, keepdim=True)
+        r = torch.where(excess > 0, square / excess, math.inf).clamp(1e-2, 1e3)
+        start = torch.atanh(r.log() / self._MAX_LOG_R) * self._MAX_LOG_R / GAIN
+        self.log_r = nn.Parameter(start.float())
+
+    def _counts(self, params: Tensor) -> distributions.NegativeBinomial:  # type: ignore[override]
+        # Close to log r = GAIN·parameter, but for counts that are Poisson it stays finite.
+        log_r = self._MAX_LOG_R * torch.tanh(GAIN * self.log_r / self._MAX_LOG_R)
+        return distributions.NegativeBinomial(self._log_mean(params), log_r)
+
+
+class ZeroInflatedNegativeBinomial(NegativeBinomial):
+    """Overdispersed counts with more zeros than that explains.
+
+    ``p(x|z) = π·[x = 0] + (1 − π)·NB(x; μ, r)`` for each feature, nats per row; the decoder
+    gives μ and the logit of π, which starts at 5 %. The mean is ``(1 − π)·μ``; μ, r and
+    the size factors, which scale μ, are those of :class:`NegativeBinomial`.
+    See Lambert 1992 (https://doi.org/10.2307/1269547) and Lopez et al. 2018
+    (scVI, https://doi.org/10.1038/s41592-018-0229-2).
+
+    Parameters
+    ----------
+    dispersion : {"feature", "shared"}, default="feature"
+        One r per feature, or one for all.
+    size_factor : {None, "total"}, default=None
+        As in :class:`Poisson`.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import ZeroInflatedNegativeBinomial
+    >>> counts = ZeroInflatedNegativeBinomial()
+    >>> counts.initialize(loc=torch.full((2,), 3.0), scale=torch.full((2,), 2.0))
+    >>> counts(torch.zeros(1, 2, 2)).mean
+    tensor([[3.0000, 3.0000]])
+    """
+
+    n_params = 2
+    _START = 0.05
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the columns' means, with π at 5 %."""
+        super().initialize(loc, scale)
+        self.loc -= math.log1p(-self._START)
+
+    def _counts(self, params: Tensor) -> distributions.ZeroInflated:  # type: ignore[override]
+        start = math.log(self._START / (1 - self._START))
+        return distributions.ZeroInflated(super()._counts(params), start + params[..., 1])

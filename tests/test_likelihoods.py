@@ -1,0 +1,669 @@
+"""Likelihoods: identities over a list of objects, and what each adds."""
+
+import copy
+import itertools
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from sklearn.base import clone
+from torch import distributions as td
+
+import skvae
+from skvae import VariationalAutoencoder, _modelfile, _validation, likelihoods
+from skvae._training import Rows
+from skvae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CategoricalCodes,
+    ContinuousBernoulli,
+    Gaussian,
+    Laplace,
+    Mixed,
+    NegativeBinomial,
+    Poisson,
+    StudentT,
+    ZeroInflatedNegativeBinomial,
+)
+from tests.foreign import LaplaceLikelihood
+
+REAL = [[0.0, 1.5, -20.0, 1e5], [3.0, 1.0, 1e-3, -1e5]]
+COUNTS = [[0.0, 1.0, 7.0, 1e5], [0.0, 0.0, 0.0, 0.0]]
+ONE_HOT = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]]
+CODES = [[0.0, 1.0, 2.0, 0.0], [2.0, 2.0, 1.0, 1.0]]
+MIXED = [[-3.5, 1.0, 2.0, 1e5], [1e4, 0.0, 0.0, 0.0]]
+BLOCKS = [("gaussian", [0]), ("bernoulli", [1]), (CategoricalCodes(3), [2]), ("poisson", [3])]
+
+REALS = [
+    *[cls(scale) for cls in (Gaussian, Laplace) for scale in ("feature", "shared", "row", 0.7)],
+    StudentT(), StudentT(3.0, "shared"), StudentT(2.5, "row"), StudentT(None, 0.7),
+]  # fmt: skip
+COUNTERS = [
+    Poisson(), Poisson("total"), NegativeBinomial(), NegativeBinomial("shared", "total"),
+    ZeroInflatedNegativeBinomial(), ZeroInflatedNegativeBinomial("shared", "total"),
+]  # fmt: skip
+CASES = [
+    *[(likelihood, REAL) for likelihood in REALS],
+    *[(likelihood, COUNTS) for likelihood in COUNTERS],
+    (Bernoulli(), ONE_HOT), (ContinuousBernoulli(), ONE_HOT),
+    (Categorical(), ONE_HOT), (Categorical([2, 2]), ONE_HOT), (CategoricalCodes(3), CODES),
+    (Mixed(BLOCKS), MIXED), (Mixed([(Categorical(), slice(2)), ("laplace", [3, 2])]), ONE_HOT),
+]  # fmt: skip
+every = pytest.mark.parametrize(("likelihood", "x"), CASES, ids=lambda v: repr(v)[:60])
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def fitted(likelihood, x=ONE_HOT, dtype=torch.float32):
+    """Return a copy that has met the columns of x, in a model of the given precision."""
+    x = torch.as_tensor(x).double()
+    scale = x.std(0, unbiased=False)
+    likelihood = copy.deepcopy(likelihood)
+    likelihood.initialize(x.mean(0), torch.where(scale > 0, scale, 1.0))
+    return likelihood if dtype == torch.float32 else likelihood.to(dtype)
+
+
+def params_for(likelihood, *shape, dtype=torch.float32, size=1.0):
+    shape = (*shape, likelihood.n_params)
+    return size * torch.randn(shape, generator=generator(1), dtype=torch.float64).to(dtype)
+
+
+class TestInterface:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @every
+    def test_shapes(self, likelihood, x, dtype):
+        likelihood = fitted(likelihood, x, dtype)
+        rows = torch.tensor(x, dtype=dtype)
+        p = likelihood(params_for(likelihood, 3, 2, 4, dtype=dtype))
+        assert p.batch_shape == (3, 2)
+        assert p.event_shape == (4,)
+        assert p.log_prob(rows).shape == (3, 2)
+        assert p.log_prob(rows).dtype == dtype
+        assert p.mean.shape == (3, 2, 4)
+        assert p.sample((5,), generator=generator()).shape == (5, 3, 2, 4)
+        assert likelihood.embed(rows).shape[:-1] == (2,)
+        assert torch.isfinite(likelihood.embed(rows)).all()
+
+    @every
+    def test_float64_rows_in_a_float32_model(self, likelihood, x):
+        likelihood = fitted(likelihood, x)
+        p = likelihood(params_for(likelihood, 2, 4))
+        wide = p.log_prob(torch.tensor(x).double())
+        torch.testing.assert_close(wide.float(), p.log_prob(torch.tensor(x)), rtol=1e-4, atol=1e-4)
+
+    @every
+    def test_float32_is_close_to_float64(self, likelihood, x):
+        wide = fitted(likelihood, x, torch.float64)
+        narrow = copy.deepcopy(wide).to(torch.float32)
+        params = params_for(wide, 2, 4)
+        exact = wide(params.double()).log_prob(torch.tensor(x).double())
+        close = narrow(params).log_prob(torch.tensor(x))
+        torch.testing.assert_close(close, exact.float(), rtol=1e-4, atol=1e-3)
+
+    @pytest.mark.parametrize("size", [0.0, 1.0, 50.0, -50.0])
+    @every
+    def test_gradients_are_finite_at_the_edges(self, likelihood, x, size):
+        likelihood = fitted(likelihood, x)
+        params = params_for(likelihood, 2, 4, size=0.0) + size
+        params.requires_grad_()
+        p = likelihood(params)
+        log_p = p.log_prob(torch.tensor(x)).sum()
+        leaves = [params, *likelihood.parameters()]
+        gradients = torch.autograd.grad(log_p, leaves, allow_unused=True)
+        assert torch.isfinite(log_p)
+        assert torch.isfinite(p.mean).all()
+        assert all(torch.isfinite(g).all() for g in gradients if g is not None)
+
+    @every
+    def test_samples_have_the_mean_and_lie_in_the_support(self, likelihood, x):
+        likelihood = fitted(likelihood, torch.tensor(x).clamp(-9, 9))
+        p = likelihood(params_for(likelihood, 4, size=0.3))
+        draws = p.sample((10_000,), generator=generator())
+        assert likelihood.support.check(draws).all()
+        discrete = p.mean % 1 == 0  # codes: the mean is the most probable one
+        error = p.variance.sqrt() / 100
+        close = (draws.mean(0) - p.mean).abs() < 4.5 * error + 1e-6
+        assert (close | discrete).all()
+
+    @every
+    def test_only_the_generator_decides(self, likelihood, x):
+        before = torch.get_rng_state()
+        likelihood = fitted(likelihood, x)
+        p = likelihood(params_for(likelihood, 3, 4))
+        first, second, other = (p.sample((9,), generator=generator(seed)) for seed in (0, 0, 1))
+        assert torch.equal(first, second)
+        assert not torch.equal(first, other)
+        assert torch.equal(before, torch.get_rng_state())
+
+    @every
+    def test_state_is_all_that_fitting_leaves(self, likelihood, x):
+        one = fitted(likelihood, x)
+        other = copy.deepcopy(likelihood)
+        other.initialize(torch.zeros(4).double(), torch.ones(4).double())
+        other.load_state_dict(one.state_dict())
+        params, rows = params_for(one, 2, 4), torch.tensor(x)
+        assert torch.equal(one(params).log_prob(rows), other(params).log_prob(rows))
+        assert torch.equal(one.embed(rows), other.embed(rows))
+
+    @every
+    def test_parameters_survive_clone_and_a_file(self, likelihood, x):
+        assert repr(clone(likelihood)) == repr(likelihood)
+        if "slice" not in repr(likelihood):
+            encoded = _modelfile._encode(likelihood, "likelihood", {})
+            decoded = _modelfile.decode(encoded, "likelihood", {}, vars(likelihoods), {})
+            assert repr(decoded) == repr(likelihood)
+
+    @every
+    def test_starts_at_the_mean_of_the_columns(self, likelihood, x):
+        if isinstance(likelihood, CategoricalCodes | Mixed | ContinuousBernoulli):
+            pytest.skip("codes have no mean; the others' are bounded or made of these")
+        likelihood = fitted(likelihood, x)
+        start = likelihood(torch.zeros(4, likelihood.n_params)).mean
+        torch.testing.assert_close(
+            start.double(), torch.tensor(x).double().mean(0), rtol=1e-3, atol=1e-3
+        )
+
+
+class TestTotalMass:
+    @pytest.mark.parametrize("likelihood", REALS, ids=repr)
+    def test_real(self, likelihood):
+        likelihood = fitted(likelihood, [[10.0], [40.0]], torch.float64)
+        p = likelihood(params_for(likelihood, 1, dtype=torch.float64))
+        x = p.mean + torch.sinh(torch.linspace(-25, 25, 200_001).double()).unsqueeze(1)
+        mass = torch.trapezoid(p.log_prob(x).exp(), x[:, 0]).detach()
+        assert mass.item() == pytest.approx(1, abs=1e-5)
+
+    @pytest.mark.parametrize("likelihood", [c for c in COUNTERS if c.size_factor is None], ids=repr)
+    def test_counts(self, likelihood):
+        likelihood = fitted(likelihood, [[1.0], [9.0]], torch.float64)
+        p = likelihood(params_for(likelihood, 1, dtype=torch.float64))
+        x = torch.arange(5000).double().unsqueeze(1)
+        assert p.log_prob(x).exp().sum().item() == pytest.approx(1, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        ("likelihood", "values"),
+        [
+            (Bernoulli(), [(0, 1)] * 3),
+            (Categorical([2, 3]), [(0, 1)] * 5),
+            (CategoricalCodes(4), [range(4)] * 3),
+            (Mixed([("bernoulli", 1), (CategoricalCodes(3), [2]), ("poisson", 0)]),
+             [range(60), (0, 1), range(3)]),
+        ],
+        ids=lambda v: repr(v)[:60],
+    )  # fmt: skip
+    def test_discrete(self, likelihood, values):
+        grid = torch.tensor(list(itertools.product(*values))).double()
+        likelihood = fitted(likelihood, torch.full((2, len(values)), 0.4), torch.float64)
+        grid = grid[likelihood.support.check(grid).reshape(len(grid), -1).all(-1)]
+        p = likelihood(params_for(likelihood, len(values), dtype=torch.float64))
+        assert p.log_prob(grid).exp().sum().item() == pytest.approx(1, abs=1e-9)
+
+    def test_mixed_of_real_and_binary(self):
+        likelihood = fitted(Mixed([("bernoulli", 1), ("laplace", 0)]), [[2, 0], [5, 1.0]])
+        p = likelihood(params_for(likelihood, 2))
+        x = torch.linspace(-40, 50, 100_001)
+        mass = sum(
+            torch.trapezoid(p.log_prob(torch.stack([x, torch.full_like(x, b)], 1)).exp(), x)
+            for b in (0.0, 1.0)
+        )
+        assert mass.item() == pytest.approx(1, abs=1e-3)
+
+
+class TestClosedForms:
+    def moved(self, likelihood, params):
+        """Location and scale in the units of X, and rows far from standard."""
+        x = torch.tensor([[1e4, 1e-3], [1e4 + 3, 4e-3], [1e4 - 1, 1e-3]]).double()
+        likelihood = fitted(likelihood, x, torch.float64)
+        p = likelihood(params)
+        scale = likelihood._standardized_scale(params) * likelihood.column_scale
+        return x, SimpleNamespace(log_prob=p.log_prob(x).detach(), mean=p.mean), scale.detach()
+
+    def test_laplace_in_the_units_of_x(self):
+        x, p, scale = self.moved(Laplace("row"), params_for(Laplace("row"), 3, 2).double())
+        exact = stats.laplace.logpdf(x, p.mean, scale).sum(1)
+        np.testing.assert_allclose(p.log_prob, exact, rtol=1e-9)
+
+    @pytest.mark.parametrize("df", [1.5, 2.5, 30.0, 1e7, None])
+    def test_student_t_in_the_units_of_x(self, df):
+        x, p, scale = self.moved(StudentT(df), params_for(StudentT(), 3, 2).double())
+        exact = stats.t.logpdf(x, df or 10.0, p.mean, scale).sum(1)
+        np.testing.assert_allclose(p.log_prob, exact, rtol=1e-6)
+
+    def test_student_t_has_the_variance_of_its_samples(self):
+        p = fitted(StudentT(8.0, 0.5), REAL)(torch.zeros(4, 1))
+        draws = p.sample((40_000,), generator=generator())
+        assert draws.var(0).numpy() == pytest.approx(p.variance.numpy(), rel=0.05)
+        assert p.variance.numpy() == pytest.approx(0.25 * 8 / 6)
+
+    def test_learned_df_stays_where_the_variance_exists(self):
+        likelihood = fitted(StudentT(), REAL)
+        for logit in (-1e3, 1e3):
+            likelihood.df_logit.data.fill_(logit)
+            p = likelihood(torch.zeros(1, 4, 1))
+            assert torch.isfinite(p.variance).all()
+            assert torch.isfinite(p.log_prob(torch.tensor(REAL))).all()
+
+    def test_poisson(self):
+        likelihood = fitted(Poisson(), COUNTS)
+        p = likelihood(params_for(likelihood, 2, 4))
+        exact = stats.poisson.logpmf(COUNTS, p.mean.double()).sum(1)
+        np.testing.assert_allclose(p.log_prob(torch.tensor(COUNTS)), exact, rtol=1e-4)
+
+    @pytest.mark.parametrize("inflated", [False, True])
+    def test_negative_binomial(self, inflated):
+        cls = ZeroInflatedNegativeBinomial if inflated else NegativeBinomial
+        likelihood = fitted(cls(), COUNTS, torch.float64)
+        p = likelihood(params_for(likelihood, 2, 4, dtype=torch.float64))
+        base = p.base_dist.base if inflated else p.base_dist
+        r, mean = base.log_r.exp().detach(), base.mean
+        exact = stats.nbinom.pmf(COUNTS, r, r / (r + mean))
+        if inflated:
+            zeros = torch.sigmoid(p.base_dist.logits).numpy()
+            exact = zeros * (np.array(COUNTS) == 0) + (1 - zeros) * exact
+        log_p = p.log_prob(torch.tensor(COUNTS)).detach()
+        np.testing.assert_allclose(log_p, np.log(exact).sum(1), rtol=1e-8)
+
+    def test_negative_binomial_of_large_r_is_poisson_in_float32(self):
+        counts, poisson = fitted(NegativeBinomial(), COUNTS), fitted(Poisson(), COUNTS)
+        counts.log_r.data.fill_(1e3)  # bounded: r = 1e6
+        params = torch.full((2, 4, 1), -8.0)
+        x = torch.tensor([[0.0, 1.0, 3.0, 17.0], [0.0, 0.0, 0.0, 5.0]])
+        torch.testing.assert_close(
+            counts(params).log_prob(x), poisson(params).log_prob(x), rtol=1e-4, atol=1e-4
+        )
+
+    def test_negative_binomial_starts_at_the_moments(self):
+        x = torch.tensor([[2.0, 3.0], [10.0, 3.0]])  # variance 16 around 6; then constant
+        for dispersion in ("feature", "shared"):
+            p = fitted(NegativeBinomial(dispersion), x)(torch.zeros(2, 1))
+            assert torch.isfinite(p.variance).all()
+        p = fitted(NegativeBinomial(), x[:, :1])(torch.zeros(1, 1))
+        assert p.variance.item() == pytest.approx(16, rel=1e-4)
+
+    def test_categorical_is_torchs_in_each_group(self):
+        likelihood = fitted(Categorical([1, 3, 2]), torch.full((2, 6), 0.3))
+        params = params_for(likelihood, 5, 6, size=30.0)
+        x = torch.tensor([1.0, 0, 0, 1, 1, 0])
+        logits = params[..., 0] + likelihood.loc
+        exact = sum(
+            td.OneHotCategorical(logits=logits[:, part]).log_prob(x[part])
+            for part in (slice(0, 1), slice(1, 4), slice(4, 6))
+        )
+        p = likelihood(params)
+        torch.testing.assert_close(p.log_prob(x), exact)
+        torch.testing.assert_close(p.mean[:, 1:4].sum(1), torch.ones(5))
+
+    def test_mixed_is_the_sum_of_its_blocks(self):
+        likelihood = fitted(Mixed(BLOCKS), MIXED)
+        params, x = params_for(likelihood, 3, 2, 4), torch.tensor(MIXED)
+        terms = [
+            part(params[..., columns, : part.n_params]).log_prob(x[:, columns])
+            for columns, part in likelihood.blocks_
+        ]
+        torch.testing.assert_close(likelihood(params).log_prob(x), sum(terms))
+
+
+class TestCounts:
+    @pytest.mark.parametrize("likelihood", COUNTERS, ids=repr)
+    def test_samples_are_whole(self, likelihood):
+        likelihood = fitted(likelihood, COUNTS)
+        draws = likelihood(torch.zeros(4, likelihood.n_params)).sample((100,), generator())
+        assert (draws % 1 == 0).all()
+        assert (draws >= 0).all()
+
+    @pytest.mark.parametrize(
+        "cls", [Poisson, NegativeBinomial, ZeroInflatedNegativeBinomial], ids=lambda c: c.__name__
+    )
+    def test_size_factors_scale_the_mean_of_a_row(self, cls):
+        x = torch.tensor([[1.0, 3.0], [5.0, 7.0]])  # typical total 8
+        plain, scaled = fitted(cls(), x), fitted(cls(size_factor="total"), x)
+        params = params_for(plain, 2, 2)
+        double = params.clone()
+        double[..., 0] += np.log(2.0)
+        row = torch.tensor([[4.0, 12.0]])  # total 16, so s = 2
+        torch.testing.assert_close(scaled(params).log_prob(row), plain(double).log_prob(row))
+        assert torch.equal(scaled(params).mean, plain(params).mean)
+        torch.testing.assert_close(scaled.embed(row), torch.log1p(row / 2))
+        torch.testing.assert_close(plain.embed(row), torch.log1p(row))
+        empty = torch.zeros(1, 2)
+        assert torch.isfinite(scaled(params).log_prob(empty)).all()
+
+    @pytest.mark.parametrize("likelihood", COUNTERS, ids=repr)
+    def test_columns_without_a_count(self, likelihood):
+        likelihood = fitted(likelihood, torch.zeros(3, 4))
+        p = likelihood(torch.zeros(1, 4, likelihood.n_params))
+        assert torch.isfinite(p.log_prob(torch.tensor(COUNTS))).all()
+
+
+class TestCategories:
+    @pytest.mark.parametrize("sizes", [[1, 3, 2], [6], [2, 2, 2]])
+    def test_exactly_one_in_each_group(self, sizes):
+        likelihood = fitted(Categorical(sizes), torch.full((2, 6), 0.3))
+        p = likelihood(params_for(likelihood, 3, 6, size=5.0))
+        for part in p.sample((500,), generator()).split(sizes, -1):
+            assert set(part.unique().tolist()) <= {0.0, 1.0}
+            assert (part.sum(-1) == 1).all()
+
+    def test_codes_come_as_often_as_they_are_probable(self):
+        likelihood = fitted(CategoricalCodes(3), CODES)
+        params = params_for(likelihood, 4)
+        draws = likelihood(params).sample((10_000,), generator())
+        for column, logits in enumerate(params):
+            wanted = logits.softmax(-1)
+            found = torch.bincount(draws[:, column].long(), minlength=3) / len(draws)
+            assert ((found - wanted).abs() < 4.5 * (wanted * (1 - wanted) / 10_000).sqrt()).all()
+        assert torch.equal(likelihood(params).mean, params.argmax(-1).float())
+
+    def test_codes_enter_the_encoder_one_hot(self):
+        embedded = fitted(CategoricalCodes(3), CODES).embed(torch.tensor([[0.0, 2.0, 5.0]]))
+        assert embedded.tolist() == [[1, 0, 0, 0, 0, 1, 0, 0, 0]]
+
+    @pytest.mark.parametrize(
+        ("means", "groups"),
+        [
+            ([0.5, 0.5, 0.1, 0.7, 0.2], [0, 0, 1, 1, 1]),
+            ([0.5, 0.5, 0.0, 0.3, 0.7], [0, 0, 0, 1, 1]),  # never seen: with those before
+            ([0.0, 1.0, 1.0], [0, 0, 1]),
+            ([1 / 3] * 6, [0, 0, 0, 1, 1, 1]),
+            ([0.5, 0.6, 0.9], [0, 0, 0]),  # not one-hot: the rows are then refused
+            ([3.0, 90.0], [0, 0]),
+            ([-1.0, -2.0], [0, 0]),
+            ([0.0, 0.0], [0, 0]),
+        ],
+    )
+    def test_groups_are_found_by_the_means(self, means, groups):
+        likelihood = Categorical()
+        loc = torch.tensor(means).double()
+        likelihood.initialize(loc, torch.ones_like(loc))
+        assert likelihood.groups.tolist() == groups
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("likelihood", "x", "message"),
+        [
+            (Poisson(), [[0.5, 1]], "counts.*Poisson.*0.5 to 1.*likelihood='gaussian'"),
+            (NegativeBinomial(), [[-1, 1]], "counts.*NegativeBinomial.*-1 to 1.*Round"),
+            (Categorical(), [[1, 1], [0, 1], [0, 0]], "one-hot.*OneHotEncoder.*group_sizes"),
+            (Categorical([1, 1]), [[1, 0]], "one-hot.*OneHotEncoder.*group_sizes"),
+            (CategoricalCodes(3), [[0, 3]], "from 0 to 2.*OrdinalEncoder"),
+            (Mixed([("gaussian", 0), ("poisson", [2, 1])]), [[-0.5, 3, 0.5]],
+             r"counts.*Poisson.*0.5 to 3 in its columns \[2, 1\].*Round"),
+        ],
+        ids=lambda v: repr(v)[:40],
+    )  # fmt: skip
+    def test_support(self, likelihood, x, message):
+        x = np.array(x, dtype=float)
+        with pytest.raises(ValueError, match=message):
+            _validation.check_support(Rows(x), fitted(likelihood, x))
+
+    @every
+    def test_support_holds(self, likelihood, x):
+        _validation.check_support(Rows(np.array(x)), fitted(likelihood, x))
+
+    @pytest.mark.parametrize(
+        ("likelihood", "message"),
+        [
+            (Laplace("wide"), "scale of Laplace is 'wide'"),
+            (StudentT(min_scale=2), "min_scale of StudentT is 2"),
+            (StudentT(df=1.0), "df of StudentT is 1.0"),
+            (StudentT(df="all"), "df of StudentT is 'all'"),
+            (Poisson("row"), "size_factor of Poisson is 'row'; it must be None or 'total'"),
+            (NegativeBinomial("row"), "dispersion of NegativeBinomial is 'row'.*'shared'"),
+            (Categorical([2, 3]), r"group_sizes of Categorical is \[2, 3\].*add up to the 4"),
+            (Categorical([5, -1]), r"group_sizes"),
+            (Categorical([2.0, 2.0]), r"group_sizes"),
+            (Categorical([]), r"group_sizes"),
+            (CategoricalCodes(0), "n_categories of CategoricalCodes is 0"),
+            (CategoricalCodes(2.5), "n_categories"),
+            (Mixed(), "Mixed has no blocks.*likelihood='mixed'"),
+            (Mixed([("gaussian", [0, 1, 2])]), "Column 3 is in 0 blocks"),
+            (Mixed([("gaussian", [0, 1, 2, 3]), ("poisson", 3)]), "Column 3 is in 2 blocks"),
+            (Mixed([("gaussian", [0, 1, 2, 4])]), "Column 4 .* is not in X, which has 4 columns"),
+            (Mixed([("gaussian", "age")]), "Column 'age' .* without names"),
+            (Mixed([("gauss", slice(None))]), "'gauss' in the blocks of Mixed"),
+            (Mixed([("likelihood", slice(None))]), "'likelihood' in the blocks.*'student_t'"),
+        ],
+        ids=lambda v: repr(v)[:40],
+    )  # fmt: skip
+    def test_parameters(self, likelihood, message):
+        with pytest.raises(ValueError, match=message):
+            likelihood.initialize(torch.zeros(4).double(), torch.ones(4).double())
+
+
+FRAME = pd.DataFrame(
+    {
+        "height": [1.5, 1.7, 1.6, 2.0],
+        "member": [True, False, True, True],
+        "colour": pd.Categorical(["red", "blue", "red", "red"], ["red", "green", "blue"]),
+        "visits": [3, 0, 7, 1],
+        "balance": [3, -4, 7, 1],
+        "size": pd.Categorical([2, 1, 2, 1]),
+        "shape": pd.Categorical(["a", "b", "c", "a"]),
+        "age": np.array([1.0, 0.0, 1.0, 0.0], np.float32),
+        "flag": pd.array([0, 1, 1, 0], dtype="UInt8"),
+    }
+)
+
+
+def checked(frame, levels=None):
+    """Return an estimator and the rows of a frame, with codes for categories."""
+    estimator = VariationalAutoencoder()
+    levels = _validation.category_levels(frame, "mixed") if levels is None else levels
+    return estimator, Rows(_validation.check_rows(estimator, frame, reset=True, levels=levels))
+
+
+class TestFrames:
+    def test_mixed_by_types(self):
+        estimator, rows = checked(FRAME)
+        found = _validation.resolve_likelihood("mixed", FRAME, rows, estimator.feature_names_in_)
+        named = [
+            (part if isinstance(part, str) else repr(part), list(FRAME.columns[columns]))
+            for part, columns in found.blocks
+        ]
+        assert named == [
+            ("gaussian", ["height", "balance", "age"]),
+            ("bernoulli", ["member", "flag"]),
+            ("CategoricalCodes(n_categories=3)", ["colour", "shape"]),
+            ("negative_binomial", ["visits"]),
+            ("CategoricalCodes(n_categories=2)", ["size"]),
+        ]
+        _validation.check_support(rows, fitted(found, rows.block(slice(None))))
+
+    def test_mixed_by_values(self):
+        X = np.array([[0.0, 2.0, -1.0, 0.5], [1.0, 0.0, 4.0, 1.0]])
+        found = _validation.resolve_likelihood("mixed", X, Rows(X))
+        assert found.blocks == [
+            ("bernoulli", [0]),
+            ("negative_binomial", [1]),
+            ("gaussian", [2, 3]),
+        ]
+
+    @pytest.mark.parametrize("given", ["poisson", Gaussian(), LaplaceLikelihood()], ids=str)
+    def test_others_are_returned_as_they_are(self, given):
+        assert _validation.resolve_likelihood(given, FRAME, SimpleNamespace()) is given
+
+    def test_auto_is_resolved(self):
+        X = np.array([[0.0, 1.0]])
+        assert _validation.resolve_likelihood("auto", X, Rows(X)) == "bernoulli"
+
+    def test_names_become_indices(self):
+        blocks = [("gaussian", ["c", "a"]), (Poisson(), "b"), ("laplace", slice(3, None))]
+        resolved = Mixed(blocks).resolve(5, np.array(["a", "b", "c", "d", "e"], dtype=object))
+        assert [columns for _, columns in resolved.blocks] == [[2, 0], [1], [3, 4]]
+        assert blocks[0] == ("gaussian", ["c", "a"])
+
+    @pytest.mark.parametrize(
+        ("blocks", "message"),
+        [
+            ([("gaussian", ["a", "z"])], r"Column 'z' .* which has the columns \['a', 'b'\]"),
+            ([("gaussian", ["a"])], "Column 'b' is in 0 blocks"),
+            ([("gaussian", ["a", "b", "a"])], "Column 'a' is in 2 blocks"),
+        ],
+    )
+    def test_messages_name_the_column(self, blocks, message):
+        with pytest.raises(ValueError, match=message):
+            Mixed(blocks).resolve(2, ["a", "b"])
+
+    def test_codes_are_those_of_fit(self):
+        levels = _validation.category_levels(FRAME, "mixed")
+        assert levels == {
+            "colour": ["red", "green", "blue"], "size": [1, 2], "shape": ["a", "b", "c"],
+        }  # fmt: skip
+        later = FRAME.assign(
+            colour=pd.Categorical(["blue", "blue", "red", "red"]), size=[2, 2, 1, 1]
+        )
+        encoded = _validation.encode_categories(later, levels)
+        assert encoded["colour"].tolist() == [2, 2, 0, 0]
+        assert encoded["size"].tolist() == [1, 1, 0, 0]
+        assert later["colour"].tolist() == ["blue", "blue", "red", "red"]
+
+    @pytest.mark.parametrize("value", ["pink", None, np.nan], ids=str)
+    def test_unseen_and_missing_categories(self, value):
+        levels = _validation.category_levels(FRAME, "mixed")
+        other = FRAME.assign(colour=pd.Categorical(["red", value, "red", "red"]))
+        message = "'colour' holds (nan|'pink').*'green'.*Drop or impute"
+        with pytest.raises(ValueError, match=message):
+            checked(other, levels)
+
+    def test_numpy_rows_and_frames_without_categories_pass(self):
+        assert _validation.category_levels(FRAME.to_numpy(), "mixed") == {}
+        assert _validation.category_levels(FRAME[["height"]], "mixed") == {}
+        assert _validation.category_levels(FRAME, "gaussian") == {}
+        X = np.zeros((3, 2))
+        assert checked(X, {"colour": ["red"]})[1].X is X
+
+
+class TestFrameInAnEstimator:
+    """A data frame with categories through all verbs, warm starts and files."""
+
+    frame = pd.concat([FRAME] * 8, ignore_index=True)
+
+    def fitted(self, **params):
+        quick = {"likelihood": "mixed", "max_epochs": 2, "random_state": 0}
+        return VariationalAutoencoder(**(quick | params)).fit(self.frame)
+
+    def test_verbs(self):
+        vae = self.fitted()
+        assert vae.categories_["colour"] == ["red", "green", "blue"]
+        drawn = vae.sample(50)
+        assert drawn.shape == (50, FRAME.shape[1])
+        colour = list(FRAME.columns).index("colour")
+        assert set(drawn[:, colour]) <= {0, 1, 2}
+        assert np.isfinite(vae.score(self.frame))
+        # Categories are those of fit, whatever order another frame has them in.
+        other = self.frame.assign(colour=pd.Categorical(self.frame["colour"].astype(str)))
+        np.testing.assert_array_equal(vae.transform(other), vae.transform(self.frame))
+
+    @pytest.mark.parametrize("continued", ["warm_start", "partial_fit"])
+    def test_continues(self, continued):
+        if continued == "partial_fit":
+            vae = self.fitted().partial_fit(self.frame)
+        else:
+            vae = self.fitted(warm_start=True).fit(self.frame)
+        assert vae.n_iter_ > 2
+
+    def test_travels(self, tmp_path):
+        vae = self.fitted()
+        vae.save(tmp_path / "model")
+        for other in (skvae.load(tmp_path / "model"), pickle.loads(pickle.dumps(vae))):
+            assert other.categories_ == vae.categories_
+            np.testing.assert_array_equal(
+                other.score_samples(self.frame), vae.score_samples(self.frame)
+            )
+
+    def test_names_of_columns_in_blocks(self, tmp_path):
+        blocks = [("gaussian", ["height", "balance", "age"]), ("poisson", "visits")]
+        blocks += [("bernoulli", ["flag", "member"])]
+        names = ["age", "member", "height", "visits", "balance", "flag"]
+        frame = self.frame[names]
+        vae = self.fitted_blocks(frame, blocks)
+        assert vae.likelihood_.blocks_[0][0] == [2, 4, 0]
+        vae.save(tmp_path / "model")
+        np.testing.assert_array_equal(
+            skvae.load(tmp_path / "model").transform(frame), vae.transform(frame)
+        )
+        assert vae.set_params(warm_start=True).fit(frame).n_iter_ == 4
+
+    def fitted_blocks(self, frame, blocks):
+        return VariationalAutoencoder(likelihood=Mixed(blocks), max_epochs=2, random_state=0).fit(
+            frame
+        )
+
+
+class TestParameters:
+    def test_objects_that_were_given_do_not_change(self):
+        given = Gaussian("shared")
+        mixed = fitted(Mixed([(given, slice(None))]), REAL)
+        assert not list(given.parameters())
+        assert mixed.blocks[0][1] == slice(None)
+        assert len(list(mixed.parameters())) == 1
+
+    def test_foreign_likelihoods_are_blocks(self):
+        likelihood = fitted(Mixed([(LaplaceLikelihood(), [0, 1]), ("poisson", [3, 2])]), REAL)
+        x = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+        p = likelihood(torch.zeros(1, 4, 1))
+        assert p.log_prob(x).shape == (1,)
+        assert p.sample(generator=generator()).shape == (1, 4)
+
+    def test_blocks_of_blocks(self):
+        inner = Mixed([("poisson", 1), ("gaussian", 0)])
+        likelihood = fitted(Mixed([("bernoulli", [1]), (inner, [2, 0, 3][:2])]), [[1, 0, 3.5]] * 2)
+        _validation.check_support(Rows(np.array([[1.0, 0, 3.5]])), likelihood)
+        with pytest.raises(ValueError, match="counts"):
+            _validation.check_support(Rows(np.array([[1.5, 0, 3.5]])), likelihood)
+
+    def test_nested_parameters(self):
+        class Outer(Gaussian):
+            def __init__(self, inner=None, scale=1.0):
+                super().__init__(scale)
+                self.inner = inner
+
+            @classmethod
+            def _parameter_names(cls):
+                return ["inner", "scale"]
+
+        outer = Outer(StudentT(df=4.0))
+        assert outer.get_params()["inner__df"] == 4.0
+        assert set(outer.get_params(deep=False)) == {"inner", "scale"}
+        outer.set_params(inner__df=5.0, scale="row")
+        assert (outer.inner.df, outer.scale) == (5.0, "row")
+        outer.set_params(inner__scale="row", inner=Laplace())
+        assert outer.inner.scale == "row"
+        assert isinstance(outer.inner, Laplace)
+        with pytest.raises(ValueError, match=r"inner=None of Outer has no parameters"):
+            outer.set_params(inner=None, inner__df=1)
+        with pytest.raises(ValueError, match="Outer has no parameter 'width'"):
+            outer.set_params(width__x=1)
+
+
+TABLES = {
+    "real": np.random.RandomState(0).standard_t(3, (60, 4)),
+    "counts": np.random.RandomState(0).negative_binomial(2, 0.3, (60, 4)),
+    "one_hot": np.eye(4)[np.random.RandomState(0).randint(4, size=60)],
+    "mixed": np.random.RandomState(0).randint(0, 2, (60, 4)) * [1.5, 1, 1, 3],
+}
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "table"),
+    [
+        (Laplace(), "real"), (StudentT(), "real"), (Poisson(), "counts"),
+        (NegativeBinomial(size_factor="total"), "counts"),
+        (ZeroInflatedNegativeBinomial("shared"), "counts"), (Categorical(), "one_hot"),
+        (Mixed([("gaussian", 0), ("bernoulli", [1, 2]), ("negative_binomial", 3)]), "mixed"),
+    ],
+    ids=lambda v: repr(v)[:40],
+)  # fmt: skip
+def test_end_to_end(likelihood, table):
+    X = TABLES[table]
+    model = VariationalAutoencoder(likelihood=likelihood, max_epochs=2, random_state=0).fit(X)
+    assert np.isfinite(model.score(X))
+    assert model.reconstruct(X).shape == X.shape
+    _validation.check_support(Rows(model.sample(20)), model.likelihood_)
