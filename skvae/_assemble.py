@@ -11,29 +11,52 @@ import numpy as np
 import torch
 from torch import nn
 
-from skvae import networks
-from skvae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
+from skvae import likelihoods, networks, objectives, posteriors, priors
+from skvae._weights import materialize
 from skvae.model import VAE
-from skvae.objectives import ELBO
-from skvae.posteriors import DiagonalNormal
-from skvae.priors import StandardNormal
+from skvae.networks import Hidden
 
 LIKELIHOODS: dict[str, type] = {
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "gaussian": Gaussian,
+    "bernoulli": likelihoods.Bernoulli,
+    "continuous_bernoulli": likelihoods.ContinuousBernoulli,
+    "gaussian": likelihoods.Gaussian,
+    "student_t": likelihoods.StudentT,
+    "laplace": likelihoods.Laplace,
+    "poisson": likelihoods.Poisson,
+    "negative_binomial": likelihoods.NegativeBinomial,
+    "zero_inflated_negative_binomial": likelihoods.ZeroInflatedNegativeBinomial,
+    "categorical": likelihoods.Categorical,
+    "mixed": likelihoods.Mixed,
 }
-PRIORS: dict[str, type] = {"normal": StandardNormal}
-OBJECTIVES: dict[str, type] = {"elbo": ELBO}
+PRIORS: dict[str, type] = {
+    "normal": priors.StandardNormal,
+    "mixture": priors.MixtureOfGaussians,
+    "vamp": priors.VampPrior,
+    "flow": priors.FlowPrior,
+}
+POSTERIORS: dict[str, type] = {
+    "diagonal": posteriors.DiagonalNormal,
+    "full": posteriors.FullNormal,
+    "flow": posteriors.InverseAutoregressiveFlow,
+}
+OBJECTIVES: dict[str, type] = {
+    "elbo": objectives.ELBO,
+    "iwae": objectives.IWAE,
+    "beta_tcvae": objectives.BetaTCVAE,
+    "infovae": objectives.InfoVAE,
+}
 PARTS: dict[str, type] = {
-    cls.__name__: cls for names in (LIKELIHOODS, PRIORS, OBJECTIVES) for cls in names.values()
+    name: getattr(module, name)
+    for module in (likelihoods, priors, posteriors, objectives)
+    for name in module.__all__
+    if hasattr(getattr(module, name), "get_params")
 }
 """Classes of parts by name, for reading them from a file."""
 
 
-def part(value: Any, registry: Mapping[str, Callable[..., Any]], **kwargs: Any) -> Any:
+def part(value: Any, registry: Mapping[str, Callable[..., Any]]) -> Any:
     """Return a fresh part: made from its name, or a copy of the user's object."""
-    return registry[value](**kwargs) if isinstance(value, str) else copy.deepcopy(value)
+    return registry[value]() if isinstance(value, str) else copy.deepcopy(value)
 
 
 def snapshot(value: Any) -> Any:
@@ -46,9 +69,14 @@ def same(one: Any, other: Any) -> bool:
 
     Modules define no equality, because torch tells them apart by identity.
     """
-    if one is other or type(one) is not type(other) or not hasattr(one, "get_params"):
+    if one is other or type(one) is not type(other):
         return bool(one is other or one == other)
-    return bool(one.get_params() == other.get_params())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if hasattr(one, "get_params"):
+        params, others = one.get_params(deep=False), other.get_params(deep=False)
+        return all(same(value, others[name]) for name, value in params.items())
+    return bool(one == other)
 
 
 @dataclass(frozen=True)
@@ -60,11 +88,20 @@ class Architecture:
     image_shape: tuple[int, int, int] | None
     hidden_layer_sizes: tuple[int, ...]
     conv_channels: tuple[int, ...]
+    conv_block: str
     activation: str
+    normalization: str | None
+    dropout: float
     encoder: nn.Module | None
     decoder: nn.Module | None
     likelihood: Any
     prior: Any
+    posterior_family: Any
+
+    @property
+    def hidden(self) -> Hidden:
+        """What follows the map of every hidden layer."""
+        return Hidden(self.activation, self.normalization, self.dropout)
 
 
 def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:
@@ -126,6 +163,20 @@ def default_layers(is_image: bool, n_rows: int) -> tuple[int, ...]:
     return SMALL_TABLE_LAYERS if n_rows < SMALL_TABLE else TABLE_LAYERS
 
 
+_AS_GIVEN = (
+    "conv_block",
+    "activation",
+    "normalization",
+    "dropout",
+    "encoder",
+    "decoder",
+    "likelihood",
+    "prior",
+    "posterior_family",
+)
+"""Parameters that an architecture takes over unchanged."""
+
+
 def resolve(params: Mapping[str, Any], n_features: int) -> Architecture:
     """Return the architecture that an estimator's parameters, no longer "auto", ask for.
 
@@ -140,16 +191,16 @@ def resolve(params: Mapping[str, Any], n_features: int) -> Architecture:
         image_shape=resolve_image_shape(params["image_shape"], n_features),
         hidden_layer_sizes=_sizes(params["hidden_layer_sizes"], "hidden_layer_sizes", least=0),
         conv_channels=_sizes(params["conv_channels"], "conv_channels", least=1),
-        activation=params["activation"],
-        encoder=params["encoder"],
-        decoder=params["decoder"],
-        likelihood=params["likelihood"],
-        prior=params["prior"],
+        **{name: params[name] for name in _AS_GIVEN},
     )
 
 
 def build(
-    architecture: Architecture, loc: torch.Tensor, scale: torch.Tensor, generator: torch.Generator
+    architecture: Architecture,
+    loc: torch.Tensor,
+    scale: torch.Tensor,
+    x: torch.Tensor,
+    generator: torch.Generator,
 ) -> VAE:
     """Build the model, weights drawn from ``generator``.
 
@@ -157,63 +208,65 @@ def build(
     ----------
     loc, scale : Tensor of shape (n_features,)
         Location and scale of the training columns, for the likelihood.
+    x : Tensor of shape (n, n_features)
+        Some training rows, for the prior.
     """
     likelihood = part(architecture.likelihood, LIKELIHOODS)
     likelihood.initialize(loc, scale)
     prior = part(architecture.prior, PRIORS)
     prior.initialize(architecture.n_components)
-    encoder = _encoder(architecture, generator)
+    embedded = likelihood.embed(x).float()
+    encoder = _encoder(architecture, embedded.shape[1], generator)
     decoder = _decoder(architecture, likelihood.n_params, generator)
+    if hasattr(prior, "connect"):
+        prior.connect(encoder, embedded, generator)
     return VAE(prior, encoder, decoder, likelihood)
 
 
-def _encoder_body(a: Architecture, generator: torch.Generator) -> nn.Module:
+def _encoder_body(a: Architecture, n_in: int, generator: torch.Generator) -> nn.Module:
     """Return the encoder's body: the user's, a convolutional or a dense one."""
-    if a.encoder is not None:
-        view = [] if a.image_shape is None else [networks.RowsToImages(a.image_shape)]
-        return nn.Sequential(*view, copy.deepcopy(a.encoder))
     image_shape = a.image_shape
+    if a.encoder is not None:
+        view = [] if image_shape is None else [networks.RowsToImages(image_shape)]
+        return nn.Sequential(*view, copy.deepcopy(a.encoder))
     if image_shape is not None:
-        return networks.materialize(
+        return materialize(
             lambda: networks.conv_encoder(
-                image_shape, a.conv_channels, a.hidden_layer_sizes, a.activation
+                image_shape, a.conv_channels, a.hidden_layer_sizes, a.hidden, a.conv_block
             ),
             generator,
         )
-    sizes = [a.n_features, *a.hidden_layer_sizes]
-    return networks.materialize(
-        lambda: nn.Sequential(*networks.dense(sizes, a.activation)), generator
-    )
+    sizes = [n_in, *a.hidden_layer_sizes]
+    return materialize(lambda: nn.Sequential(*networks.dense(sizes, a.hidden)), generator)
 
 
-def _encoder(a: Architecture, generator: torch.Generator) -> nn.Module:
-    body = _encoder_body(a, generator)
-    features = networks.features_of(body, torch.zeros(2, a.n_features), "encoder")
+def _encoder(a: Architecture, n_in: int, generator: torch.Generator) -> nn.Module:
+    body = _encoder_body(a, n_in, generator)
+    features = networks.features_of(body, torch.zeros(2, n_in), "encoder")
     if len(features) != 1:
         raise ValueError(
             "encoder must return features of shape (n, n_out), got "
             f"(n, {', '.join(map(str, features))}). End it with a torch.nn.Flatten()."
         )
-    head = networks.materialize(lambda: DiagonalNormal(features[0], a.n_components), generator)
+    head = part(a.posterior_family, POSTERIORS)
+    head.initialize(features[0], a.n_components, generator)
     return networks.Encoder(body, head)
 
 
 def _decoder_body(a: Architecture, generator: torch.Generator) -> nn.Module:
     """Return the decoder's body: the user's, a convolutional or a dense one."""
+    image_shape = a.image_shape
     if a.decoder is not None:
         return copy.deepcopy(a.decoder)
-    image_shape = a.image_shape
     if image_shape is not None:
-        return networks.materialize(
+        return materialize(
             lambda: networks.conv_decoder(
-                image_shape, a.conv_channels, a.n_components, a.activation
+                image_shape, a.conv_channels, a.n_components, a.hidden, a.conv_block
             ),
             generator,
         )
     sizes = [a.n_components, *reversed(a.hidden_layer_sizes)]
-    return networks.materialize(
-        lambda: nn.Sequential(*networks.dense(sizes, a.activation)), generator
-    )
+    return materialize(lambda: nn.Sequential(*networks.dense(sizes, a.hidden)), generator)
 
 
 def _decoder(a: Architecture, n_params: int, generator: torch.Generator) -> nn.Module:
@@ -230,7 +283,7 @@ def _decoder(a: Architecture, n_params: int, generator: torch.Generator) -> nn.M
             f"decoder must return features of shape (n, n_out){images}, "
             f"got (n, {', '.join(map(str, features))}). The layer from there to X is added."
         )
-    head = networks.materialize(
+    head = materialize(
         lambda: networks.parameter_head(features, a.n_features, n_params, a.image_shape), generator
     )
     return nn.Sequential(body, head)

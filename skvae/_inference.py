@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from skvae import _quadrature
 from skvae._training import Rows, hash_rows
-from skvae.model import VAE, kl_per_component
+from skvae.model import VAE, kl_per_component, marginal_kl
 from skvae.objectives import ELBO
 
 BATCH_SIZE = 256
@@ -41,6 +42,18 @@ class Inference:
         if model.dtype != self.torch_dtype:
             model = copy.deepcopy(model).to(self.torch_dtype)
         self.model = model.eval()
+
+    @cached_property
+    def prior(self) -> Any:
+        """p(z), made once: a prior may run the encoder for it."""
+        with torch.no_grad():
+            return self.model.prior()
+
+    def _distributions(self, x: Tensor, noise: Tensor) -> tuple[Any, Tensor, Any, Any]:
+        """Return ``q(z|x), z, p(x|z), p(z)``, as the model does."""
+        posterior: Any = self.model.posterior(x)
+        z = posterior.reparameterize(noise.transpose(0, 1))
+        return posterior, z, self.model.likelihood(z), self.prior
 
     def _map(
         self,
@@ -86,21 +99,59 @@ class Inference:
         with torch.inference_mode():
             for start in range(0, n_samples, BATCH_SIZE):
                 part = slice(start, min(start + BATCH_SIZE, n_samples))
-                z = self.model.prior().sample((part.stop - start,), generator=generator)
-                p: Any = self.model.likelihood(z)  # ours and the user's take a generator
-                x = p.mean if mean else p.sample(generator=generator)
-                out[part] = x.cpu().numpy()
+                z = self.prior.sample((part.stop - start,), generator=generator)
+                out[part] = self._draw(z, mean, generator).cpu().numpy()
         return out
 
+    def sample_given(
+        self, z: Rows, n_features: int, mean: bool, generator: torch.Generator
+    ) -> np.ndarray:
+        """Return draws of x, or E[x|z], for rows of z."""
+        return self._map(
+            lambda z: self._draw(z.to(self.torch_dtype), mean, generator), z, n_features
+        )
+
+    def _draw(self, z: Tensor, mean: bool, generator: torch.Generator) -> Tensor:
+        p: Any = self.model.likelihood(z)  # ours and the user's take a generator
+        return p.mean if mean else p.sample(generator=generator)
+
+    def sample_posterior(self, rows: Rows, generator: torch.Generator) -> np.ndarray:
+        """Return one draw of z from q(z|x) for each row."""
+
+        def draw(x: Tensor) -> Tensor:
+            noise = torch.randn(len(x), self._latent_dim, generator=generator, device=self.device)
+            posterior: Any = self.model.posterior(x)
+            return posterior.reparameterize(noise.to(self.torch_dtype))
+
+        return self._map(draw, rows, self._latent_dim)
+
+    def draws(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """Return balanced draws z from q(z|x), ``(n, 2·N_PAIRS, latent_dim)``, and their log q."""
+
+        def draw(x: Tensor) -> Tensor:
+            posterior: Any = self.model.posterior(x)
+            z = posterior.reparameterize(self._balanced_noise(x))
+            both = torch.cat([z, posterior.log_prob(z).unsqueeze(-1)], -1)
+            return both.transpose(0, 1).flatten(1)
+
+        shape = len(rows), 2 * _quadrature.N_PAIRS, self._latent_dim + 1
+        both = self._map(draw, rows, shape[1] * shape[2]).reshape(shape)
+        return both[..., :-1], both[..., -1]
+
     def kl(self, rows: Rows) -> np.ndarray:
-        """Return KL(q(z|x) ‖ p(z)) in nats for each component, weighted mean over rows."""
+        """Return KL(q(z|x) ‖ p(z)) in nats for each component, weighted mean over rows.
+
+        Where it does not split into components, that of their marginals.
+        """
         total: np.ndarray | float = 0.0
-        prior = self.model.prior()
         with torch.inference_mode():
             for part, x in rows.batches(BATCH_SIZE):
                 posterior: Any = self.model.posterior(x.to(self.device))
                 z = posterior.reparameterize(self._balanced_noise(x))
-                kl = kl_per_component(posterior, prior, z).double().cpu().numpy()
+                terms = kl_per_component(posterior, self.prior, z)
+                if terms.shape != posterior.mean.shape:
+                    terms = marginal_kl(posterior, self.prior)
+                kl = terms.double().cpu().numpy()
                 weight = np.ones(len(kl)) if rows.weight is None else rows.weight[part]
                 total = total + weight @ kl
         return np.asarray(total) / len(rows)
@@ -110,7 +161,7 @@ class Inference:
 
         def bound(x: Tensor) -> Tensor:
             noise = self._balanced_noise(x).transpose(0, 1)
-            terms = ELBO()(x, *self.model(x, noise))
+            terms = ELBO()(x, *self._distributions(x, noise))
             return torch.stack([terms.reconstruction, terms.kl], -1)
 
         both = self._map(bound, rows, 2, batch_size=BATCH_SIZE // (2 * _quadrature.N_PAIRS))
@@ -132,7 +183,7 @@ class Inference:
     def _log_weights(self, x: Tensor, keys: np.ndarray, points: Tensor) -> Tensor:
         """Return ``log Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` over some draws, of shape ``(n,)``."""
         noise = _quadrature.rotated_noise(keys, points).to(self.device, self.torch_dtype)
-        posterior, z, likelihood, prior = self.model(x, noise.transpose(0, 1))
+        posterior, z, likelihood, prior = self._distributions(x, noise.transpose(0, 1))
         log_weight = likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)
         return torch.logsumexp(log_weight, 0)
 
@@ -142,4 +193,4 @@ class Inference:
 
     @property
     def _latent_dim(self) -> int:
-        return self.model.prior().event_shape[0]
+        return self.prior.event_shape[0]

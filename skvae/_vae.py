@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
@@ -30,11 +30,14 @@ from skvae._inference import Inference
 from skvae._training import Rows, Stream, TrainingPlan, VAENet
 from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning
-from skvae.networks import ACTIVATIONS
+from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
 
 ACTIVE_NATS = 0.05
 """A component is active when its mean KL over the training rows is above this; the noise of
 the optimiser keeps an unused one at 0.01 to 0.03."""
+
+SAMPLE_ROWS = 1000
+"""Training rows that a prior may see when it is made."""
 
 
 @contextmanager
@@ -77,8 +80,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         the user guide). ``partial_fit`` counts the rows of its first call.
     conv_channels : sequence of int, default=(32, 64)
         Channels of one stride-2 convolution each, mirrored by transposed convolutions.
-    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus"}, default="relu"
-        Non-linearity after every hidden layer.
+    conv_block : {"plain", "residual"}, default="plain"
+        What follows each change of resolution: nothing, or a residual block of two
+        convolutions (He et al. 2016, https://arxiv.org/abs/1603.05027).
+    activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus", "gated"}, \
+            default="relu"
+        Non-linearity of every hidden layer. ``"gated"``: each layer has twice the outputs,
+        one half multiplied by the sigmoid of the other (Dauphin et al. 2017,
+        https://arxiv.org/abs/1612.08083).
+    normalization : {"batch", "layer"} or None, default=None
+        Before every activation. ``"layer"`` normalises each row by itself, images over
+        channels and pixels; ``"batch"`` by the batch, in inference by running statistics.
+    dropout : float, default=0.0
+        Fraction of every hidden layer's features that training sets to zero.
     encoder, decoder : torch.nn.Module, default=None
         Your own networks, as templates that ``fit`` copies: the encoder maps a batch
         (images as ``(n, C, H, W)``, tables as ``(n, n_features)``, standardised under a
@@ -86,15 +100,23 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``(n, n_components)`` to features ``(n, n_out)``, or for images
         ``(n, channels, H, W)``. The layers from there to the parameters of q(z|x) and
         p(x|z) are added. Training starts from the weights of the template.
-    likelihood : {"auto", "bernoulli", "continuous_bernoulli", "gaussian"} or \
-            Likelihood, default="auto"
+    likelihood : str or Likelihood, default="auto"
         p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1], else Gaussian; see ``likelihood_``.
-    prior : {"normal"} or Prior, default="normal"
-        p(z).
-    objective : {"elbo"} or Objective, default="elbo"
-        What is maximised. An object brings its own weights: ``beta``,
-        ``kl_warmup_epochs`` and ``free_bits`` must then stay at their defaults.
+        all values lie in [0, 1], else Gaussian; see ``likelihood_``. ``"mixed"``: by the
+        columns of a data frame, each by its dtype; see
+        :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
+        ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"poisson"``,
+        ``"negative_binomial"``, ``"zero_inflated_negative_binomial"``,
+        ``"categorical"``, or an object of :mod:`skvae.likelihoods`.
+    prior : {"normal", "mixture", "vamp", "flow"} or Prior, default="normal"
+        p(z); see :mod:`skvae.priors`.
+    posterior_family : {"diagonal", "full", "flow"} or Posterior, default="diagonal"
+        q(z|x); see :mod:`skvae.posteriors`. ``"flow"``, here and as prior, needs the extra
+        ``flows``.
+    objective : {"elbo", "iwae", "beta_tcvae", "infovae"} or Objective, default="elbo"
+        What is maximised; see :mod:`skvae.objectives`. A name takes those of the next
+        three parameters that it knows and that are not at their defaults. An object
+        brings its own: the three must then stay at their defaults.
     beta : float, default=1.0
         Weight of the KL in the loss; never in the elbo. See
         :class:`skvae.objectives.ELBO` for this and the next two.
@@ -110,8 +132,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Rows for each step of the optimiser.
     learning_rate : float, default=1e-3
         Step size of the optimiser.
+    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+        ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
+        full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
+        https://arxiv.org/abs/1708.07120). Every call of ``fit`` is one course. Not used by
+        ``partial_fit``.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         torch's optimisers; ``"sgd"`` with Nesterov momentum 0.9.
+    weight_decay : float, default=0.0
+        Decay of the networks' weights, not their biases: added to the gradient, or under
+        ``"adamw"`` decoupled from it (Loshchilov and Hutter 2019,
+        https://arxiv.org/abs/1711.05101).
+    gradient_clip : float, default=None
+        Largest norm of a step's gradient; a longer one is scaled down.
     early_stopping : bool, default=False
         Hold out ``validation_fraction`` of the rows, stop when their loss has not
         improved by ``tol`` for ``n_iter_no_change`` epochs, and restore the weights of
@@ -147,6 +180,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Their names, when X had any.
+    categories_ : dict of list
+        The categories of the columns of type category in the data frame of ``fit`` under
+        ``likelihood="mixed"``; their codes, 0, 1, …, stand in rows that come out.
     n_iter_ : int
         Epochs run, all calls of ``partial_fit`` or warm-started ``fit`` together.
     history_ : list of dict
@@ -199,7 +235,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "image_shape": ["array-like", None],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "conv_channels": ["array-like"],
+        "conv_block": [StrOptions(set(CONV_BLOCKS))],
         "activation": [StrOptions(set(ACTIVATIONS))],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
         "likelihood": [
@@ -207,6 +246,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             HasMethods(["initialize", "embed", "forward"]),
         ],
         "prior": [StrOptions(set(_assemble.PRIORS)), HasMethods(["initialize", "forward"])],
+        "posterior_family": [
+            StrOptions(set(_assemble.POSTERIORS)),
+            HasMethods(["initialize", "forward"]),
+        ],
         "objective": [StrOptions(set(_assemble.OBJECTIVES)), HasMethods(["__call__"])],
         "beta": [Interval(Real, 0, None, closed="left")],
         "kl_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
@@ -214,7 +257,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_schedule": [StrOptions(set(_training.SCHEDULES))],
         "optimizer": [StrOptions(set(_training.OPTIMIZERS))],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -235,11 +281,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         image_shape: Sequence[int] | None = None,
         hidden_layer_sizes: int | Sequence[int] | None = None,
         conv_channels: Sequence[int] = (32, 64),
+        conv_block: str = "plain",
         activation: str = "relu",
+        normalization: str | None = None,
+        dropout: float = 0.0,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
         likelihood: Any = "auto",
         prior: Any = "normal",
+        posterior_family: Any = "diagonal",
         objective: Any = "elbo",
         beta: float = 1.0,
         kl_warmup_epochs: int = 0,
@@ -247,7 +297,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         max_epochs: int | str = "auto",
         batch_size: int = 128,
         learning_rate: float = 1e-3,
+        learning_rate_schedule: str = "constant",
         optimizer: str = "adam",
+        weight_decay: float = 0.0,
+        gradient_clip: float | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -264,11 +317,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.image_shape = image_shape
         self.hidden_layer_sizes = hidden_layer_sizes
         self.conv_channels = conv_channels
+        self.conv_block = conv_block
         self.activation = activation
+        self.normalization = normalization
+        self.dropout = dropout
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
         self.prior = prior
+        self.posterior_family = posterior_family
         self.objective = objective
         self.beta = beta
         self.kl_warmup_epochs = kl_warmup_epochs
@@ -276,7 +333,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.learning_rate_schedule = learning_rate_schedule
         self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -354,11 +414,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self, X: Any, sample_weight: Any, continued: bool, one_epoch: bool = False
     ) -> VariationalAutoencoder:
         with _unchanged_on_error(self):
-            X = _validation.check_rows(self, X, reset=not continued)
-            weight = _validation.check_weight(sample_weight, X)
-            rows = _training.weighted_rows(X, weight)
+            if not continued:
+                self.categories_ = _validation.category_levels(X, self.likelihood)
+            checked = _validation.check_rows(self, X, not continued, self.categories_)
+            weight = _validation.check_weight(sample_weight, checked)
+            rows = _training.weighted_rows(checked, weight)
             plan = self._plan(len(rows), continued, one_epoch)
-            net = self._continued_net(plan) if continued else self._new_net(rows, plan)
+            net = self._continued_net(rows, plan) if continued else self._new_net(X, rows, plan)
             _validation.check_support(rows, net.module_.likelihood_family)
             interrupted = _training.train(net, *_training.split(rows, plan))
             self._adopt(net, plan.seed, rows)
@@ -376,7 +438,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             max_epochs=1 if one_epoch else epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            learning_rate_schedule="constant" if one_epoch else self.learning_rate_schedule,
             optimizer=self.optimizer,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
             early_stopping=self.early_stopping and not one_epoch,
             validation_fraction=self.validation_fraction,
             n_iter_no_change=self.n_iter_no_change,
@@ -389,52 +454,52 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         )
 
     def _objective(self) -> Any:
-        """Make the objective of its name, or copy the user's."""
-        weights = {name: getattr(self, name) for name in ("beta", "kl_warmup_epochs", "free_bits")}
-        if isinstance(self.objective, str):
-            return _assemble.part(self.objective, _assemble.OBJECTIVES, **weights)
+        """Make the objective of its name, with the weights that are set, or copy the user's."""
         defaults = type(self)()
+        names = ("beta", "kl_warmup_epochs", "free_bits")
+        values = {name: getattr(self, name) for name in names}
+        weights = {k: value for k, value in values.items() if value != getattr(defaults, k)}
+        objective = _assemble.part(self.objective, _assemble.OBJECTIVES)
+        known = objective.get_params() if isinstance(self.objective, str) else {}
         for name, value in weights.items():
-            if value != getattr(defaults, name):
+            if name not in known:
                 raise ValueError(
                     f"{name}={value!r} has no effect beside objective={self.objective!r}, which "
-                    f"brings its own weights. Set objective__{name}, or objective='elbo'."
+                    f"has weights of its own. Set objective__{name} of an object that has it, "
+                    "or objective='elbo'."
                 )
-        return _assemble.part(self.objective, _assemble.OBJECTIVES)
+        return objective.set_params(**weights) if weights else objective
 
-    def _structure(self, chosen: Callable[[str], Any]) -> dict[str, Any]:
-        """Return the resolved parameters that decide which state the model has.
-
-        Parameters
-        ----------
-        chosen : callable
-            Returns the value of a parameter that was left open.
-        """
+    def _structure(self, likelihood: Any, n_rows: int) -> dict[str, Any]:
+        """Return the parameters that decide which state the model has, defaults filled in."""
         params = self.get_params(deep=False)
-        if isinstance(self.likelihood, str) and self.likelihood == "auto":
-            params["likelihood"] = chosen("likelihood")
         if self.hidden_layer_sizes is None:
-            params["hidden_layer_sizes"] = chosen("hidden_layer_sizes")
-        architecture = _assemble.resolve(params, self.n_features_in_)
+            params["hidden_layer_sizes"] = _assemble.default_layers(
+                self.image_shape is not None, n_rows
+            )
+        architecture = _assemble.resolve(params | {"likelihood": likelihood}, self.n_features_in_)
         return {**vars(architecture), "optimizer": self.optimizer}
 
-    def _new_net(self, rows: Rows, plan: TrainingPlan) -> VAENet:
-        """Build a model for the rows."""
-        choices = {
-            "likelihood": lambda: _validation.auto_likelihood(rows),
-            "hidden_layer_sizes": lambda: _assemble.default_layers(
-                self.image_shape is not None, len(rows)
-            ),
-        }
-        structure = self._structure(lambda name: choices[name]())
+    def _resolved_likelihood(self, X: Any, rows: Rows) -> Any:
+        names = getattr(self, "feature_names_in_", None)
+        return _validation.resolve_likelihood(self.likelihood, X, rows, names)
+
+    def _new_net(self, X: Any, rows: Rows, plan: TrainingPlan) -> VAENet:
+        """Build a model for the rows, which X held."""
+        structure = self._structure(self._resolved_likelihood(X, rows), len(rows))
         self._fitted_structure = {k: _assemble.snapshot(v) for k, v in structure.items()}
         self._fitted_dtype = rows.dtype.__name__
-        return self._make_net(plan, [], *_validation.column_moments(rows))
+        loc, scale = _validation.column_moments(rows)
+        return self._make_net(plan, [], loc, scale, rows.spread(SAMPLE_ROWS))
 
-    def _continued_net(self, plan: TrainingPlan) -> VAENet:
+    def _continued_net(self, rows: Rows, plan: TrainingPlan) -> VAENet:
         """Copy the fitted model, so that a failure leaves it as it is."""
         fitted = self._fitted_structure
-        wanted = self._structure(fitted.__getitem__)
+        chosen = isinstance(self.likelihood, str) and self.likelihood in ("auto", "mixed")
+        likelihood = fitted["likelihood"] if chosen else self._resolved_likelihood(None, rows)
+        wanted = self._structure(likelihood, len(rows))
+        if self.hidden_layer_sizes is None:
+            wanted["hidden_layer_sizes"] = fitted["hidden_layer_sizes"]
         for name, value in wanted.items():
             if not _assemble.same(value, fitted[name]):
                 raise ValueError(
@@ -446,13 +511,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         _training.load_arrays(net, _training.state_arrays(self.net_))
         return net
 
-    def _make_net(self, plan: TrainingPlan, history: list[dict[str, Any]], *moments: Any) -> VAENet:
+    def _make_net(self, plan: TrainingPlan, history: list[dict[str, Any]], *seen: Any) -> VAENet:
+        """Build a net from what was seen of the data, or for a state that will be put in."""
         structure = dict(self._fitted_structure)
         del structure["optimizer"]
-        n_features = structure["n_features"]
-        loc, scale = moments or (torch.zeros(n_features).double(), torch.ones(n_features).double())
+        zeros = torch.zeros(1, structure["n_features"]).double()
+        loc, scale, x = seen or (zeros[0], torch.ones_like(zeros[0]), zeros)
         generator = _training.generator(plan.seed, Stream.INITIALIZATION)
-        model = _assemble.build(_assemble.Architecture(**structure), loc, scale, generator)
+        model = _assemble.build(_assemble.Architecture(**structure), loc, scale, x, generator)
         return _training.make_net(model, plan, history)
 
     def _adopt(self, net: VAENet, seed: int, rows: Rows) -> None:
@@ -466,8 +532,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if not self.active_components_.any():
             warnings.warn(
                 f"No component is active: their KL is at most {self.kl_per_component_.max():.2g} "
-                "nats, so that transform says nothing about X. Try a smaller beta, "
-                "kl_warmup_epochs, free_bits or more epochs.",
+                "nats, so that transform says nothing about X. Try kl_warmup_epochs=20, "
+                "free_bits=0.1, a smaller beta, objective=InfoVAE() or "
+                "ELBO(beta=CyclicalAnnealing()), or more epochs.",
                 PosteriorCollapseWarning,
                 stacklevel=4,
             )
@@ -479,7 +546,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
-        return Rows(_validation.check_rows(self, X, reset=False))
+        return Rows(_validation.check_rows(self, X, False, self.categories_))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the mean of q(z|x) for each row: the same for the same row, always.
@@ -711,6 +778,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     _FITTED_STATE = (
         "n_features_in_",
         "feature_names_in_",
+        "categories_",
         "history_",
         "n_iter_",
         "kl_per_component_",

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-__all__ = ["VAE", "kl_per_component"]
+__all__ = ["VAE", "kl_per_component", "marginal_kl"]
 
 
 class VAE(nn.Module):
@@ -68,8 +68,9 @@ class VAE(nn.Module):
 def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
     """Return KL(q(z|x) ‖ p(z)) in nats, of shape ``(n, latent_dim)``, or ``(n, 1)``.
 
-    In closed form where both factorise over the components, or torch knows the pair
-    (one column then); else the mean over the samples of ``log q(z|x) − log p(z)``.
+    In closed form where both factorise over the components, or where the pair is
+    registered with torch (one column then); else the mean over the samples of
+    ``log q(z|x) − log p(z)``.
     """
     if isinstance(posterior, Independent) and isinstance(prior, Independent):
         pair = posterior.base_dist, prior.base_dist
@@ -81,3 +82,12 @@ def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) ->
     except NotImplementedError:
         return (posterior.log_prob(z) - prior.log_prob(z)).mean(0).unsqueeze(-1)
     return kl.reshape(*kl.shape, *width)
+
+
+def marginal_kl(posterior: Distribution, prior: Distribution) -> Tensor:
+    """Return KL of each component's marginals in nats, ``(n, latent_dim)``, taken as normal.
+
+    ``KL(N(E_q[z_j], Var_q[z_j]) ‖ N(E_p[z_j], Var_p[z_j]))``: how much a component says of
+    a row where the KL of the vectors does not split into components.
+    """
+    return kl_divergence(Normal(posterior.mean, posterior.stddev), Normal(prior.mean, prior.stddev))

@@ -8,24 +8,28 @@ modules are bodies like ours. Rows hold images channels last, row-major, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 __all__ = [
     "ACTIVATIONS",
+    "CONV_BLOCKS",
+    "NORMALIZATIONS",
+    "Dropout",
     "Encoder",
+    "Hidden",
     "conv_decoder",
     "conv_encoder",
     "dense",
     "features_of",
-    "materialize",
     "parameter_head",
 ]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -33,40 +37,113 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
     "softplus": nn.Softplus,
+    # a ⊙ σ(b) of a map with twice the outputs (Dauphin et al. 2017, arXiv:1612.08083)
+    "gated": partial(nn.GLU, dim=1),
 }
 
 
-def materialize(build: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
-    """Build a network of ours and draw its weights from ``generator`` alone.
+class Dropout(nn.Module):
+    """Set a fraction ``p`` of the features to zero in training (Srivastava et al. 2014).
 
-    The constructors of torch's layers draw from the global generator, unless they run on
-    the meta device. Weights are uniform with the variance of He et al. 2015
-    (https://arxiv.org/abs/1502.01852), biases zero.
+    The noise comes from ``generator``, which training sets anew in every epoch, where
+    ``torch.nn.Dropout`` would draw from the global one. See
+    https://jmlr.org/papers/v15/srivastava14a.html.
     """
-    with torch.device("meta"):
-        module = build()
-    module.to_empty(device="cpu")
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            # A transposed weight is (in, out, ...): what torch calls fan-out is what comes in.
-            mode: Literal["fan_in", "fan_out"] = (
-                "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
-            )
-            nn.init.kaiming_uniform_(
-                layer.weight, mode=mode, nonlinearity="relu", generator=generator
-            )
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-    return module
+
+    generator: torch.Generator | None = None
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return features
+        kept = torch.empty_like(features).bernoulli_(1 - self.p, generator=self.generator)
+        return features * kept / (1 - self.p)
 
 
-def dense(sizes: Sequence[int], activation: str) -> list[nn.Module]:
-    """Return linear layers of the given sizes, each followed by the activation."""
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation of features or images (Ioffe and Szegedy 2015).
+
+    One row alone has no variance; it is normalised by the running statistics. See
+    https://arxiv.org/abs/1502.03167.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Take any number of dimensions."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.numel() == input.shape[1]:
+            # mypy cannot see that buffers are tensors here.
+            mean, var = self.running_mean, self.running_var
+            return nn.functional.batch_norm(input, mean, var, self.weight, self.bias, eps=self.eps)
+        return super().forward(input)
+
+
+NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": BatchNorm,
+    "layer": partial(nn.GroupNorm, 1),  # over all features of a row, or channels and pixels
+}
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What stands behind the linear or convolutional map of every hidden layer."""
+
+    activation: str = "relu"
+    normalization: str | None = None
+    dropout: float = 0.0
+
+    @property
+    def widening(self) -> int:
+        """Outputs that the map needs for each feature of the layer."""
+        return 2 if self.activation == "gated" else 1
+
+    def after(self, n_out: int) -> list[nn.Module]:
+        """Return normalisation, activation and dropout of a layer of ``n_out`` features."""
+        layers: list[nn.Module] = []
+        if self.normalization is not None:
+            layers.append(NORMALIZATIONS[self.normalization](n_out * self.widening))
+        layers.append(ACTIVATIONS[self.activation]())
+        if self.dropout:
+            layers.append(Dropout(self.dropout))
+        return layers
+
+
+def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
+    """Return linear layers of the given sizes, each with what follows it."""
     return [
         layer
         for n_in, n_out in pairwise(sizes)
-        for layer in (nn.Linear(n_in, n_out), ACTIVATIONS[activation]())
+        for layer in (nn.Linear(n_in, n_out * hidden.widening), *hidden.after(n_out))
     ]
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(h(conv(x)))`` with 3×3 convolutions at constant size (He et al. 2016).
+
+    h is what follows every hidden layer. See https://arxiv.org/abs/1603.05027.
+    """
+
+    def __init__(self, channels: int, hidden: Hidden) -> None:
+        super().__init__()
+        wide = channels * hidden.widening
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, wide, 3, padding=1),
+            *hidden.after(channels),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+CONV_BLOCKS: dict[str, Callable[[int, Hidden], list[nn.Module]]] = {
+    "plain": lambda channels, hidden: [],
+    "residual": lambda channels, hidden: [ResidualBlock(channels, hidden)],
+}
+"""What follows each change of resolution, by name."""
 
 
 class RowsToImages(nn.Module):
@@ -104,13 +181,18 @@ def conv_encoder(
     image_shape: tuple[int, int, int],
     conv_channels: Sequence[int],
     hidden_layer_sizes: Sequence[int],
-    activation: str,
+    hidden: Hidden,
+    conv_block: str = "plain",
 ) -> nn.Sequential:
     """Return a body of 3×3 stride-2 convolutions and dense layers: rows to features."""
     convolutions = [
         layer
         for n_in, n_out in pairwise([image_shape[2], *conv_channels])
-        for layer in (nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), ACTIVATIONS[activation]())
+        for layer in (
+            nn.Conv2d(n_in, n_out * hidden.widening, 3, stride=2, padding=1),
+            *hidden.after(n_out),
+            *CONV_BLOCKS[conv_block](n_out, hidden),
+        )
     ]
     height, width = downsampled(image_shape, len(conv_channels))[-1]
     flat = height * width * [image_shape[2], *conv_channels][-1]
@@ -118,7 +200,7 @@ def conv_encoder(
         RowsToImages(image_shape),
         *convolutions,
         nn.Flatten(),
-        *dense([flat, *hidden_layer_sizes], activation),
+        *dense([flat, *hidden_layer_sizes], hidden),
     )
 
 
@@ -126,7 +208,8 @@ def conv_decoder(
     image_shape: tuple[int, int, int],
     conv_channels: Sequence[int],
     latent_dim: int,
-    activation: str,
+    hidden: Hidden,
+    conv_block: str = "plain",
 ) -> nn.Sequential:
     """Return the mirror: a dense layer and stride-2 transposed convolutions, z to features.
 
@@ -135,16 +218,18 @@ def conv_decoder(
     *sizes, deepest = downsampled(image_shape, len(conv_channels))
     first = conv_channels[-1]
     layers: list[nn.Module] = [
-        *dense([latent_dim, first * deepest[0] * deepest[1]], activation),
+        *dense([latent_dim, first * deepest[0] * deepest[1]], hidden),
         nn.Unflatten(1, (first, *deepest)),
     ]
     channels = [first, *reversed(conv_channels)]
     for (n_in, n_out), size in zip(pairwise(channels), reversed(sizes), strict=True):
         # (s + 1) // 2 pixels become s again: 2·((s + 1) // 2) − 1, and one more when s is even.
         even = (1 - size[0] % 2, 1 - size[1] % 2)
+        wide = n_out * hidden.widening
         layers += [
-            nn.ConvTranspose2d(n_in, n_out, 3, stride=2, padding=1, output_padding=even),
-            ACTIVATIONS[activation](),
+            *CONV_BLOCKS[conv_block](n_in, hidden),
+            nn.ConvTranspose2d(n_in, wide, 3, stride=2, padding=1, output_padding=even),
+            *hidden.after(n_out),
         ]
     return nn.Sequential(*layers)
 

@@ -1,21 +1,34 @@
 """Objectives: what training maximises.
 
 An objective is called with a batch and the three distributions and returns a
-:class:`Bound`. It is plain Python: no parameters of its own, no knowledge of the loop but
-the number of the epoch.
+:class:`Bound`. It is plain Python: no weights of its own, no knowledge of the loop but
+the number of the epoch. One that draws random numbers declares ``generator = None``;
+training then gives it a generator of its own in every epoch.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from skvae._parameters import Parameters
+from skvae.distributions import pairwise_log_prob
 from skvae.model import kl_per_component
 
-__all__ = ["ELBO", "Bound", "Objective"]
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "BetaTCVAE",
+    "Bound",
+    "CyclicalAnnealing",
+    "InfoVAE",
+    "LinearWarmup",
+    "Objective",
+]
 
 
 class Bound(NamedTuple):
@@ -27,6 +40,84 @@ class Bound(NamedTuple):
     """E_q[log p(x|z)]."""
     kl: Tensor
     """KL(q(z|x) ‖ p(z))."""
+
+
+class Schedule(Protocol):
+    """A weight that depends on the epoch; ``None`` asks for its final value."""
+
+    def __call__(self, epoch: int | None) -> float: ...
+
+
+class LinearWarmup(Parameters):
+    """A weight that rises linearly to its final value (Sønderby et al. 2016).
+
+    See https://arxiv.org/abs/1602.02282.
+
+    Parameters
+    ----------
+    n_epochs : int, default=10
+        In epoch ``e = 0, 1, …`` the weight is ``weight · (e + 1) / (n_epochs + 1)``, from
+        epoch ``n_epochs`` on ``weight``.
+    weight : float, default=1.0
+        The final value.
+
+    Examples
+    --------
+    >>> from skvae.objectives import LinearWarmup
+    >>> [LinearWarmup(3)(epoch) for epoch in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    """
+
+    def __init__(self, n_epochs: int = 10, weight: float = 1.0) -> None:
+        self.n_epochs = n_epochs
+        self.weight = weight
+
+    def __call__(self, epoch: int | None) -> float:
+        """Return the weight in an epoch."""
+        if epoch is None or epoch >= self.n_epochs:
+            return self.weight
+        return self.weight * (epoch + 1) / (self.n_epochs + 1)
+
+
+class CyclicalAnnealing(Parameters):
+    """A weight that rises from 0 again and again, then stays (Fu et al. 2019).
+
+    Each cycle gives latents that an earlier one left unused another chance. See
+    https://arxiv.org/abs/1903.10145.
+
+    Parameters
+    ----------
+    n_epochs : int, default=40
+        Length of all cycles together; afterwards the weight is final.
+    n_cycles : int, default=4
+        How many.
+    ramp : float, default=0.5
+        Fraction of a cycle in which the weight rises.
+    weight : float, default=1.0
+        The final value.
+
+    Examples
+    --------
+    >>> from skvae.objectives import ELBO, CyclicalAnnealing
+    >>> [CyclicalAnnealing(8, n_cycles=2)(epoch) for epoch in range(9)]
+    [0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0, 1.0, 1.0]
+    >>> objective = ELBO(beta=CyclicalAnnealing(weight=4.0))
+    """
+
+    def __init__(
+        self, n_epochs: int = 40, n_cycles: int = 4, ramp: float = 0.5, weight: float = 1.0
+    ) -> None:
+        self.n_epochs = n_epochs
+        self.n_cycles = n_cycles
+        self.ramp = ramp
+        self.weight = weight
+
+    def __call__(self, epoch: int | None) -> float:
+        """Return the weight in an epoch."""
+        if epoch is None or epoch >= self.n_epochs:
+            return self.weight
+        position = (epoch * self.n_cycles / self.n_epochs) % 1.0
+        return self.weight * min(1.0, position / self.ramp)
 
 
 class Objective(Parameters):
@@ -72,15 +163,17 @@ class ELBO(Objective):
 
     Parameters
     ----------
-    beta : float, default=1.0
+    beta : float or schedule, default=1.0
         Weight of the KL (Higgins et al. 2017, β-VAE,
-        https://openreview.net/forum?id=Sy2fzU9gl).
+        https://openreview.net/forum?id=Sy2fzU9gl). A schedule is called with the epoch:
+        :class:`LinearWarmup`, :class:`CyclicalAnnealing` or your own.
     kl_warmup_epochs : int, default=0
-        Epochs over which the weight rises linearly to ``beta``
-        (Sønderby et al. 2016, https://arxiv.org/abs/1602.02282).
+        Epochs over which the weight rises linearly to ``beta``, as :class:`LinearWarmup`.
     free_bits : float, default=0.0
         Nats per component, averaged over the batch, below which the KL costs nothing
-        (Kingma et al. 2016, appendix C.8, https://arxiv.org/abs/1606.04934).
+        (Kingma et al. 2016, appendix C.8, https://arxiv.org/abs/1606.04934). Where the KL
+        does not split into components, under a full or flow posterior or a learned prior,
+        ``latent_dim · free_bits`` are free in the sum.
 
     Examples
     --------
@@ -90,7 +183,7 @@ class ELBO(Objective):
     """
 
     def __init__(
-        self, beta: float = 1.0, kl_warmup_epochs: int = 0, free_bits: float = 0.0
+        self, beta: float | Schedule = 1.0, kl_warmup_epochs: int = 0, free_bits: float = 0.0
     ) -> None:
         self.beta = beta
         self.kl_warmup_epochs = kl_warmup_epochs
@@ -98,9 +191,8 @@ class ELBO(Objective):
 
     def kl_weight(self, epoch: int | None) -> float:
         """Return the weight of the KL in a given epoch."""
-        if epoch is None or epoch >= self.kl_warmup_epochs:
-            return self.beta
-        return self.beta * (epoch + 1) / (self.kl_warmup_epochs + 1)
+        beta = self.beta(epoch) if callable(self.beta) else self.beta
+        return beta * LinearWarmup(self.kl_warmup_epochs)(epoch)
 
     def __call__(
         self,
@@ -118,6 +210,221 @@ class ELBO(Objective):
         paid = kl
         if self.free_bits:
             # The mean over the batch is compared with the free nats, not every row's own.
-            excess = (kl_terms.mean(0) - self.free_bits).clamp_min(0).sum()
-            paid = excess.expand_as(kl)
+            free = self.free_bits * z.shape[-1] / kl_terms.shape[-1]
+            paid = (kl_terms.mean(0) - free).clamp_min(0).sum().expand_as(kl)
         return Bound(self.kl_weight(epoch) * paid - reconstruction, reconstruction, kl)
+
+
+class IWAE(Objective):
+    """The importance-weighted bound ``E[log 1/k Σ_i p(x, z_i) / q(z_i|x)]``.
+
+    It rises with k from the elbo, k = 1, towards log p(x), and trains a posterior that is
+    good to sample from rather than one that is close (Burda, Grosse and Salakhutdinov 2016,
+    https://arxiv.org/abs/1509.00519). The terms in ``history_`` are the elbo's.
+
+    Parameters
+    ----------
+    n_samples : int, default=5
+        k, and the decoder's work for each row.
+    doubly_reparameterized : bool, default=False
+        Estimate the encoder's gradient with the squared weights (Tucker et al. 2019, DReG,
+        https://arxiv.org/abs/1810.04152): the same mean, and a variance that falls instead
+        of rises with k, relative to the gradient. That holds for a posterior about as wide
+        as the exact one; a much narrower one, as at the start of training, makes it
+        noisier. For normal posteriors.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``doubly_reparameterized=True`` meets a posterior whose density
+        cannot be held fixed (a flow's).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.objectives import IWAE
+    >>> vae = VariationalAutoencoder(objective=IWAE(8), max_epochs=5, random_state=0)
+    >>> vae.fit_transform(load_iris().data).shape
+    (150, 2)
+    """
+
+    def __init__(self, n_samples: int = 5, doubly_reparameterized: bool = False) -> None:
+        self.n_samples = n_samples
+        self.doubly_reparameterized = doubly_reparameterized
+
+    def __call__(
+        self,
+        x: Tensor,
+        posterior: Distribution,
+        z: Tensor,
+        likelihood: Distribution,
+        prior: Distribution,
+        epoch: int | None = None,
+    ) -> Bound:
+        """Return the bound of a batch."""
+        log_likelihood = likelihood.log_prob(x)
+        q = _detached(posterior) if self.doubly_reparameterized else posterior
+        log_ratio = q.log_prob(z) - prior.log_prob(z)
+        log_weight = log_likelihood - log_ratio
+        bound = torch.logsumexp(log_weight, 0) - math.log(len(z))
+        loss = -bound
+        if self.doubly_reparameterized and z.requires_grad:
+            weight = torch.softmax(log_weight.detach(), 0)
+            # The decoder's gradient takes the weights once, the path through z twice.
+            z.register_hook(lambda gradient: weight.unsqueeze(-1) * gradient)
+        return Bound(loss, log_likelihood.mean(0), log_ratio.mean(0))
+
+
+def _detached(posterior: Any) -> Any:
+    """Return q with its parameters held fixed, so that only z carries a gradient."""
+    base = getattr(posterior, "base_dist", posterior)
+    if not hasattr(base, "detach"):
+        raise ValueError(
+            "doubly_reparameterized=True of IWAE needs a normal posterior, not "
+            f"{type(base).__name__}. Set posterior_family='diagonal' or 'full', or "
+            "doubly_reparameterized=False."
+        )
+    detached = base.detach()
+    return type(posterior)(detached) if base is not posterior else detached
+
+
+class BetaTCVAE(Objective):
+    """β-TCVAE: the KL split in three, each with a weight of its own.
+
+    ``KL = I(x; z) + KL(q(z) ‖ Π_j q(z_j)) + Σ_j KL(q(z_j) ‖ p(z_j))``, on average over
+    rows: mutual information, total correlation, and the components' own distance from the
+    prior, weighted with ``alpha``, ``beta`` and ``gamma`` (Chen et al. 2018,
+    https://arxiv.org/abs/1802.04942). With all three 1 it is the elbo. A large ``beta``
+    asks for independent components without asking for little information.
+
+    q(z) is estimated by the rows of the batch (minibatch weighted sampling, without the
+    constant that depends on the number of rows): n² densities a batch of n. The marginals
+    q(z_j|x) of a flow posterior are taken as normal.
+
+    Parameters
+    ----------
+    alpha, beta, gamma : float, default=1.0, 6.0, 1.0
+        The weights. Six is the paper's for β on dSprites.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.objectives import BetaTCVAE
+    >>> vae = VariationalAutoencoder(objective=BetaTCVAE(beta=3.0), max_epochs=5)
+    >>> vae.fit_transform(load_iris().data).shape
+    (150, 2)
+    """
+
+    def __init__(self, alpha: float = 1.0, beta: float = 6.0, gamma: float = 1.0) -> None:
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+
+    def __call__(
+        self,
+        x: Tensor,
+        posterior: Distribution,
+        z: Tensor,
+        likelihood: Distribution,
+        prior: Distribution,
+        epoch: int | None = None,
+    ) -> Bound:
+        """Return the bound of a batch."""
+        bound = ELBO()(x, posterior, z, likelihood, prior)
+        log_aggregate, log_marginals = aggregate_log_prob(posterior, z)
+        information = (posterior.log_prob(z) - log_aggregate).mean(0)
+        total_correlation = (log_aggregate - log_marginals).mean(0)
+        distance = (log_marginals - prior.log_prob(z)).mean(0)
+        # The elbo's own KL may be exact; what is added to it is 0 at the weights 1.
+        extra = (
+            (self.alpha - 1) * information
+            + (self.beta - 1) * total_correlation
+            + (self.gamma - 1) * distance
+        )
+        return bound._replace(loss=bound.loss + extra)
+
+
+def aggregate_log_prob(posterior: Any, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``log q(z)`` and ``Σ_j log q(z_j)`` with ``q(z) = 1/n Σ_i q(z|x_i)``.
+
+    Parameters
+    ----------
+    posterior : Distribution with batch_shape (n,)
+        q(z|x_i); its marginals are taken as normal, which they are for normal families.
+    z : Tensor of shape (..., d)
+
+    Returns
+    -------
+    log_aggregate, log_marginals : Tensor of shape (...)
+    """
+    n = math.log(posterior.batch_shape[0])
+    log_aggregate = torch.logsumexp(pairwise_log_prob(posterior, z), -1) - n
+    # (..., n, d): every row's marginals at every value.
+    marginals = torch.distributions.Normal(posterior.mean, posterior.stddev, validate_args=False)
+    log_marginals = torch.logsumexp(marginals.log_prob(z.unsqueeze(-2)), -2) - n
+    return log_aggregate, log_marginals.sum(-1)
+
+
+class InfoVAE(Objective):
+    """InfoVAE: the elbo and the distance of the average posterior q(z) from the prior.
+
+    ``loss = −(reconstruction − beta · kl) + mmd · MMD²(q(z), p(z))`` with the squared
+    maximum mean discrepancy of the batch's z from as many draws of the prior, under the
+    kernel ``exp(−‖a − b‖² / (2 latent_dim))`` (Zhao, Song and Ermon 2019,
+    https://arxiv.org/abs/1706.02262, with ``beta = 1 − α`` and ``mmd = α + λ − 1``;
+    ``beta=0`` is the MMD-VAE). It fills the prior's space without asking for little
+    information in each row.
+
+    Parameters
+    ----------
+    mmd : float, default=100.0
+        Weight of MMD², which lies between 0 and 2, in nats per row.
+    beta : float, default=1.0
+        Weight of the KL. At 0 nothing keeps the width of single posteriors.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.objectives import InfoVAE
+    >>> vae = VariationalAutoencoder(objective=InfoVAE(mmd=10.0), max_epochs=5)
+    >>> vae.fit_transform(load_iris().data).shape
+    (150, 2)
+    """
+
+    generator: torch.Generator | None = None
+
+    def __init__(self, mmd: float = 100.0, beta: float = 1.0) -> None:
+        self.mmd = mmd
+        self.beta = beta
+
+    def __call__(
+        self,
+        x: Tensor,
+        posterior: Distribution,
+        z: Tensor,
+        likelihood: Distribution,
+        prior: Any,
+        epoch: int | None = None,
+    ) -> Bound:
+        """Return the bound of a batch."""
+        bound = ELBO(self.beta)(x, posterior, z, likelihood, prior)
+        drawn = prior.sample((z.shape[1],), generator=self.generator)
+        distance = maximum_mean_discrepancy(z[0], drawn)
+        return bound._replace(loss=bound.loss + self.mmd * distance)
+
+
+def maximum_mean_discrepancy(one: Tensor, other: Tensor) -> Tensor:
+    """Return the squared MMD of two samples ``(n, d)``, kernel ``exp(−‖a − b‖² / (2 d))``.
+
+    The biased form, all pairs, which is never negative (Gretton et al. 2012, equation 5,
+    https://jmlr.org/papers/v13/gretton12a.html).
+    """
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        squares = (a.unsqueeze(1) - b.unsqueeze(0)).square().sum(-1)
+        return torch.exp(-squares / (2 * a.shape[-1])).mean()
+
+    return kernel(one, one) + kernel(other, other) - 2 * kernel(one, other)

@@ -6,14 +6,19 @@ The distribution has ``event_shape`` ``(latent_dim,)``, ``log_prob(z)`` and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
+from torch.nn import functional as F
 
 from skvae import distributions
 from skvae._parameters import Parameters
+from skvae._weights import draw_weights, materialize
 
-__all__ = ["Prior", "StandardNormal"]
+__all__ = ["FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPrior"]
 
 
 class Prior(Parameters, nn.Module):
@@ -24,6 +29,21 @@ class Prior(Parameters, nn.Module):
 
     def initialize(self, latent_dim: int) -> None:
         """Learn the latent dimension; make what depends on it."""
+
+    def connect(
+        self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
+    ) -> None:
+        """Meet the rest of the model, once, after ``initialize``. A prior may lack this method.
+
+        Parameters
+        ----------
+        encoder : callable
+            Maps embedded rows to q(z|x).
+        x : Tensor of shape (n, n_embedded)
+            Some training rows as the encoder sees them.
+        generator : torch.Generator
+            Decides initial values.
+        """
 
     def forward(self) -> Distribution:
         """Return p(z) with ``event_shape`` ``(latent_dim,)``."""
@@ -53,3 +73,195 @@ class StandardNormal(Prior):
     def forward(self) -> Distribution:
         """Return p(z)."""
         return distributions.Independent(distributions.Normal(self.loc, self.scale))
+
+
+class MixtureOfGaussians(Prior):
+    """``p(z) = Σ_k w_k N(z; loc_k, diag scale_k²)``, all of it learned.
+
+    For rows that fall into groups. The mean of q(z|x) is then pulled towards the nearest
+    component instead of 0. See Dilokthanakul et al. 2016 (https://arxiv.org/abs/1611.02648)
+    and, as the simplest rival of the VampPrior, Tomczak and Welling 2018
+    (https://arxiv.org/abs/1705.07120).
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Gaussians in the mixture.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``n_components`` is not a positive whole number.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.priors import MixtureOfGaussians
+    >>> vae = VariationalAutoencoder(prior=MixtureOfGaussians(3), max_epochs=5, random_state=0)
+    >>> vae.fit(load_iris().data).sample(2).shape
+    (2, 4)
+    """
+
+    _START = 0.5413  # softplus of it is 1
+
+    def __init__(self, n_components: int = 10) -> None:
+        super().__init__()
+        self.n_components = n_components
+
+    def initialize(self, latent_dim: int) -> None:
+        """Make weights, locations and scales: every component the standard normal."""
+        k = _positive(self.n_components, "n_components of MixtureOfGaussians")
+        self.log_weights = nn.Parameter(torch.zeros(k))
+        self.loc = nn.Parameter(torch.zeros(k, latent_dim))
+        self.raw_scale = nn.Parameter(torch.full((k, latent_dim), self._START))
+
+    def connect(
+        self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
+    ) -> None:
+        """Draw the locations from the standard normal."""
+        nn.init.normal_(self.loc, generator=generator)
+
+    def forward(self) -> Distribution:
+        """Return p(z)."""
+        normals = distributions.Normal(self.loc, F.softplus(self.raw_scale))
+        return distributions.Mixture(self.log_weights, distributions.Independent(normals))
+
+
+class VampPrior(Prior):
+    """``p(z) = Σ_k w_k q(z|u_k)``: the posterior of learned pseudo-inputs u_k.
+
+    A mixture that follows the encoder, and so comes near the average posterior of the
+    training rows, which is the best prior there is for the bound (Tomczak and Welling
+    2018, https://arxiv.org/abs/1705.07120). Pseudo-inputs live where the encoder sees
+    rows, start as training rows, and every batch pays for encoding them.
+
+    Parameters
+    ----------
+    n_pseudo_inputs : int, default=50
+        Components; the paper has 500 for MNIST.
+    learn_weights : bool, default=False
+        Learn the weights w_k too, instead of 1/k (Norouzi, Fleet and Norouzi 2020,
+        https://arxiv.org/abs/2004.04467, use that form).
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``n_pseudo_inputs`` is not a positive whole number.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.priors import VampPrior
+    >>> vae = VariationalAutoencoder(prior=VampPrior(8), max_epochs=5, random_state=0)
+    >>> vae.fit(load_iris().data).sample(2).shape
+    (2, 4)
+    """
+
+    _encoder: Any
+
+    def __init__(self, n_pseudo_inputs: int = 50, learn_weights: bool = False) -> None:
+        super().__init__()
+        self.n_pseudo_inputs = n_pseudo_inputs
+        self.learn_weights = learn_weights
+
+    def connect(
+        self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
+    ) -> None:
+        """Take evenly spaced rows as pseudo-inputs."""
+        k = _positive(self.n_pseudo_inputs, "n_pseudo_inputs of VampPrior")
+        # In a tuple, because a module would be registered and trained twice.
+        self._encoder = (encoder,)
+        rows = torch.linspace(0, len(x) - 1, k).round().long()
+        self.pseudo_inputs = nn.Parameter(x[rows].float().clone())
+        self.log_weights = nn.Parameter(torch.zeros(k), requires_grad=self.learn_weights)
+
+    def forward(self) -> Distribution:
+        """Return p(z)."""
+        return distributions.Mixture(self.log_weights, self._encoder[0](self.pseudo_inputs))
+
+
+class FlowPrior(Prior):
+    """p(z) a neural spline flow, autoregressive: any shape, exact density.
+
+    ``f(z) ~ N(0, I)`` with f a chain of monotonic rational-quadratic splines on [−5, 5]
+    whose knots depend on the components before (Durkan et al. 2019,
+    https://arxiv.org/abs/1906.04032; as a prior: Chen et al. 2017,
+    https://arxiv.org/abs/1611.02731). It starts as N(0, I). On ``zuko`` (extra
+    ``flows``). A draw takes ``latent_dim`` passes for each step.
+
+    Parameters
+    ----------
+    n_transforms : int, default=2
+        Steps.
+    hidden_layer_sizes : sequence of int, default=(64, 64)
+        Of the network in each step.
+    n_bins : int, default=8
+        Bins of the splines.
+
+    Raises
+    ------
+    ImportError
+        At ``fit``, when zuko is not installed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> vae = VariationalAutoencoder(prior="flow", max_epochs=5, random_state=0)
+    >>> vae.fit(load_iris().data).sample(2).shape
+    (2, 4)
+    """
+
+    flow: Any
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        n_transforms: int = 2,
+        hidden_layer_sizes: Sequence[int] = (64, 64),
+        n_bins: int = 8,
+    ) -> None:
+        super().__init__()
+        self.n_transforms = n_transforms
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.n_bins = n_bins
+
+    def initialize(self, latent_dim: int) -> None:
+        """Make the steps, not yet their weights."""
+        zuko = distributions.require_zuko("FlowPrior")
+        flow = materialize(
+            lambda: zuko.flows.NSF(
+                latent_dim,
+                transforms=self.n_transforms,
+                bins=self.n_bins,
+                hidden_features=tuple(self.hidden_layer_sizes),
+            ),
+            torch.Generator().manual_seed(0),
+        )
+        self.flow = flow.transform
+        self.register_buffer("loc", torch.zeros(latent_dim), persistent=False)
+        self.register_buffer("scale", torch.ones(latent_dim), persistent=False)
+
+    def connect(
+        self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
+    ) -> None:
+        """Draw the weights; the last layer of every step is zero, so that f is the identity."""
+        draw_weights(self.flow, generator)
+        for step in self.flow.transforms:
+            # One component alone has no network, only parameters that start at zero.
+            for layer in list(getattr(step, "hyper", ()))[-1:]:
+                nn.init.zeros_(layer.weight)
+
+    def forward(self) -> Distribution:
+        """Return p(z)."""
+        base = distributions.Independent(distributions.Normal(self.loc, self.scale))
+        return distributions.Transformed(base, self.flow().inv)
+
+
+def _positive(value: Any, name: str) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}; it must be a positive whole number.")
+    return value

@@ -318,6 +318,11 @@ class TestTraining:
             {"image_shape": (8, 8)}, {"precision": "bfloat16"}, {"random_state": 1}, {"beta": 2.0},
             {"image_shape": (8, 8), "conv_channels": (3,)}, {"early_stopping": True},
             {"prior": LaplacePrior()}, {"likelihood": "gaussian"}, {"objective": ELBO(beta=3.0)},
+            {"prior": "mixture"}, {"posterior_family": "full"}, {"objective": "iwae"},
+            {"image_shape": (8, 8), "conv_block": "residual"}, {"normalization": "batch"},
+            {"normalization": "layer"}, {"dropout": 0.5}, {"activation": "gated"},
+            {"learning_rate_schedule": "cosine"}, {"learning_rate_schedule": "one_cycle"},
+            {"weight_decay": 0.5}, {"gradient_clip": 1e-3, "optimizer": "sgd"},
         ],
         ids=lambda change: "-".join(change),
     )  # fmt: skip

@@ -24,7 +24,9 @@ from skorch.callbacks import EpochTimer
 import skvae
 from skvae import VariationalAutoencoder, _modelfile
 from skvae.likelihoods import ContinuousBernoulli, Gaussian
-from skvae.objectives import ELBO
+from skvae.objectives import ELBO, IWAE, BetaTCVAE, CyclicalAnnealing
+from skvae.posteriors import InverseAutoregressiveFlow
+from skvae.priors import MixtureOfGaussians, VampPrior
 from tests.foreign import LaplaceLikelihood, LaplacePrior, SquaredBound, mlp
 
 X = load_digits().data[:200] / 16
@@ -70,11 +72,18 @@ BUILT_IN = [
     {"image_shape": (8, 8), "conv_channels": (4, 8)},
     {"likelihood": "gaussian", "optimizer": "sgd", "learning_rate": 1e-4},
     {"optimizer": "rmsprop", "hidden_layer_sizes": [8, 4]},
+    {"posterior_family": "flow", "prior": "flow"},
+    {"posterior_family": "full", "prior": "vamp", "objective": "infovae"},
+    {"dropout": 0.2, "normalization": "batch", "activation": "gated", "weight_decay": 0.1},
+    {"image_shape": (8, 8), "conv_channels": (4,), "conv_block": "residual"},
     {"n_components": np.int64(3), "early_stopping": True, "random_state": np.random.RandomState(0)},
 ]
 WITH_PARTS = [
     {"likelihood": Gaussian("row"), "objective": ELBO(kl_warmup_epochs=3)},
     {"likelihood": ContinuousBernoulli(max_logit=8.0)},
+    {"prior": MixtureOfGaussians(3), "objective": ELBO(beta=CyclicalAnnealing(4, n_cycles=2))},
+    {"prior": VampPrior(5, learn_weights=True), "objective": BetaTCVAE(beta=2.0)},
+    {"posterior_family": InverseAutoregressiveFlow(1, (8,), 4), "objective": IWAE(3)},
     {"encoder": mlp(64, 12), "decoder": mlp(2, 9)},
     {"likelihood": LaplaceLikelihood(), "prior": LaplacePrior(), "objective": SquaredBound()},
 ]

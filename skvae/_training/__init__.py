@@ -12,12 +12,14 @@ from skvae._training.net import (
     train,
 )
 from skvae._training.rows import Rows
+from skvae._training.schedules import SCHEDULES
 from skvae._training.state import load_arrays, state_arrays
 from skvae._training.streams import Stream, draw_seed, generator
 from skvae._training.weights import hash_rows, mix, weighted_rows
 
 __all__ = [
     "OPTIMIZERS",
+    "SCHEDULES",
     "Rows",
     "Stream",
     "TrainingPlan",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from skorch.callbacks import Callback, EarlyStopping
+
+from skvae._training.streams import Stream, generator
 
 
 class RecordBound(Callback):
@@ -32,6 +35,32 @@ class RecordBound(Callback):
                 f"causes: learning_rate={net.lr} is too large, or X holds outliers that are "
                 "many standard deviations away. Lower learning_rate, or scale or clip X."
             )
+
+
+class SeedNoise(Callback):
+    """Give what draws in training, dropout for one, a generator of its own in every epoch.
+
+    That is every module, and the objective, that declares ``generator = None``.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Set one generator for all."""
+        noise = generator(self.seed, Stream.NOISE, len(net.history), net.device)
+        for part in self._drawing(net):
+            part.generator = noise
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Take it away again: a generator cannot be copied with the model."""
+        for part in self._drawing(net):
+            part.generator = None
+
+    def _drawing(self, net: Any) -> list[Any]:
+        parts = [*net.module_.modules(), net.criterion_]
+        kinds = (torch.Generator, type(None))
+        return [part for part in parts if isinstance(getattr(part, "generator", 0), kinds)]
 
 
 class DropBatches(Callback):

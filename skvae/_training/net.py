@@ -13,13 +13,20 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EpochTimer, GradientNormClipping, PrintLog
 from skorch.history import History
 from torch import Tensor
 
 from skvae._training.batches import Batches
-from skvae._training.callbacks import DropBatches, EpochBar, RecordBound, StopEarly
+from skvae._training.callbacks import (
+    DropBatches,
+    EpochBar,
+    RecordBound,
+    SeedNoise,
+    StopEarly,
+)
 from skvae._training.rows import Rows
+from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
 from skvae._training.streams import Stream
 from skvae.model import VAE
 
@@ -40,7 +47,10 @@ class TrainingPlan:
     max_epochs: int
     batch_size: int = 128
     learning_rate: float = 1e-3
+    learning_rate_schedule: str = "constant"
     optimizer: str = "adam"
+    weight_decay: float = 0.0
+    gradient_clip: float | None = None
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
@@ -112,6 +122,10 @@ def check_compiler(device: str) -> None:
         )
 
 
+DECAYED = ("encoder.*.weight", "decoder.*.weight")
+"""Names of the parameters that weight decay pulls towards zero: no biases, no scales of noise."""
+
+
 def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> VAENet:
     """Return an initialised net around the module, its history continued from ``history``."""
     if plan.compile:
@@ -129,6 +143,9 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         module,
         criterion=plan.objective,
         optimizer=OPTIMIZERS[plan.optimizer],
+        optimizer__param_groups=[
+            (pattern, {"weight_decay": plan.weight_decay}) for pattern in DECAYED
+        ],
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
@@ -147,7 +164,11 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
 
 def _callbacks(plan: TrainingPlan) -> list[Any]:
     """Return our callbacks around copies of the user's, which skorch would change."""
-    ours: list[Any] = []
+    ours: list[Any] = [SeedNoise(plan.seed)]
+    if plan.learning_rate_schedule != "constant":
+        ours.append(ScheduleLearningRate(SCHEDULES[plan.learning_rate_schedule]))
+    if plan.gradient_clip is not None:
+        ours.append(GradientNormClipping(plan.gradient_clip))
     if plan.early_stopping:
         ours.append(
             StopEarly(

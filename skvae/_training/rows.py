@@ -61,6 +61,11 @@ class Rows(Dataset):
             return x, None
         return x, torch.from_numpy(self.weight[positions].astype(np.float32))
 
+    def spread(self, n: int) -> Tensor:
+        """Return at most ``n`` rows, evenly spread, as a tensor."""
+        positions = np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(np.int64)
+        return torch.from_numpy(self.block(positions))
+
     def blocks(self, size: int = 4096) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield all rows in order, with their weights, ``size`` at a time."""
         for start in range(0, len(self), size):

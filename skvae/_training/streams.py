@@ -21,6 +21,7 @@ class Stream(IntEnum):
     TRAINING = 2
     VALIDATION = 3
     SAMPLING = 4
+    NOISE = 5  # dropout, and objectives that draw
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:

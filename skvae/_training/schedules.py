@@ -1,0 +1,57 @@
+"""Learning rates that change in the course of a fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from skorch.callbacks import Callback
+
+PEAK = 0.3
+"""Where in its course one cycle is at its largest."""
+
+
+def cosine(progress: float) -> float:
+    """Fall from 1 to 0 along half a cosine."""
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def one_cycle(progress: float) -> float:
+    """Rise from 1/25 to 1, then fall as the cosine."""
+    if progress < PEAK:
+        return 0.04 + 0.96 * progress / PEAK
+    return cosine((progress - PEAK) / (1 - PEAK))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+"""The learning rate as a fraction of its largest value, over the progress of a fit."""
+
+
+class ScheduleLearningRate(Callback):
+    """Set the learning rate before every step.
+
+    Parameters
+    ----------
+    factor : callable
+        Maps progress in [0, 1) to a factor.
+    """
+
+    def __init__(self, factor: Callable[[float], float]) -> None:
+        self.factor = factor
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Start at the first step."""
+        self.step_ = 0
+        self.n_steps_ = net.max_epochs * math.ceil(len(X) / net.batch_size)
+
+    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Set the rate of this step."""
+        if training:
+            for group in net.optimizer_.param_groups:
+                group["lr"] = net.lr * self.factor(self.step_ / self.n_steps_)
+            self.step_ += 1

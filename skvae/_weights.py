@@ -1,0 +1,62 @@
+"""Initial weights: drawn from the caller's generator, never from torch's global one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["draw_weights", "materialize"]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave tensors as they are where a layer's constructor would draw its weights.
+
+    Masks, orders and other things that constructors compute stay as they are, which the
+    meta device would lose.
+    """
+
+    _IN_PLACE = frozenset({"uniform_", "normal_", "kaiming_uniform_", "trunc_normal_"})
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in self._IN_PLACE:
+            return args[0] if args else kwargs["tensor"]
+        if name == "randn":
+            return torch.zeros(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of linear and convolutional layers, in the order of the modules.
+
+    Uniform with the variance of He et al. 2015 (https://arxiv.org/abs/1502.01852); biases
+    are zero.
+    """
+    for layer in module.modules():
+        weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+        if not isinstance(weight, nn.Parameter) or weight.ndim < 2:
+            continue
+        # A transposed weight is (in, out, ...): what torch calls fan-out is what comes in.
+        mode: Literal["fan_in", "fan_out"] = (
+            "fan_out" if isinstance(layer, nn.ConvTranspose2d) else "fan_in"
+        )
+        nn.init.kaiming_uniform_(weight, mode=mode, nonlinearity="relu", generator=generator)
+        if bias is not None:
+            nn.init.zeros_(bias)
+
+
+def materialize(build: Callable[[], Module], generator: torch.Generator) -> Module:
+    """Build a module and draw its weights from ``generator`` alone."""
+    with _WithoutDraws():
+        module = build()
+    draw_weights(module, generator)
+    return module

@@ -1,0 +1,134 @@
+"""Options of the networks and of training."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from skvae import VariationalAutoencoder
+from skvae._training.schedules import SCHEDULES
+from skvae._weights import materialize
+from skvae.networks import ACTIVATIONS, NORMALIZATIONS, BatchNorm, Dropout, Hidden, dense
+
+X = np.random.RandomState(0).rand(90, 48)
+
+
+def vae(**params):
+    quick = {"max_epochs": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("normalization", [None, *NORMALIZATIONS])
+@pytest.mark.parametrize("conv_block", ["plain", "residual"])
+@pytest.mark.parametrize("shape", [None, (8, 6), (4, 4, 3)])
+def test_every_combination_fits_and_repeats(shape, conv_block, normalization, dropout):
+    params = {"image_shape": shape, "conv_channels": (3, 4), "conv_block": conv_block}
+    params |= {"normalization": normalization, "dropout": dropout, "activation": "gated"}
+    before = torch.get_rng_state()
+    one, other = (vae(**params).fit(X) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.isfinite(one.score(X))
+    assert np.array_equal(one.transform(X), other.transform(X))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations(activation):
+    layers = materialize(
+        lambda: nn.Sequential(*dense([3, 5, 2], Hidden(activation))), torch.Generator()
+    )
+    assert layers(torch.ones(4, 3)).shape == (4, 2)
+
+
+def test_gated_is_the_product_of_a_linear_map_and_a_sigmoid():
+    linear, gate = materialize(
+        lambda: nn.Sequential(*dense([3, 5], Hidden("gated"))), torch.Generator()
+    )
+    x = torch.rand(4, 3)
+    value, opening = linear(x).chunk(2, -1)
+    torch.testing.assert_close(gate(linear(x)), value * opening.sigmoid())
+
+
+def test_dropout_keeps_the_mean_and_drops_the_fraction():
+    layer = Dropout(0.25)
+    layer.generator = torch.Generator().manual_seed(0)
+    out = layer(torch.ones(200_000))
+    assert (out == 0).float().mean().item() == pytest.approx(0.25, abs=0.01)
+    assert out.mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(layer.eval()(torch.ones(5)), torch.ones(5))
+
+
+def test_layer_norm_is_torchs():
+    x = torch.randn(5, 7)
+    torch.testing.assert_close(NORMALIZATIONS["layer"](7)(x), nn.LayerNorm(7)(x))
+
+
+def test_batch_norm_is_torchs_and_takes_one_row():
+    x = torch.randn(5, 7)
+    ours, theirs = BatchNorm(7), nn.BatchNorm1d(7)
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+    assert torch.isfinite(ours.train()(x[:1])).all()
+    vae(normalization="batch", batch_size=1).fit(X[:5])
+
+
+def test_a_dropped_out_fit_continues_as_if_never_interrupted():
+    whole = vae(dropout=0.3, max_epochs=4).fit(X)
+    halves = vae(dropout=0.3, max_epochs=2, warm_start=True).fit(X).fit(X)
+    assert np.array_equal(whole.transform(X), halves.transform(X))
+
+
+class Rates(Callback):
+    seen = ()
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            Rates.seen = (*Rates.seen, net.optimizer_.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_of_the_learning_rate(name):
+    Rates.seen = ()
+    vae(learning_rate_schedule=name, learning_rate=0.5, batch_size=10, callbacks=[Rates()]).fit(X)
+    rates = np.array(Rates.seen)
+    assert len(rates) == 18
+    expected = [0.5 * SCHEDULES[name](step / 18) for step in range(18)]
+    np.testing.assert_allclose(rates, expected)
+    assert rates.max() <= 0.5
+    assert name == "constant" or rates[-1] < 0.05
+    assert name != "one_cycle" or rates[0] == pytest.approx(0.02)
+
+
+def test_partial_fit_has_a_constant_rate():
+    Rates.seen = ()
+    vae(learning_rate_schedule="cosine", callbacks=[Rates()]).partial_fit(X).partial_fit(X)
+    assert set(Rates.seen) == {1e-3}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+def test_weight_decay_shrinks_the_weights(optimizer):
+    def norm(weight_decay):
+        params = {"optimizer": optimizer, "learning_rate": 1e-3, "max_epochs": 20}
+        model = vae(weight_decay=weight_decay, **params).fit(X)
+        return sum(p.square().sum().item() for p in model.encoder_.parameters())
+
+    assert norm(10.0) < norm(0.0)
+
+
+def test_gradient_clip_bounds_the_step():
+    """Plain descent moves the weights by at most the rate times the clipped norm."""
+
+    def moved(gradient_clip):
+        params = {"optimizer": "sgd", "learning_rate": 1e-5, "batch_size": 90, "max_epochs": 1}
+        model = vae(gradient_clip=gradient_clip, **params)
+        after = model.fit(X).net_.module_.state_dict()
+        return after
+
+    free, clipped = moved(None), moved(1e-9)
+    start = moved(1e-12)
+    distance = [
+        sum((state[k] - start[k]).square().sum().item() for k in state if "weight" in k)
+        for state in (free, clipped)
+    ]
+    assert distance[1] <= 1e-12 < distance[0]
