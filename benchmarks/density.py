@@ -92,7 +92,7 @@ ROWS = {
         105.0,
         "grey",
         {"n_components": 20, "hidden_layer_sizes": (400,), "batch_size": 128}
-        | {"max_epochs": 10, "learning_rate": 2e-3, "learning_rate_schedule": "one_cycle"},
+        | {"max_epochs": 10, "learning_rate": 4e-3, "learning_rate_schedule": "one_cycle"},
         metric="loss",
     ),
 }

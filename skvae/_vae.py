@@ -191,7 +191,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``dur`` in seconds.
     kl_per_component_ : ndarray of shape (n_components,)
         KL(q(z|x) ‖ p(z)) of each component, nats, mean over the training rows (those of
-        the last call).
+        the last call). Under a full or flow posterior or a learned prior, where it does not
+        split into components: that of the marginals, taken as normal.
     active_components_ : ndarray of bool, shape (n_components,)
         Where that is above 0.05.
     likelihood_ : Likelihood

@@ -272,7 +272,7 @@ class IWAE(Objective):
         if self.doubly_reparameterized and z.requires_grad:
             weight = torch.softmax(log_weight.detach(), 0)
             # The decoder's gradient takes the weights once, the path through z twice.
-            z.register_hook(lambda gradient: weight.unsqueeze(-1) * gradient)
+            z.register_hook(lambda gradient: weight.unsqueeze(-1).to(gradient) * gradient)
         return Bound(loss, log_likelihood.mean(0), log_ratio.mean(0))
 
 

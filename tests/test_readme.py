@@ -1,5 +1,7 @@
 """What the documents tell users to type: the commands agree, and the code runs."""
 
+import inspect
+import pydoc
 import re
 from pathlib import Path
 
@@ -8,7 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/user_guide.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/user_guide.md",
+    "docs/choosing_a_likelihood.md",
+    "docs/choosing_an_objective.md",
+    "docs/choosing_a_prior.md",
+    "docs/write_your_own.md",
+]
+SOURCES = re.findall(
+    r"^<!-- source: (\S+) -->\n```py\n(.*?)^```$",
+    (ROOT / "docs/write_your_own.md").read_text(),
+    re.DOTALL | re.MULTILINE,
+)
+"""Names of our objects, and the source that the document shows of each."""
 
 
 def blocks(text, language):
@@ -36,7 +51,23 @@ def test_python_blocks_run(name, tmp_path, monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md", ".ci/run"])
+def test_there_is_a_source_of_every_kind():
+    kinds = [name.split(".")[1] for name, _ in SOURCES]
+    assert kinds == ["likelihoods", "priors", "posteriors", "objectives"]
+
+
+@pytest.mark.parametrize(("name", "shown"), SOURCES, ids=[name for name, _ in SOURCES])
+def test_sources_shown_are_the_sources(name, shown):
+    assert shown == inspect.getsource(pydoc.locate(name))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_between_documents_lead_somewhere(name):
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
+        assert ((ROOT / name).parent / link).exists(), link
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run"])
 def test_no_path_of_one_machine(name):
     text = (ROOT / name).read_text()
     assert not re.search(r"/(work|tmp|home|root)\b", text)

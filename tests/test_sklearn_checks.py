@@ -1,16 +1,37 @@
 """scikit-learn's own checks, over a list of configurations, none excused."""
 
+from itertools import combinations, product
+
 import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import VariationalAutoencoder
+from skvae._assemble import OBJECTIVES, POSTERIORS, PRIORS
 from skvae.likelihoods import Gaussian
+from skvae.objectives import ELBO, IWAE, CyclicalAnnealing
 
 
 def small(**params):
     return VariationalAutoencoder(**({"max_epochs": 3, "hidden_layer_sizes": (16,)} | params))
 
+
+# Of the parts that take any numbers: an orthogonal array, so that every two of them meet
+# once. (The full product goes through test_combinations.)
+REAL = ["gaussian", "student_t", "laplace", "mixed"]
+FAMILIES = [REAL, list(OBJECTIVES), list(PRIORS), list(POSTERIORS)]
+DOUBLED = [0, 2, 3, 1]  # twice j in the field of four elements
+COMBINED = [
+    small(
+        likelihood=REAL[i],
+        objective=FAMILIES[1][j],
+        prior=FAMILIES[2][i ^ j],
+        posterior_family=FAMILIES[3][(i ^ DOUBLED[j]) % 3],
+        max_epochs=1,
+        hidden_layer_sizes=(8,),
+    )
+    for i, j in product(range(4), range(4))
+]
 
 CONFIGURATIONS = [
     VariationalAutoencoder(max_epochs=10),
@@ -31,6 +52,12 @@ CONFIGURATIONS = [
     small(likelihood=Gaussian(scale="shared")),
     small(kl_warmup_epochs=2, free_bits=0.1),
     small(optimizer="sgd", learning_rate=1e-4, precision="bfloat16"),
+    small(normalization="batch", activation="gated", learning_rate_schedule="one_cycle"),
+    small(normalization="layer", dropout=0.2, weight_decay=0.1, gradient_clip=1.0),
+    small(image_shape=(1, -1), conv_channels=(4,), conv_block="residual", optimizer="adamw"),
+    small(objective=IWAE(3, doubly_reparameterized=True), learning_rate_schedule="cosine"),
+    small(objective=ELBO(beta=CyclicalAnnealing(2, n_cycles=1))),
+    *COMBINED,
 ]
 
 # Shipped with scikit-learn, but not yielded to third parties.
@@ -72,6 +99,14 @@ def test_yielded(estimator, check):
 def test_not_yielded(name, estimator):
     check = getattr(estimator_checks, name)
     check("VariationalAutoencoder", estimator)
+
+
+def test_every_two_parts_meet():
+    names = ("likelihood", "objective", "prior", "posterior_family")
+    met = [[getattr(estimator, name) for name in names] for estimator in COMBINED]
+    for one, other in combinations(range(4), 2):
+        pairs = {(row[one], row[other]) for row in met}
+        assert pairs == set(product(FAMILIES[one], FAMILIES[other]))
 
 
 def test_the_list_is_long_enough():

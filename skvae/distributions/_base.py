@@ -41,6 +41,23 @@ class InverseTransformSampling(td.Distribution):
             return self.icdf(u.clamp_min(torch.finfo(u.dtype).eps / 4))
 
 
+class NoiseSampling(td.Distribution):
+    """Mixin: sample by ``reparameterize(noise)``, the noise standard normal."""
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Return draws made of the noise."""
+        raise TypeError(f"{type(self).__name__} does not define reparameterize(noise).")
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            options: dict[str, Any] = {"dtype": self.mean.dtype, "device": self.mean.device}
+            return self.reparameterize(torch.randn(shape, generator=generator, **options))
+
+
 class Independent(td.Independent):
     """Sum the log-densities of the last dimension: a vector of independent variables."""
 

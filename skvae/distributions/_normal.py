@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from skvae.distributions._base import Independent
+from skvae.distributions._base import Independent, NoiseSampling
 
 
-class Normal(td.Normal):
+class Normal(NoiseSampling, td.Normal):
     """The normal distribution of torch, with the caller's noise."""
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:
@@ -27,17 +26,8 @@ class Normal(td.Normal):
         """Return ``loc + scale · noise`` (Kingma and Welling 2014), differentiable."""
         return torch.addcmul(self.loc, self.scale, noise)
 
-    def sample(
-        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw a tensor of shape ``sample_shape + batch_shape``."""
-        with torch.no_grad():
-            shape = self._extended_shape(torch.Size(sample_shape))
-            options: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
-            return self.reparameterize(torch.randn(shape, generator=generator, **options))
 
-
-class MultivariateNormal(td.Distribution):
+class MultivariateNormal(NoiseSampling):
     """``N(loc, scale_tril scale_trilᵀ)``, correlated components, with the caller's noise.
 
     Parameters
@@ -82,15 +72,6 @@ class MultivariateNormal(td.Distribution):
         noise = torch.linalg.solve_triangular(self.scale_tril, residual, upper=False)
         normalizer = self.log_det + 0.5 * value.shape[-1] * math.log(2 * math.pi)
         return -0.5 * noise.squeeze(-1).square().sum(-1) - normalizer
-
-    def sample(
-        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
-        with torch.no_grad():
-            shape = self._extended_shape(torch.Size(sample_shape))
-            options: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
-            return self.reparameterize(torch.randn(shape, generator=generator, **options))
 
 
 @td.register_kl(MultivariateNormal, Independent)
