@@ -65,6 +65,7 @@ SHORT = {"n_components": 128, "hidden_layer_sizes": (200, 200), "activation": "t
 EXAMPLE = {"n_components": 20, "hidden_layer_sizes": (400,), "learning_rate": 4e-3}
 CIFAR = {"n_components": 64, "image_shape": (32, 32, 3), "conv_channels": (32, 64, 128)}
 CIFAR |= {"hidden_layer_sizes": (), "conv_block": "residual", "likelihood": Gaussian("row")}
+CIFAR |= {"precision": "bfloat16"}
 K50 = {"objective": IWAE(50, True), "learning_rate": 1e-3, "precision": "bfloat16"}
 
 ROWS = {

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from skvae import likelihoods, networks, objectives, posteriors, priors
-from skvae._weights import materialize
+from skvae.initialization import materialize
 from skvae.model import VAE
 from skvae.networks import Hidden
 
@@ -216,6 +216,12 @@ def build(
     prior = part(architecture.prior, PRIORS)
     prior.initialize(architecture.n_components)
     embedded = likelihood.embed(x).float()
+    if architecture.image_shape is not None and embedded.shape[1] != x.shape[1]:
+        raise ValueError(
+            f"likelihood={likelihood!r} turns rows of {x.shape[1]} values into "
+            f"{embedded.shape[1]} for the encoder, which is no image of image_shape="
+            f"{architecture.image_shape}. Set image_shape=None, or another likelihood."
+        )
     encoder = _encoder(architecture, embedded.shape[1], generator)
     decoder = _decoder(architecture, likelihood.n_params, generator)
     if hasattr(prior, "connect"):

@@ -131,7 +131,7 @@ def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return value
     if isinstance(value, list | tuple):
         items = [_encode(item, name, arrays) for item in value]
-        if any(isinstance(item, dict) and "foreign" in item for item in items):
+        if any(map(_is_foreign, items)):
             return {"foreign": type(value).__qualname__}
         return items if isinstance(value, list) else {"tuple": items}
     if isinstance(value, Mapping):
@@ -140,8 +140,13 @@ def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return _encode_array(value, name, arrays)
     if type(value).__module__.startswith("skvae.") and hasattr(value, "get_params"):
         params = _encode(value.get_params(deep=False), name, arrays)
-        return {"part": {"class": type(value).__name__, "params": params}}
+        if not any(map(_is_foreign, params["dict"].values())):
+            return {"part": {"class": type(value).__name__, "params": params}}
     return {"foreign": type(value).__qualname__}
+
+
+def _is_foreign(encoded: Any) -> bool:
+    return isinstance(encoded, dict) and "foreign" in encoded
 
 
 def _encode_array(value: np.ndarray, name: str, arrays: dict[str, np.ndarray]) -> Any:

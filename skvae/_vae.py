@@ -95,8 +95,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Fraction of every hidden layer's features that training sets to zero.
     encoder, decoder : torch.nn.Module, default=None
         Your own networks, as templates that ``fit`` copies: the encoder maps a batch
-        (images as ``(n, C, H, W)``, tables as ``(n, n_features)``, standardised under a
-        Gaussian likelihood) to features ``(n, n_out)``; the decoder maps z
+        (images as ``(n, C, H, W)``, tables as ``(n, n_features)``, as the likelihood's
+        ``embed`` returns them: standardised, logarithms of counts, or one column for each
+        category) to features ``(n, n_out)``; the decoder maps z
         ``(n, n_components)`` to features ``(n, n_out)``, or for images
         ``(n, channels, H, W)``. The layers from there to the parameters of q(z|x) and
         p(x|z) are added. Training starts from the weights of the template.

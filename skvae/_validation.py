@@ -23,10 +23,15 @@ def category_levels(X: Any, likelihood: Any) -> dict[str, list[Any]]:
     if not (mixed and _is_frame(X)):
         return {}
     return {
-        str(name): dtype.categories.tolist()
+        str(name): [_plain(value) for value in dtype.categories.tolist()]
         for name, dtype in zip(X.columns, X.dtypes, strict=True)
         if _is_category(dtype)
     }
+
+
+def _plain(category: Any) -> Any:
+    """Return a category as a file can hold it: intervals and dates by their text."""
+    return category if isinstance(category, str | int | float) else str(category)
 
 
 def _is_frame(X: Any) -> bool:
@@ -63,7 +68,7 @@ def encode_categories(X: Any, levels: dict[str, list[Any]]) -> Any:
 def _codes(values: Any, categories: list[Any], name: Any) -> np.ndarray:
     """Return the position of every value among the categories."""
     code_of = {category: code for code, category in enumerate(categories)}
-    codes = np.array([code_of.get(value, -1) for value in values], np.float32)
+    codes = np.array([code_of.get(_plain(value), -1) for value in values], np.float32)
     if (codes < 0).any():
         value = list(values)[int(codes.argmin())]
         raise ValueError(

@@ -298,9 +298,10 @@ class BetaTCVAE(Objective):
     https://arxiv.org/abs/1802.04942). With all three 1 it is the elbo. A large ``beta``
     asks for independent components without asking for little information.
 
-    q(z) is estimated by the rows of the batch (minibatch weighted sampling, without the
-    constant that depends on the number of rows): n² densities a batch of n. The marginals
-    q(z_j|x) of a flow posterior are taken as normal.
+    q(z) is estimated by the posteriors of the batch, n² densities a batch of n: the paper's
+    minibatch weighted sampling, up to a constant. A row's own posterior has the weight 1/n
+    in it, so small batches overstate what z says of x. The marginals q(z_j|x) of a flow
+    posterior are taken as normal.
 
     Parameters
     ----------

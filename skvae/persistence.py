@@ -25,8 +25,8 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
         The file.
     **objects
         Parameters that were objects of the user's own classes and so are not in the file:
-        ``encoder=``, ``decoder=``, ``likelihood=``, ``prior=``, ``objective=``,
-        unfitted as they were given to the constructor. ``callbacks=`` and
+        ``encoder=``, ``decoder=``, ``likelihood=``, ``prior=``, ``posterior_family=``,
+        ``objective=``, unfitted as they were given to the constructor. ``callbacks=`` and
         ``random_state=`` may be given; they are ``None`` otherwise.
 
     Returns

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from skvae import distributions
 from skvae._parameters import Parameters
-from skvae._weights import materialize
+from skvae.initialization import materialize
 
 __all__ = ["DiagonalNormal", "FullNormal", "InverseAutoregressiveFlow", "Posterior"]
 

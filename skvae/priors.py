@@ -1,7 +1,7 @@
 """Priors p(z): a ``torch.nn.Module`` that returns a distribution when called.
 
-The distribution has ``event_shape`` ``(latent_dim,)``, ``log_prob(z)`` and
-``sample(sample_shape, generator=...)``; a prior with parameters learns them with the rest.
+The distribution has ``event_shape`` ``(latent_dim,)``, ``log_prob(z)``, ``mean``, ``stddev``
+and ``sample(sample_shape, generator=...)``; a prior with parameters learns them with the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from skvae import distributions
 from skvae._parameters import Parameters
-from skvae._weights import draw_weights, materialize
+from skvae.initialization import draw_weights, materialize
 
 __all__ = ["FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPrior"]
 

@@ -37,7 +37,7 @@ class LaplaceLikelihood(nn.Module):
 
 
 class LaplacePrior(nn.Module):
-    """p(z) = Laplace(0, 1): no closed-form KL with a normal posterior."""
+    """p(z) = Laplace(0, 1)."""
 
     def initialize(self, latent_dim):
         self.register_buffer("loc", torch.zeros(latent_dim))

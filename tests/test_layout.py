@@ -8,20 +8,20 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_parameters", "_version", "_weights", "exceptions", "_modelfile"]
+LEAVES = ["_parameters", "_version", "initialization", "exceptions", "_modelfile"]
 PARTS = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
-    | {part: {part, "_parameters", "_weights", "distributions"} for part in PARTS}
+    | {part: {part, "_parameters", "initialization", "distributions"} for part in PARTS}
     | {
         "distributions": {"distributions"},
-        "networks": {"_weights"},
+        "networks": {"initialization"},
         "model": set(),
         "objectives": {"_parameters", "distributions", "model"},
         "_training": {"_training", "model"},
         "_quadrature": {"_training"},
         "_inference": {"_quadrature", "_training", "model", "objectives"},
-        "_assemble": {*PARTS, "_weights", "model", "networks", "objectives"},
+        "_assemble": {*PARTS, "initialization", "model", "networks", "objectives"},
         "_validation": {"_training", "likelihoods"},
         "_vae": {"_assemble", "_inference", "_modelfile", "_training", "_validation"}
         | {"_version", "exceptions", "networks"},
@@ -33,7 +33,7 @@ ALLOWED = (
         "__init__": {"_vae", "_version", "exceptions", "persistence"},
     }
 )
-TORCH_ONLY = [*PARTS, "_weights", "distributions", "networks", "model", "objectives"]
+TORCH_ONLY = [*PARTS, "initialization", "distributions", "networks", "model", "objectives"]
 
 
 def imports(path):

@@ -591,10 +591,50 @@ class TestFrameInAnEstimator:
         )
         assert vae.set_params(warm_start=True).fit(frame).n_iter_ == 4
 
+    def test_intervals_and_dates_are_categories_too(self, tmp_path):
+        frame = self.frame.assign(size=pd.cut(self.frame["height"], 3))
+        vae = VariationalAutoencoder(likelihood="mixed", max_epochs=1, random_state=0).fit(frame)
+        vae.save(tmp_path / "model")
+        np.testing.assert_array_equal(
+            skvae.load(tmp_path / "model").transform(frame), vae.transform(frame)
+        )
+
+    @pytest.mark.parametrize("columns", [np.arange(3), range(3), slice(0, 3), [0, 1, 2]], ids=repr)
+    def test_columns_in_any_form(self, columns):
+        X = self.frame[["height", "balance", "age", "visits"]].to_numpy()
+        vae = self.fitted_blocks(X, [("gaussian", columns), ("poisson", 3)])
+        assert vae.likelihood_.blocks_[0][0] == [0, 1, 2]
+
+    def test_what_a_file_cannot_hold_is_asked_for_by_its_parameter(self, tmp_path):
+        X = self.frame[["height", "balance", "age"]].to_numpy()
+        blocks = [(LaplaceLikelihood(), [0, 1]), ("gaussian", [2])]
+        vae = self.fitted_blocks(X, blocks)
+        vae.save(tmp_path / "model")
+        with pytest.raises(ValueError, match=r"skvae\.load\(path, likelihood=\.\.\.\)"):
+            skvae.load(tmp_path / "model")
+        other = skvae.load(tmp_path / "model", likelihood=Mixed(blocks))
+        np.testing.assert_array_equal(other.score_samples(X), vae.score_samples(X))
+
     def fitted_blocks(self, frame, blocks):
         return VariationalAutoencoder(likelihood=Mixed(blocks), max_epochs=2, random_state=0).fit(
             frame
         )
+
+
+def test_a_likelihood_that_widens_rows_is_refused_for_images():
+    X = np.random.RandomState(0).randint(3, size=(20, 4)).astype(float)
+    vae = VariationalAutoencoder(likelihood=likelihoods.CategoricalCodes(3), image_shape=(2, 2))
+    with pytest.raises(ValueError, match=r"CategoricalCodes.*no image of image_shape"):
+        vae.fit(X)
+
+
+@pytest.mark.parametrize("family", ["Gaussian", "Laplace", "StudentT"])
+def test_scales_by_row_start_near_the_columns_own(family):
+    """Damped: initial weights must not make scales of a thousandth, and huge losses."""
+    X = np.random.RandomState(0).randn(200, 30)
+    likelihood = getattr(likelihoods, family)(scale="row")
+    vae = VariationalAutoencoder(8, likelihood=likelihood, max_epochs=1, random_state=0).fit(X)
+    assert vae.history_[0]["train_loss"] < 5 * 30
 
 
 class TestParameters:

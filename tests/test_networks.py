@@ -8,7 +8,7 @@ from torch import nn
 
 from skvae import VariationalAutoencoder
 from skvae._training.schedules import SCHEDULES
-from skvae._weights import materialize
+from skvae.initialization import materialize
 from skvae.networks import ACTIVATIONS, NORMALIZATIONS, BatchNorm, Dropout, Hidden, dense
 
 X = np.random.RandomState(0).rand(90, 48)
@@ -114,6 +114,17 @@ def test_weight_decay_shrinks_the_weights(optimizer):
         return sum(p.square().sum().item() for p in model.encoder_.parameters())
 
     assert norm(10.0) < norm(0.0)
+
+
+def test_weight_decay_leaves_biases_gains_and_noise_alone():
+    net = vae(normalization="layer", weight_decay=0.3, likelihood="gaussian").fit(X).net_
+    decayed, rest = net.optimizer_.param_groups
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.3, 0)
+    named = {id(p): name for name, p in net.module_.named_parameters()}
+    assert {named[id(p)] for p in decayed["params"]} == {
+        name for name, p in net.module_.named_parameters() if p.ndim > 1
+    }
+    assert "likelihood_family.log_scale" in {named[id(p)] for p in rest["params"]}
 
 
 def test_gradient_clip_bounds_the_step():

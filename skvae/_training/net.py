@@ -65,8 +65,9 @@ class TrainingPlan:
 class VAENet(NeuralNet):
     """A skorch net: its batches are ``({"x", "noise"}, weight)``, its criterion an objective.
 
-    Overridden: ``infer`` (precision), ``get_loss`` (the objective, and the sums of its
-    terms), ``initialize_criterion`` and ``_default_callbacks``.
+    Overridden: ``infer`` (precision), ``get_params_for_optimizer`` (weight decay),
+    ``get_loss`` (the objective, and the sums of its terms), ``initialize_criterion`` and
+    ``_default_callbacks``.
     """
 
     def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
@@ -81,6 +82,20 @@ class VAENet(NeuralNet):
         """Take the objective as it is; skorch would call one that is no module."""
         self.criterion_ = self.criterion
         return self
+
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """Split the parameters: weight decay is for the networks' weights alone."""
+        named = list(named_parameters)
+        _, kwargs = super().get_params_for_optimizer(prefix, named)
+        weight_decay = kwargs.pop("weight_decay")
+        weights: list[Tensor] = []
+        others: list[Tensor] = []
+        for name, parameter in named:
+            # Biases and the gains of normalisation have one dimension.
+            decays = name.startswith(("encoder.", "decoder.")) and parameter.ndim > 1
+            (weights if decays else others).append(parameter)
+        decayed = {"params": weights, "weight_decay": weight_decay}
+        return [[decayed, {"params": others}]], kwargs
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
         """Run the model on a batch, in bfloat16 where that was asked for."""
@@ -122,10 +137,6 @@ def check_compiler(device: str) -> None:
         )
 
 
-DECAYED = ("encoder.*.weight", "decoder.*.weight")
-"""Names of the parameters that weight decay pulls towards zero: no biases, no scales of noise."""
-
-
 def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> VAENet:
     """Return an initialised net around the module, its history continued from ``history``."""
     if plan.compile:
@@ -143,9 +154,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         module,
         criterion=plan.objective,
         optimizer=OPTIMIZERS[plan.optimizer],
-        optimizer__param_groups=[
-            (pattern, {"weight_decay": plan.weight_decay}) for pattern in DECAYED
-        ],
+        optimizer__weight_decay=plan.weight_decay,
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,

@@ -168,7 +168,7 @@ def _indices(columns: Any, n_features: int, names: list[str]) -> list[int]:
     """Return columns given as indices, names, one of these or a slice as a list of indices."""
     if isinstance(columns, slice):
         return list(range(n_features))[columns]
-    one = isinstance(columns, str) or hasattr(columns, "__index__")
+    one = isinstance(columns, str) or not hasattr(columns, "__len__")
     position = {name: index for index, name in enumerate(names)}
     return [_index(column, n_features, position) for column in ([columns] if one else columns)]
 

@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from skvae import distributions
 from skvae.likelihoods._base import GAIN, Likelihood
 
+UNIT = math.log(math.expm1(1.0))  # softplus of it is 1
+ROW_GAIN = 0.2
+
 
 class LocationScale(Likelihood):
     """Noise of some shape around the decoder's output, with its four kinds of scale.
@@ -63,7 +66,8 @@ class LocationScale(Likelihood):
     def _standardized_scale(self, params: Tensor) -> Tensor:
         """Return the noise's scale in units of each column's standard deviation."""
         if self.scale == "row":
-            return self.min_scale + F.softplus(params[..., 1])
+            # Damped: the spread of initial weights must not make densities of 1e-3 deviations.
+            return self.min_scale + F.softplus(UNIT + ROW_GAIN * params[..., 1])
         if self.scale == "feature":
             return self.min_scale + torch.exp(GAIN * self.log_scale)
         if self.scale == "shared":
