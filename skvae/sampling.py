@@ -220,6 +220,27 @@ class LatentDensitySampler(BaseEstimator):
             Z[rng.permutation(where)] = _draw(self.densities_[k], len(where), _next_seed(rng))
         return Z
 
+    def interpolate(self, x1: Any, x2: Any, n: int = 10, *, method: str = "linear") -> np.ndarray:
+        """Return decoded points between rows: :func:`interpolate` with this model.
+
+        Parameters
+        ----------
+        x1, x2, n, method
+            As there.
+
+        Returns
+        -------
+        X : ndarray of shape (n, n_features) or (m, n, n_features)
+            Means of p(x|z).
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As there.
+        """
+        check_is_fitted(self)
+        return interpolate(self.vae_, x1, x2, n, method=method)
+
     def _seed(self, random_state: Any) -> int:
         """Return the seed of one call; an int stands for itself."""
         check_is_fitted(self)

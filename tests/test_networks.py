@@ -116,6 +116,18 @@ def test_weight_decay_shrinks_the_weights(optimizer):
     assert norm(10.0) < norm(0.0)
 
 
+@pytest.mark.parametrize("family", ["diagonal", "full", "flow"])
+def test_posteriors_keep_full_precision_in_a_bfloat16_region(family):
+    model = vae(posterior_family=family).fit(X).net_.module_
+    x, noise = torch.from_numpy(X[:4]).float(), torch.randn(4, 3, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior, z, _, prior = model(x, noise)
+    assert z.dtype == posterior.log_prob(z).dtype == prior.log_prob(z).dtype == torch.float32
+    torch.testing.assert_close(
+        posterior.log_prob(z), posterior.log_prob(z.clone()), atol=1e-2, rtol=1e-3
+    )
+
+
 def test_weight_decay_leaves_biases_gains_and_noise_alone():
     net = vae(normalization="layer", weight_decay=0.3, likelihood="gaussian").fit(X).net_
     decayed, rest = net.optimizer_.param_groups

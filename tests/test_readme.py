@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+from skvae import likelihoods, objectives, posteriors, priors
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [
@@ -71,3 +73,22 @@ def test_links_between_documents_lead_somewhere(name):
 def test_no_path_of_one_machine(name):
     text = (ROOT / name).read_text()
     assert not re.search(r"/(work|tmp|home|root)\b", text)
+
+
+PARTS = [
+    getattr(module, name)
+    for module in (likelihoods, priors, posteriors, objectives)
+    for name in module.__all__
+    if hasattr(getattr(module, name), "get_params")
+]
+INTERFACES = {"Likelihood", "Prior", "Posterior", "Objective"}
+
+
+@pytest.mark.parametrize(
+    "part", [part for part in PARTS if part.__name__ not in INTERFACES], ids=lambda p: p.__name__
+)
+def test_every_part_has_its_source_and_an_example(part):
+    assert re.search(r"\b(17|19|20)\d\d\b", part.__doc__), "no year"
+    assert "https://" in part.__doc__
+    assert ">>> " in part.__doc__
+    assert "Parameters\n    ----" in part.__doc__ or not part().get_params()

@@ -262,6 +262,8 @@ def test_path_runs_from_one_reconstruction_to_the_other(vae, method):
     assert path.shape == (7, 4)
     assert path[[0, -1]] == pytest.approx(ends)
     paths = interpolate(vae, X[:5], X[100:105], n=7, method=method)
+    sampler = LatentDensitySampler(vae).fit(X)
+    assert np.array_equal(sampler.interpolate(X[0], X[120], 7, method=method), path)
     assert paths.shape == (5, 7, 4)
     assert paths[0, [0, -1]] == pytest.approx(vae.reconstruct(X[[0, 100]]))
 

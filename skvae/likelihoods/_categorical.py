@@ -105,7 +105,8 @@ class CategoricalCodes(Likelihood):
     ``log p(x|z) = Σ log softmax(η)`` at the code, nats per row; the decoder gives K logits
     for each column. The encoder sees the codes one-hot. ``sample`` holds codes, and so
     does ``mean``: the most probable one, since an average of codes is no category.
-    For columns with different K, see :class:`Mixed`.
+    For columns with different K, see :class:`Mixed`; as part of such a model: Nazábal et
+    al. 2020 (https://arxiv.org/abs/1807.03653).
 
     Parameters
     ----------
