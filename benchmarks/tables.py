@@ -1,4 +1,23 @@
-"""Claim: CLAIM"""
+"""Claim: a small search over VAEs gives tables a higher density than the classics do.
+
+Held-out nats per row, mean of 5 folds, against FactorAnalysis, PCA, GaussianMixture (full and
+diagonal, by BIC) and KernelDensity, the others' parameters by inner folds. Asserted: above
+FactorAnalysis and PCA on every data set, and above the best of the four on at least three.
+
+    python benchmarks/tables.py [--data-sets wine iris]
+
+About ten minutes on one core. Ours is the importance-weighted bound of 1,000 draws, so at most
+log p. For all alike: columns standardised by the training rows of the fold, densities in those
+units; uniform noise, the same everywhere, spreads the values of digits (width 1), iris (0.1)
+and of sex and the total/HDL ratio of diabetes (1), whose densities could else be driven up
+without bound; no column is dropped. Candidates were settled on two folds of another split.
+
+What falls short: GaussianMixture is ahead on diabetes by .41 ± .13 (standard error over folds)
+and level on iris (.07 ± .15 ahead). Of the three that we lead only digits (4.85 ± .43) is clear;
+wine (.34 ± .29, KernelDensity) and breast cancer (1.34 ± 1.63) are within the noise, and a
+GaussianMixture chosen by inner folds instead of by BIC, "tied" allowed, reaches -4.96 on breast
+cancer and -14.97 on wine, where we have -5.08 and -14.80.
+"""
 
 import argparse
 import time
@@ -18,27 +37,25 @@ from skvae.likelihoods import Gaussian, StudentT
 from skvae.objectives import IWAE
 from skvae.priors import FlowPrior, MixtureOfGaussians
 
-N_IMPORTANCE_SAMPLES = 1000
+N_DRAWS = 1000
 SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60)
 DATA_SETS = ("breast_cancer", "wine", "diabetes", "iris", "digits")
 
-LINEAR = {"n_components": 20, "hidden_layer_sizes": (), "learning_rate": 1e-2}
-SMALL = {
-    "linear, t, flow": LINEAR | {"likelihood": StudentT(), "prior": FlowPrior(1, (16,))},
-    "linear, mixture": LINEAR
-    | {"prior": MixtureOfGaussians(5), "objective": IWAE(10), "steps": 1500},
-    "32-4, t, mixture": {"n_components": 4, "hidden_layer_sizes": 32, "learning_rate": 1e-2}
-    | {"likelihood": StudentT(), "prior": MixtureOfGaussians(3)}
-    | {"weight_decay": 0.1, "steps": 500},
-    "32-8, t": {"n_components": 8, "hidden_layer_sizes": 32, "learning_rate": 1e-2}
-    | {"likelihood": StudentT(), "objective": IWAE(10), "steps": 1500},
+LINEAR = {"n_components": 20, "hidden_layer_sizes": ()}
+SMALL = {  # below 1,000 rows
+    "linear, t, flow": {**LINEAR, "likelihood": StudentT(), "prior": FlowPrior(1, (16,))},
+    "linear, mixture": {**LINEAR, "prior": MixtureOfGaussians(5)}
+    | {"objective": IWAE(10), "steps": 1500},
+    "32-4, t, mixture": {"n_components": 4, "hidden_layer_sizes": 32, "likelihood": StudentT()}
+    | {"prior": MixtureOfGaussians(3), "weight_decay": 0.1, "steps": 500},
+    "32-8, t": {"n_components": 8, "hidden_layer_sizes": 32, "likelihood": StudentT()}
+    | {"objective": IWAE(10), "steps": 1500},
 }
-ROW = {"n_components": 16, "hidden_layer_sizes": (128, 64), "learning_rate": 3e-3}
-ROW |= {"steps": 1500}
+DEEP = {"n_components": 16, "hidden_layer_sizes": (128, 64), "learning_rate": 3e-3, "steps": 1500}
 LARGE = {
-    "row": ROW | {"likelihood": Gaussian("row", 0.02)},
-    "row, mixture": ROW | {"likelihood": Gaussian("row", 0.02), "prior": MixtureOfGaussians(20)},
-    "row, t": ROW | {"likelihood": StudentT(None, "row", 0.02)},
+    "row": {**DEEP, "likelihood": Gaussian("row", 0.02)},
+    "row, mixture": {**DEEP, "likelihood": Gaussian("row", 0.02), "prior": MixtureOfGaussians(20)},
+    "row, t": {**DEEP, "likelihood": StudentT(None, "row", 0.02)},
 }
 
 
@@ -59,7 +76,7 @@ def searched(model, name, values):
 
     def fit(X):
         folds = KFold(3, shuffle=True, random_state=0)
-        usable = [v for v in values if name != "n_components" or v <= X.shape[1]]
+        usable = [v for v in values if v <= X.shape[1]]
         search = GridSearchCV(model, {name: usable}, cv=folds).fit(X)
         return search.best_estimator_.score_samples, f"{search.best_params_[name]:.3g}"
 
@@ -80,17 +97,14 @@ def fit_mixture(X):
 
 def fit_vae(X, params):
     """Fit one candidate; return its bound on log p(x)."""
-    params = {"likelihood": "gaussian", "steps": 1000, "gradient_clip": 10.0} | params
+    common = {"likelihood": "gaussian", "steps": 1000, "learning_rate": 1e-2}
+    params = common | {"gradient_clip": 10.0} | params
     params["max_epochs"] = round(params.pop("steps") / np.ceil(len(X) / 128))
     params["n_components"] = min(params["n_components"], X.shape[1])
     vae = VariationalAutoencoder(**params, learning_rate_schedule="cosine", random_state=0)
     vae.fit(X.astype(np.float32))
 
-    def score_samples(rows):
-        rows = rows.astype(np.float32)
-        return vae.score_samples(rows, n_importance_samples=N_IMPORTANCE_SAMPLES)
-
-    return score_samples
+    return lambda rows: vae.score_samples(rows.astype(np.float32), n_importance_samples=N_DRAWS)
 
 
 def fit_searched_vae(X):
@@ -124,8 +138,8 @@ def measure(name):
             chosen.append(choice)
         nats[model] = np.array(folds)
         seconds = time.process_time() - start
-        print(f"{name}: {model} {nats[model].mean():.2f}, folds {nats[model].round(2)}, ", end="")
-        print(f"chose {'; '.join(chosen)}; {seconds:.0f} s", flush=True)
+        line = f"{name}: {model} {nats[model].mean():.2f}, folds {nats[model].round(2)}, chose"
+        print(line, "; ".join(chosen), f"in {seconds:.0f} s", flush=True)
     return nats
 
 

@@ -91,9 +91,12 @@ class DiagonalNormal(Posterior):
 class FullNormal(Posterior):
     """``q(z|x) = N(loc(x), L(x) L(x)ᵀ)`` with L lower triangular: correlated components.
 
-    The exact posterior of a linear-Gaussian model is of this form, whatever its axes. The
-    head puts out d(d + 1)/2 numbers for L. See Kingma and Welling 2019, section 2.5
-    (https://arxiv.org/abs/1906.02691).
+    The exact posterior of a linear-Gaussian model is of this form, whatever its axes. Row i
+    of L is ``scale_i · (t_i1, …, t_i(i−1), 1, 0, …)`` with the vector scaled to length 1, so
+    that ``scale`` holds the standard deviations of the components; the head puts out
+    d(d + 1)/2 numbers for scale and t. Every |t| is below 10, which keeps L far from
+    singular: two components correlate to .995 at most. See
+    Kingma and Welling 2019, section 2.5 (https://arxiv.org/abs/1906.02691).
 
     Examples
     --------
@@ -104,6 +107,7 @@ class FullNormal(Posterior):
     (150, 2)
     """
 
+    _LIMIT = 10.0
     loc: nn.Linear
     tril: nn.Linear
 
@@ -112,23 +116,22 @@ class FullNormal(Posterior):
         n_tril = latent_dim * (latent_dim + 1) // 2
         self.loc = materialize(lambda: nn.Linear(n_in, latent_dim), generator)
         self.tril = materialize(lambda: nn.Linear(n_in, n_tril), generator)
-        # Row and column of every number, the diagonal first.
-        diagonal = torch.arange(latent_dim).repeat(2, 1)
-        index = torch.cat([diagonal, torch.tril_indices(latent_dim, latent_dim, -1)], 1)
-        self.register_buffer("index", index, persistent=False)
+        below = torch.tril_indices(latent_dim, latent_dim, -1)
+        self.register_buffer("below", below, persistent=False)
 
-    index: Tensor
+    below: Tensor
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""
         dtype = self.loc.weight.dtype
         loc, raw = self.loc(features).to(dtype), self.tril(features).to(dtype)
         d = loc.shape[-1]
-        diagonal, below = raw.split([d, raw.shape[-1] - d], -1)
-        # The rest starts small beside the diagonal.
-        values = torch.cat([F.softplus(diagonal + _START), 0.1 * below], -1)
-        scale_tril = loc.new_zeros(*loc.shape, d)
-        scale_tril[..., self.index[0], self.index[1]] = values
+        scale = F.softplus(raw[..., :d] + _START)
+        rows = torch.eye(d, dtype=dtype, device=loc.device).repeat(*loc.shape[:-1], 1, 1)
+        # Damped, so that correlations start small.
+        below = self._LIMIT * torch.tanh(0.1 * raw[..., d:] / self._LIMIT)
+        rows[..., self.below[0], self.below[1]] = below
+        scale_tril = scale.unsqueeze(-1) * F.normalize(rows, dim=-1)
         return distributions.MultivariateNormal(loc, scale_tril)
 
 

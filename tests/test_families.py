@@ -173,6 +173,25 @@ def test_closed_forms_agree_with_torch():
     torch.testing.assert_close(kl[:, 0], td.kl_divergence(exact, standard))
 
 
+def test_the_density_of_a_draw_keeps_its_digits_where_the_scale_is_near_singular():
+    """To recover the noise from z would give a bound of +1e19 on log p, and training would."""
+    scale_tril = torch.tensor([[1.0, 0.0], [1e6, 1e-6]])
+    q = MultivariateNormal(torch.tensor([3.0, 3.0]), scale_tril)
+    e = torch.randn(50, 2, generator=generator())
+    exact = td.Normal(0.0, 1.0).log_prob(e).sum(-1) - scale_tril.diagonal().log().sum()
+    torch.testing.assert_close(q.log_prob(q.reparameterize(e)), exact)
+
+
+def test_correlations_stay_away_from_one():
+    family = FullNormal()
+    family.initialize(N_IN, 3, generator())
+    shaken(family, size=30.0)
+    q = family(torch.randn(50, N_IN, generator=generator(2)).double())
+    scale = q.scale_tril / q.stddev.unsqueeze(-1)
+    assert ((scale @ scale.mT)[:, [0, 0, 1], [1, 2, 2]].abs() < 0.9999).all()
+    assert (torch.linalg.cond(scale) < 1e4).all()
+
+
 def test_a_full_normal_without_correlation_is_the_diagonal_one():
     loc, scale = noise(3, DIM), noise(3, DIM).exp()
     full = MultivariateNormal(loc, torch.diag_embed(scale))

@@ -30,6 +30,9 @@ class Normal(NoiseSampling, td.Normal):
 class MultivariateNormal(NoiseSampling):
     """``N(loc, scale_tril scale_trilᵀ)``, correlated components, with the caller's noise.
 
+    The density of a z that ``reparameterize`` has just made comes from its noise: to recover
+    it from z, ``scale_tril⁻¹ (z − loc)``, loses all digits where a scale is near singular.
+
     Parameters
     ----------
     loc : Tensor of shape (..., d)
@@ -41,6 +44,7 @@ class MultivariateNormal(NoiseSampling):
 
     def __init__(self, loc: Tensor, scale_tril: Tensor) -> None:
         self.loc, self.scale_tril = loc, scale_tril
+        self._last: tuple[Tensor, Tensor] | None = None
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
     def detach(self) -> MultivariateNormal:
@@ -64,14 +68,20 @@ class MultivariateNormal(NoiseSampling):
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """Return ``loc + scale_tril · noise``, differentiable."""
-        return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        z = self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        self._last = z, noise
+        return z
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of vectors, of shape ``value.shape[:-1]``."""
-        residual = (value - self.loc).unsqueeze(-1)
-        noise = torch.linalg.solve_triangular(self.scale_tril, residual, upper=False)
         normalizer = self.log_det + 0.5 * value.shape[-1] * math.log(2 * math.pi)
-        return -0.5 * noise.squeeze(-1).square().sum(-1) - normalizer
+        return -0.5 * self._noise(value).square().sum(-1) - normalizer
+
+    def _noise(self, value: Tensor) -> Tensor:
+        if self._last is not None and self._last[0] is value:
+            return self._last[1]
+        residual = (value - self.loc).unsqueeze(-1)
+        return torch.linalg.solve_triangular(self.scale_tril, residual, upper=False).squeeze(-1)
 
 
 @td.register_kl(MultivariateNormal, Independent)
