@@ -95,8 +95,8 @@ class FullNormal(Posterior):
     of L is ``scale_i · (t_i1, …, t_i(i−1), 1, 0, …)`` with the vector scaled to length 1, so
     that ``scale`` holds the standard deviations of the components; the head puts out
     d(d + 1)/2 numbers for scale and t. Every |t| is below 10, which keeps L far from
-    singular: two components correlate to .995 at most. See
-    Kingma and Welling 2019, section 2.5 (https://arxiv.org/abs/1906.02691).
+    singular: two components correlate to .995 at most. See Kingma and Welling 2019,
+    section 2.5 (https://arxiv.org/abs/1906.02691).
 
     Examples
     --------
@@ -110,6 +110,7 @@ class FullNormal(Posterior):
     _LIMIT = 10.0
     loc: nn.Linear
     tril: nn.Linear
+    below: Tensor
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
         """Make the two layers."""
@@ -118,8 +119,6 @@ class FullNormal(Posterior):
         self.tril = materialize(lambda: nn.Linear(n_in, n_tril), generator)
         below = torch.tril_indices(latent_dim, latent_dim, -1)
         self.register_buffer("below", below, persistent=False)
-
-    below: Tensor
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""

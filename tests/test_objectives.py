@@ -105,6 +105,13 @@ class TestIdentities:
             elbo = p.log_prob(x)[0] + r.log_prob(z)[0] - q.log_prob(z)[0]
             torch.testing.assert_close(objective(x, q, z, p, r).loss, -elbo, rtol=1e-4, atol=1e-4)
 
+    def test_iwae_of_one_sample_has_the_elbos_mean(self, family, prior):
+        """Where the elbo's KL is exact, the two differ by the noise of a draw."""
+        _, x, parts = batch(1, n=3000, posterior_family=family, prior=prior)
+        difference = IWAE(1)(x, *parts).loss - ELBO()(x, *parts).loss
+        error = difference.std().item() / np.sqrt(3000)
+        assert abs(difference.mean().item()) < 5 * error + 1e-4
+
     def test_beta_tcvae_with_weights_one_is_the_elbo(self, family, prior):
         params = {"posterior_family": family, "prior": prior}
         same_bound(bound(BetaTCVAE(1, 1, 1), **params), bound(ELBO(), **params))
