@@ -73,7 +73,7 @@ ROWS = {
     "iwae5": Row("dynamic", BURDA | {"objective": IWAE(5, True), "max_epochs": 200}, 85.54, 85.2),
     "iwae50": Row(
         "dynamic",
-        BURDA | {"objective": IWAE(5, True), "max_epochs": 300},
+        BURDA | {"objective": IWAE(5, True), "max_epochs": 200},
         84.78,
         84.6,
         then=K50 | {"max_epochs": 20},
