@@ -10,15 +10,14 @@ What falls short: in a quarter of an hour to an hour of one thread only the two 
 --quick asserts) and the published figure of vae were reached; README.md beside this file has the
 figures. The script ends with an error that names the rows that were missed.
 
-DIR holds the four idx.gz files of MNIST; without it they come from fetch_openml. Row cifar
-reads cifar10_6000.npz (5,000 + 1,000 images) from beside DIR. The papers
-train for 3,280 epochs of batches of 20; here a cosine schedule and larger batches reach
-their numbers in a fraction of that, and every line says in how many epochs and minutes.
-Each row runs on one thread. "dynamic": every epoch draws its binary images anew from the
-grey values, and the test images are drawn once, from a fixed seed; "static": the training
-images too are drawn once; "grey": no draw, the cross-entropy of grey values, as in torch's
-example; "dequantised": colour images (level + u) / 256 with u uniform from a fixed seed,
-whose density bounds the bits of the whole levels.
+DIR holds the four idx.gz files of MNIST; without it they come from fetch_openml. Row cifar reads
+cifar10_6000.npz (5,000 + 1,000 images) from beside DIR. The papers train for up to 3,280 epochs
+of batches of 20; here a cosine schedule and batches of 100 run for a fraction of that, and every
+line says for how many epochs and minutes. Each row runs on one thread. "dynamic": every epoch
+draws its binary images anew from the grey values, and the test images are drawn once, from a
+fixed seed; "static": the training images too are drawn once; "grey": no draw, the cross-entropy
+of grey values, as in torch's example; "dequantised": colour images (level + u) / 256 with u
+uniform from a fixed seed, whose density bounds the bits of the whole levels.
 """
 
 import argparse

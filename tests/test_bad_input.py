@@ -298,6 +298,15 @@ class CtrlC(Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler: what runs in the background of a shell is born without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_ctrl_c_keeps_what_there_is(early_stopping):
     after = 11 if early_stopping else 7  # in the middle of the fourth epoch
@@ -312,6 +321,7 @@ def test_ctrl_c_keeps_what_there_is(early_stopping):
     assert model.n_iter_ == 5
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_first_epoch():
     model = vae(callbacks=[CtrlC(1)], batch_size=50)
     with pytest.warns(UserWarning, match="interrupted after 0 epochs"):
