@@ -497,8 +497,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _continued_net(self, rows: Rows, plan: TrainingPlan) -> VAENet:
         """Copy the fitted model, so that a failure leaves it as it is."""
         fitted = self._fitted_structure
-        chosen = isinstance(self.likelihood, str) and self.likelihood in ("auto", "mixed")
-        likelihood = fitted["likelihood"] if chosen else self._resolved_likelihood(None, rows)
+        left_open = _validation.is_left_open(self.likelihood)
+        likelihood = fitted["likelihood"] if left_open else self._resolved_likelihood(None, rows)
         wanted = self._structure(likelihood, len(rows))
         if self.hidden_layer_sizes is None:
             wanted["hidden_layer_sizes"] = fitted["hidden_layer_sizes"]

@@ -158,6 +158,11 @@ def auto_likelihood(rows: Rows) -> str:
     return "bernoulli" if binary else "continuous_bernoulli"
 
 
+def is_left_open(likelihood: Any) -> bool:
+    """Whether the likelihood is a name that leaves the choice to the data of ``fit``."""
+    return isinstance(likelihood, str) and likelihood in ("auto", "mixed")
+
+
 def resolve_likelihood(
     likelihood: Any, X: Any, rows: Rows, feature_names: Sequence[str] | None = None
 ) -> Any:

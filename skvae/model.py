@@ -61,7 +61,9 @@ class VAE(nn.Module):
             Standard normal; the sampled z has shape ``(n_samples, n, latent_dim)``.
         """
         posterior = self.posterior(x)
-        z = posterior.reparameterize(noise.transpose(0, 1))  # type: ignore[attr-defined]
+        # In full precision also inside a bfloat16 region: the density of z needs the digits.
+        with torch.autocast(noise.device.type, enabled=False):
+            z = posterior.reparameterize(noise.transpose(0, 1))  # type: ignore[attr-defined]
         return posterior, z, self.likelihood(z), self.prior()
 
 

@@ -162,6 +162,13 @@ def test_kl_of_each_pair_against_monte_carlo(make_posterior, make_prior):
     assert (marginal_kl(q, p) >= 0).all()
 
 
+def test_marginal_kl_is_that_of_normals_with_the_same_moments(make_posterior, make_prior):
+    q, p = posterior(make_posterior()), prior(make_prior())
+    ratio = (q.stddev / p.stddev).square()
+    shift = ((q.mean - p.mean) / p.stddev).square()
+    torch.testing.assert_close(marginal_kl(q, p), 0.5 * (ratio + shift - 1 - ratio.log()))
+
+
 def test_closed_forms_agree_with_torch():
     q = posterior(FullNormal())
     exact = td.MultivariateNormal(q.loc, scale_tril=q.scale_tril)

@@ -89,6 +89,6 @@ def _kl_multivariate_independent(p: MultivariateNormal, q: Independent) -> Tenso
     """KL(N(m, LLᵀ) ‖ N(μ, diag σ²)) = ½ Σ (Var/σ² + (m − μ)²/σ² − 1 + log σ²) − log det L."""
     base = q.base_dist
     if not isinstance(base, td.Normal):
-        raise NotImplementedError
+        raise NotImplementedError  # torch's word for: estimate it from draws
     squares = (p.variance + (p.loc - base.loc).square()) / base.scale.square()
     return (0.5 * (squares - 1) + base.scale.log()).sum(-1) - p.log_det

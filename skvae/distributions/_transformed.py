@@ -38,9 +38,7 @@ class Transformed(td.Distribution):
     def reparameterize(self, noise: Tensor) -> Tensor:
         """Return ``f(base.reparameterize(noise))``, differentiable."""
         u = self.base.reparameterize(noise)
-        # In full precision also inside a bfloat16 region: a KL needs the digits.
-        with torch.autocast(u.device.type, enabled=False):
-            z, ladj = self.transform.call_and_ladj(u)
+        z, ladj = self.transform.call_and_ladj(u)
         self._last = z, self.base.log_prob(u) - ladj
         return z
 

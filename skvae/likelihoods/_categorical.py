@@ -63,7 +63,7 @@ class Categorical(Likelihood):
         self.group_sizes = group_sizes
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """One-hot in every group."""
         return distributions.OneHotGroups(self.groups.cpu())
 
@@ -139,17 +139,17 @@ class CategoricalCodes(Likelihood):
         self.n_categories = n_categories
 
     @property
-    def n_params(self) -> int:  # type: ignore[override]
+    def n_params(self) -> int:  # type: ignore[override]  # a property
         """K."""
         return int(self.n_categories)
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """Whole numbers from 0 to K−1."""
         return constraints.integer_interval(0, self.n_categories - 1)
 
     @property
-    def requirement(self) -> str:  # type: ignore[override]
+    def requirement(self) -> str:  # type: ignore[override]  # a property
         """The support in words."""
         return f"codes, whole numbers from 0 to {self.n_categories - 1},"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ class Poisson(Likelihood):
     def _log_mean(self, params: Tensor) -> Tensor:
         return self.loc + params[..., 0].clamp_max(self._MAX_ETA)
 
-    def _counts(self, params: Tensor) -> distributions.Poisson:
+    def _counts(self, params: Tensor) -> Any:
         """Return the distribution of each feature, for ``s = 1``."""
         return distributions.Poisson(self._log_mean(params))
 
@@ -138,7 +139,7 @@ class NegativeBinomial(Poisson):
         start = torch.atanh(r.log() / self._MAX_LOG_R) * self._MAX_LOG_R / GAIN
         self.log_r = nn.Parameter(start.float())
 
-    def _counts(self, params: Tensor) -> distributions.NegativeBinomial:  # type: ignore[override]
+    def _counts(self, params: Tensor) -> Any:
         # Close to log r = GAIN·parameter, but for counts that are Poisson it stays finite.
         log_r = self._MAX_LOG_R * torch.tanh(GAIN * self.log_r / self._MAX_LOG_R)
         return distributions.NegativeBinomial(self._log_mean(params), log_r)
@@ -183,6 +184,6 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         super().initialize(loc, scale)
         self.loc -= math.log1p(-self._START)
 
-    def _counts(self, params: Tensor) -> distributions.ZeroInflated:  # type: ignore[override]
+    def _counts(self, params: Tensor) -> Any:
         start = math.log(self._START / (1 - self._START))
         return distributions.ZeroInflated(super()._counts(params), start + params[..., 1])

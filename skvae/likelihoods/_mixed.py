@@ -106,15 +106,15 @@ class Mixed(Likelihood):
         return [(block.indices, block.likelihood) for block in self._fitted()]
 
     def _fitted(self) -> list[_Block]:
-        return list(self._blocks)  # type: ignore[arg-type]
+        return list(self._blocks)  # type: ignore[arg-type]  # holds blocks
 
     @property
-    def n_params(self) -> int:  # type: ignore[override]
+    def n_params(self) -> int:  # type: ignore[override]  # a property
         """Numbers per feature of the widest block."""
         return max(block.likelihood.n_params for block in self._fitted())
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """The supports of the blocks."""
         return distributions.BlockSupport(
             [(columns, likelihood.support) for columns, likelihood in self.blocks_]
