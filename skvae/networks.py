@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from skvae import functional
 
 __all__ = [
     "ACTIVATIONS",
@@ -158,14 +161,19 @@ class RowsToImages(nn.Module):
 
 
 class ImagesToRows(nn.Module):
-    """View images ``(n, C·k, H, W)`` as the parameters of rows, ``(n, H·W·C, k)``."""
-
-    def __init__(self, n_params: int) -> None:
-        super().__init__()
-        self.n_params = n_params
+    """View images ``(n, C, H, W)`` in channels-last memory as rows ``(n, H·W·C)``."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return images.permute(0, 2, 3, 1).reshape(len(images), -1, self.n_params)
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """torch's layer, with a cheaper backward pass; see :func:`functional.conv_transpose2d`."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert self.bias is not None
+        geometry: Any = self.stride, self.padding, self.output_padding
+        return functional.conv_transpose2d(input, self.weight, self.bias, *geometry)
 
 
 def downsampled(image_shape: tuple[int, int, int], n_layers: int) -> list[tuple[int, int]]:
@@ -199,7 +207,7 @@ def conv_encoder(
     return nn.Sequential(
         RowsToImages(image_shape),
         *convolutions,
-        nn.Flatten(),
+        ImagesToRows(),
         *dense([flat, *hidden_layer_sizes], hidden),
     )
 
@@ -219,7 +227,7 @@ def conv_decoder(
     first = conv_channels[-1]
     layers: list[nn.Module] = [
         *dense([latent_dim, first * deepest[0] * deepest[1]], hidden),
-        nn.Unflatten(1, (first, *deepest)),
+        RowsToImages((*deepest, first)),
     ]
     channels = [first, *reversed(conv_channels)]
     for (n_in, n_out), size in zip(pairwise(channels), reversed(sizes), strict=True):
@@ -228,7 +236,7 @@ def conv_decoder(
         wide = n_out * hidden.widening
         layers += [
             *CONV_BLOCKS[conv_block](n_in, hidden),
-            nn.ConvTranspose2d(n_in, wide, 3, stride=2, padding=1, output_padding=even),
+            ConvTranspose2d(n_in, wide, 3, stride=2, padding=1, output_padding=even),
             *hidden.after(n_out),
         ]
     return nn.Sequential(*layers)
@@ -248,7 +256,9 @@ def parameter_head(
         )
     out_channels = image_shape[2] * n_params
     return nn.Sequential(
-        nn.ConvTranspose2d(features[0], out_channels, 3, padding=1), ImagesToRows(n_params)
+        ConvTranspose2d(features[0], out_channels, 3, padding=1),
+        ImagesToRows(),
+        nn.Unflatten(-1, (n_features, n_params)),
     )
 
 

@@ -9,6 +9,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from skvae.distributions._base import InverseTransformSampling
+from skvae.functional import exponential_family_log_prob
 
 
 class Bernoulli(InverseTransformSampling, td.Bernoulli):
@@ -22,11 +23,36 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return ``x·η − log(1 + e^η)`` with η the logits."""
-        return value * self.logits - F.softplus(self.logits)
+        return exponential_family_log_prob(value, self.logits, F.softplus, torch.sigmoid)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return 1 where ``value > 1 − p``, else 0."""
         return (value > 1 - self.probs).to(value.dtype)
+
+
+_SERIES_BELOW = 0.1  # below it |η| loses digits in 1/η; the series is exact to 1e-15
+
+
+def _branches(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the series holds, and η with those entries moved away from 0."""
+    small = logits.abs() < _SERIES_BELOW
+    return small, logits.masked_fill(small, 1.0)
+
+
+def _log_normalizer(logits: Tensor) -> Tensor:
+    small, safe = _branches(logits)
+    size = safe.abs()
+    square = logits.square()
+    series = logits / 2 + square / 24 - square.square() / 2880
+    exact = safe.clamp_min(0) + torch.log(-torch.expm1(-size) / size)
+    return torch.where(small, series, exact)
+
+
+def _mean(logits: Tensor) -> Tensor:
+    small, safe = _branches(logits)
+    square = logits.square()
+    series = 0.5 + logits * (1 / 12 - square * (1 / 720 - square / 30240))
+    return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
 
 
 class ContinuousBernoulli(InverseTransformSampling):
@@ -41,39 +67,25 @@ class ContinuousBernoulli(InverseTransformSampling):
     arg_constraints = {"logits": constraints.real}  # noqa: RUF012 - torch's declaration
     support = constraints.unit_interval
     has_rsample = False
-    _SERIES_BELOW = 0.1  # below it |η| loses digits in 1/η; the series is exact to 1e-15
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
         super().__init__(logits.shape, validate_args=False)
 
-    def _branches(self) -> tuple[Tensor, Tensor]:
-        """Where the series holds, and η with those entries moved away from 0."""
-        small = self.logits.abs() < self._SERIES_BELOW
-        return small, torch.where(small, torch.ones_like(self.logits), self.logits)
-
     @property
     def log_normalizer(self) -> Tensor:
         """A(η) = max(η, 0) + log((1 − e^−|η|) / |η|)."""
-        small, logits = self._branches()
-        size = logits.abs()
-        square = self.logits.square()
-        series = self.logits / 2 + square / 24 - square.square() / 2880
-        exact = logits.clamp_min(0) + torch.log(-torch.expm1(-size) / size)
-        return torch.where(small, series, exact)
+        return _log_normalizer(self.logits)
 
     @property
     def mean(self) -> Tensor:
         """E[x] = A'(η) = 1 / (1 − e^−η) − 1/η."""
-        small, logits = self._branches()
-        cube = self.logits**3
-        series = 0.5 + self.logits / 12 - cube / 720 + cube * self.logits.square() / 30240
-        return torch.where(small, series, -1 / torch.expm1(-logits) - 1 / logits)
+        return _mean(self.logits)
 
     @property
     def variance(self) -> Tensor:
         """Var[x] = A''(η) = 1/η² − 1 / (2 sinh(η/2))²."""
-        small, logits = self._branches()
+        small, logits = _branches(self.logits)
         square = self.logits.square()
         series = 1 / 12 - square / 240 + square.square() / 6048
         exact = logits.square().reciprocal() - (2 * torch.sinh(logits / 2)).square().reciprocal()
@@ -81,7 +93,7 @@ class ContinuousBernoulli(InverseTransformSampling):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value``, elementwise."""
-        return value * self.logits - self.log_normalizer
+        return exponential_family_log_prob(value, self.logits, _log_normalizer, _mean)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return ``log(1 + u·(e^η − 1)) / η``, for large η from the other end of [0, 1]."""
