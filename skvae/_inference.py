@@ -11,15 +11,33 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from skvae import _quadrature
 from skvae._training import Rows, hash_rows
 from skvae.model import VAE, kl_per_component, marginal_kl
 from skvae.objectives import ELBO
 
-BATCH_SIZE = 256
-"""Rows, or draws of z, that a network sees at once: convolutions run faster while their
-activations stay in the cache."""
+FEW_ROWS = 32
+"""So many rows go through the networks at once without a look at their size."""
+DRAWS = 256
+"""Draws of z for one row that go through the decoder at once."""
+ACTIVATION_BYTES = {"cpu": 2**22, "cuda": 2**28}
+"""What the widest layer may put out for one batch: on CPUs, what stays in the cache."""
+
+
+class LargestOutput(TorchFunctionMode):
+    """Notes the bytes of the largest tensor that torch's functions return within the block."""
+
+    nbytes = 1
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor):
+            self.nbytes = max(self.nbytes, out.nbytes)
+        return out
 
 
 class Inference:
@@ -60,14 +78,27 @@ class Inference:
         function: Callable[[Tensor], Tensor],
         rows: Rows,
         width: int,
-        batch_size: int = BATCH_SIZE,
+        like: Callable[[Tensor], Tensor] | None = None,
     ) -> np.ndarray:
-        """Apply a function to batches of rows; return the results in one array."""
+        """Apply a function to batches of rows; return the results in one array.
+
+        Where the function draws random numbers, ``like`` is one of the same size that does not.
+        """
         out = np.empty((len(rows), width), self.dtype)
+        target = torch.from_numpy(out)
         with torch.inference_mode():
-            for part, x in rows.batches(batch_size):
-                out[part] = function(x.to(self.device)).cpu().numpy()
+            for part, x in rows.batches(self._batch_size(like or function, rows), self.device):
+                target[part] = function(x)
         return out
+
+    def _batch_size(self, function: Callable[[Tensor], Any], rows: Rows) -> int:
+        """Return how many rows the function may take at once, by what it makes of one."""
+        if len(rows) <= FEW_ROWS:
+            return FEW_ROWS
+        with LargestOutput() as largest:
+            function(rows.take(slice(0, 1), self.device))
+        budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
+        return max(1, budget // largest.nbytes)
 
     def posterior(self, rows: Rows, n_components: int) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x)."""
@@ -85,35 +116,29 @@ class Inference:
 
     def decode(self, rows: Rows, n_features: int) -> np.ndarray:
         """Return the mean of p(x|z) for rows of z."""
-
-        def mean(z: Tensor) -> Tensor:
-            return self.model.likelihood(z.to(self.torch_dtype)).mean
-
-        return self._map(mean, rows, n_features)
+        return self._map(self._mean, rows, n_features)
 
     def sample(
         self, n_samples: int, n_features: int, mean: bool, generator: torch.Generator
     ) -> np.ndarray:
         """Return draws of x, or of E[x|z], with z from the prior."""
-        out = np.empty((n_samples, n_features), self.dtype)
+        sizes = [min(DRAWS, n_samples - start) for start in range(0, n_samples, DRAWS)]
         with torch.inference_mode():
-            for start in range(0, n_samples, BATCH_SIZE):
-                part = slice(start, min(start + BATCH_SIZE, n_samples))
-                z = self.prior.sample((part.stop - start,), generator=generator)
-                out[part] = self._draw(z, mean, generator).cpu().numpy()
-        return out
+            z = [self.prior.sample((size,), generator=generator).cpu() for size in sizes]
+        return self.sample_given(Rows(torch.cat(z).numpy()), n_features, mean, generator)
 
     def sample_given(
         self, z: Rows, n_features: int, mean: bool, generator: torch.Generator
     ) -> np.ndarray:
         """Return draws of x, or E[x|z], for rows of z."""
-        return self._map(
-            lambda z: self._draw(z.to(self.torch_dtype), mean, generator), z, n_features
-        )
+        draw = self._mean if mean else lambda z: self._likelihood(z).sample(generator=generator)
+        return self._map(draw, z, n_features, like=self._mean)
 
-    def _draw(self, z: Tensor, mean: bool, generator: torch.Generator) -> Tensor:
-        p: Any = self.model.likelihood(z)  # ours and the user's take a generator
-        return p.mean if mean else p.sample(generator=generator)
+    def _likelihood(self, z: Tensor) -> Any:
+        return self.model.likelihood(z.to(self.torch_dtype))
+
+    def _mean(self, z: Tensor) -> Tensor:
+        return self._likelihood(z).mean
 
     def sample_posterior(self, rows: Rows, generator: torch.Generator) -> np.ndarray:
         """Return one draw of z from q(z|x) for each row."""
@@ -123,7 +148,7 @@ class Inference:
             posterior: Any = self.model.posterior(x)
             return posterior.reparameterize(noise.to(self.torch_dtype))
 
-        return self._map(draw, rows, self._latent_dim)
+        return self._map(draw, rows, self._latent_dim, like=lambda x: self.model.posterior(x).mean)
 
     def draws(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return balanced draws z from q(z|x), ``(n, 2·N_PAIRS, latent_dim)``, and their log q."""
@@ -143,18 +168,20 @@ class Inference:
 
         Where it does not split into components, that of their marginals.
         """
-        total: np.ndarray | float = 0.0
+
+        def kl(x: Tensor) -> Tensor:
+            posterior: Any = self.model.posterior(x)
+            z = posterior.reparameterize(self._balanced_noise(x))
+            terms = kl_per_component(posterior, self.prior, z)
+            splits = terms.shape == posterior.mean.shape
+            return terms if splits else marginal_kl(posterior, self.prior)
+
+        total = np.zeros(self._latent_dim)
         with torch.inference_mode():
-            for part, x in rows.batches(BATCH_SIZE):
-                posterior: Any = self.model.posterior(x.to(self.device))
-                z = posterior.reparameterize(self._balanced_noise(x))
-                terms = kl_per_component(posterior, self.prior, z)
-                if terms.shape != posterior.mean.shape:
-                    terms = marginal_kl(posterior, self.prior)
-                kl = terms.double().cpu().numpy()
-                weight = np.ones(len(kl)) if rows.weight is None else rows.weight[part]
-                total = total + weight @ kl
-        return np.asarray(total) / len(rows)
+            for part, x in rows.batches(self._batch_size(kl, rows), self.device):
+                weight = np.ones(len(x)) if rows.weight is None else rows.weight[part]
+                total += weight @ kl(x).double().cpu().numpy()
+        return total / len(rows)
 
     def terms(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return reconstruction and KL, the two terms of the elbo, in nats per row."""
@@ -164,7 +191,7 @@ class Inference:
             terms = ELBO()(x, *self._distributions(x, noise))
             return torch.stack([terms.reconstruction, terms.kl], -1)
 
-        both = self._map(bound, rows, 2, batch_size=BATCH_SIZE // (2 * _quadrature.N_PAIRS))
+        both = self._map(bound, rows, 2)
         return both[:, 0], both[:, 1]
 
     def importance_weighted_bound(self, rows: Rows, n_importance_samples: int) -> np.ndarray:
@@ -173,12 +200,11 @@ class Inference:
 
         def bound(x: Tensor) -> Tensor:
             keys = hash_rows(x.cpu().numpy())
-            draws = [self._log_weights(x, keys, some) for some in points.split(BATCH_SIZE)]
+            draws = [self._log_weights(x, keys, some) for some in points.split(DRAWS)]
             log_weights = torch.logsumexp(torch.stack(draws), 0)
             return (log_weights - math.log(n_importance_samples)).unsqueeze(-1)
 
-        batch_size = max(1, BATCH_SIZE // n_importance_samples)
-        return self._map(bound, rows, 1, batch_size)[:, 0]
+        return self._map(bound, rows, 1)[:, 0]
 
     def _log_weights(self, x: Tensor, keys: np.ndarray, points: Tensor) -> Tensor:
         """Return ``log Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` over some draws, of shape ``(n,)``."""

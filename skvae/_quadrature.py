@@ -7,6 +7,8 @@ the same noise in any batch and order, and the errors of different rows average 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,6 +28,7 @@ def _shifts(keys: np.ndarray, n_components: int) -> Tensor:
     return torch.from_numpy((words >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
+@cache
 def sobol(n_points: int, n_components: int) -> Tensor:
     """Return scrambled Sobol points in the unit cube, ``(n_points, n_components)``."""
     engine = torch.quasirandom.SobolEngine(n_components, scramble=True, seed=0)

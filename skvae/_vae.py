@@ -103,7 +103,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         p(x|z) are added. Training starts from the weights of the template.
     likelihood : str or Likelihood, default="auto"
         p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1], else Gaussian; see ``likelihood_``. ``"mixed"``: by the
+        all values lie in [0, 1], else Gaussian; see ``likelihood_``. Images of uint8 in
+        [0, 255] count as values in [0, 1]; see ``unit_``. ``"mixed"``: by the
         columns of a data frame, each by its dtype; see
         :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
         ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"poisson"``,
@@ -170,8 +171,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     device : str, default="auto"
         A torch device such as ``"cpu"`` or ``"cuda:1"``. ``"auto"``: CUDA when there is.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the networks in training. ``"bfloat16"``: autocast; the bound is still summed
-        in float32. ``"auto"`` is float32.
+        Of the networks in training. ``"bfloat16"``: autocast; z, the KL and the bound are
+        still computed in float32. ``"auto"``: bfloat16 for convolutions where the hardware
+        has it (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on), else float32. What comes
+        after training, ``transform`` to ``score``, is float32, or float64 for such rows.
     compile : bool, default=False
         Compile the networks with ``torch.compile``: slow to start, for long fits.
 
@@ -196,6 +199,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         split into components: that of the marginals, taken as normal.
     active_components_ : ndarray of bool, shape (n_components,)
         Where that is above 0.05.
+    unit_ : float
+        255 where ``fit`` saw images of uint8 in [0, 255] under a likelihood of values in
+        [0, 1]; else 1. Rows of uint8 are then read as ``X / unit_``, a batch at a time, and
+        what the model returns is in those units, [0, 1]: the same numbers as for the floats
+        ``X / 255``, which is what densities refer to and pictures are drawn from.
     likelihood_ : Likelihood
         What was chosen and fitted.
     encoder_, decoder_ : torch.nn.Module
@@ -420,7 +428,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 self.categories_ = _validation.category_levels(X, self.likelihood)
             checked = _validation.check_rows(self, X, not continued, self.categories_)
             weight = _validation.check_weight(sample_weight, checked)
-            rows = _training.weighted_rows(checked, weight)
+            if not continued:
+                self.unit_ = self._unit_of(checked)
+            rows = _training.weighted_rows(self._as_rows(checked), weight)
             plan = self._plan(len(rows), continued, one_epoch)
             net = self._continued_net(rows, plan) if continued else self._new_net(X, rows, plan)
             _validation.check_support(rows, net.module_.likelihood_family)
@@ -548,7 +558,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
-        return Rows(_validation.check_rows(self, X, False, self.categories_))
+        return self._as_rows(_validation.check_rows(self, X, False, self.categories_))
+
+    def _as_rows(self, checked: Any) -> Rows:
+        return Rows(checked, unit=self.unit_ if checked.dtype == np.uint8 else 1.0)
+
+    def _unit_of(self, checked: Any) -> float:
+        likelihood = _assemble.LIKELIHOODS.get(self.likelihood, self.likelihood)
+        is_image = self.image_shape is not None
+        return _validation.unit_of(checked, None if likelihood == "auto" else likelihood, is_image)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the mean of q(z|x) for each row: the same for the same row, always.
@@ -781,6 +799,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "n_features_in_",
         "feature_names_in_",
         "categories_",
+        "unit_",
         "history_",
         "n_iter_",
         "kl_per_component_",

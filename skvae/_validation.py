@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from skvae import likelihoods
@@ -111,14 +112,46 @@ def check_rows(
             f"2, found array with dim {len(shape)}. Pass X.reshape(len(X), -1) with "
             f"image_shape={tuple(shape[1:])}."
         )
+    # A mapped file is checked a block at a time: whole, it would be read into memory.
+    mapped = isinstance(X, np.memmap)
+    options: dict[str, Any] = {"accept_sparse": "csr", "dtype": "numeric", "reset": reset}
     try:
-        return validate_data(estimator, X, accept_sparse="csr", dtype="numeric", reset=reset)
+        checked = validate_data(estimator, X, ensure_all_finite=not mapped, **options)
+        if mapped and checked.dtype.kind == "f":
+            _check_finite(Rows(checked), type(estimator).__name__)
+        return checked
     except ValueError as error:
         if "could not convert" not in str(error) and "not compatible" not in str(error):
             raise
         raise ValueError(
             f"X must hold numbers: {error}. Encode strings, for example by OneHotEncoder."
         ) from error
+
+
+def _check_finite(rows: Rows, name: str) -> None:
+    for block, _ in rows.blocks():
+        assert_all_finite(block, input_name="X", estimator_name=name)
+
+
+def unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
+    """Return the value of X that is read as 1: 255 for the bytes of images, else 1.
+
+    Bytes are those of images when some are above 1 and the likelihood is one of values in
+    [0, 1], or is left open for rows that are images.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix
+        Checked rows.
+    likelihood : Likelihood, or its class, or None
+        None where it is left open.
+    is_image : bool
+        Whether rows are images.
+    """
+    reads_bytes = is_image if likelihood is None else getattr(likelihood, "reads_bytes", False)
+    if X.dtype != np.uint8 or not reads_bytes:
+        return 1.0
+    return 255.0 if any((block > 1).any() for block, _ in Rows(X).blocks()) else 1.0
 
 
 def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:

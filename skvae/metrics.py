@@ -25,7 +25,7 @@ from sklearn.utils.multiclass import type_of_target
 from torch import Tensor
 
 from skvae import _validation
-from skvae._inference import BATCH_SIZE, Inference
+from skvae._inference import Inference
 from skvae._parameters import Parameters
 from skvae._training import Rows
 from skvae._vae import VariationalAutoencoder
@@ -48,6 +48,9 @@ __all__ = [
     "reconstruction_scorer",
     "total_correlation",
 ]
+
+BATCH_SIZE = 256
+"""Posteriors that an aggregate is made of, at once."""
 
 N_DENSITIES = 2**18
 """Densities of single draws under single rows that are held at once."""
@@ -769,9 +772,9 @@ class _Draws(NamedTuple):
 
     def log_aggregate(self) -> np.ndarray:
         """Return log q(z) of every draw, (n, m)."""
-        batches = self.rows.batches(BATCH_SIZE)
         device, model = self.inference.device, self.inference.model
-        return _log_mixture((model.posterior(x.to(device)) for _, x in batches), self.z)
+        batches = self.rows.batches(BATCH_SIZE, device)
+        return _log_mixture((model.posterior(x) for _, x in batches), self.z)
 
     def log_marginals(self) -> np.ndarray:
         """Return log q(z_j) of every draw and component, (n, m, d)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,10 +36,15 @@ class VAE(nn.Module):
         self.decoder = decoder
         self.likelihood_family: Any = likelihood_family
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
         """The precision of the networks."""
         return next(self.parameters()).dtype
+
+    def _apply(self, fn: Any, recurse: bool = True) -> VAE:
+        """Move or convert everything; the precision may be another afterwards."""
+        self.__dict__.pop("dtype", None)
+        return super()._apply(fn, recurse)
 
     def posterior(self, x: Tensor) -> Distribution:
         """Return q(z|x) for rows ``(n, n_features)``."""

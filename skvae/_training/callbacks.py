@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from skorch.callbacks import Callback, EarlyStopping
 
 from skvae._training.streams import Stream, generator
@@ -46,21 +45,23 @@ class SeedNoise(Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Find them."""
+        parts = [*net.module_.modules(), net.criterion_]
+        self.drawing_ = [part for part in parts if getattr(part, "generator", 0) is None]
+
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set one generator for all."""
+        if not self.drawing_:
+            return
         noise = generator(self.seed, Stream.NOISE, len(net.history), net.device)
-        for part in self._drawing(net):
+        for part in self.drawing_:
             part.generator = noise
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Take it away again: a generator cannot be copied with the model."""
-        for part in self._drawing(net):
+        for part in self.drawing_:
             part.generator = None
-
-    def _drawing(self, net: Any) -> list[Any]:
-        parts = [*net.module_.modules(), net.criterion_]
-        kinds = (torch.Generator, type(None))
-        return [part for part in parts if isinstance(getattr(part, "generator", 0), kinds)]
 
 
 class DropBatches(Callback):

@@ -1,10 +1,12 @@
-"""Which device to compute on."""
+"""Which device to compute on, and in which precision."""
 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
+from torch import nn
 
 
 def resolve_device(device: str) -> str:
@@ -34,3 +36,24 @@ def available_device(device: str) -> str:
     except ValueError:
         warnings.warn(f"device={device!r} is not there; the model is on the CPU.", stacklevel=4)
         return "cpu"
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether the hardware multiplies matrices of bfloat16 itself."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # An older torch does not say; float32 is right everywhere.
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def resolve_precision(precision: str, device: str, model: nn.Module) -> str:
+    """Return the precision of training, ``"auto"`` resolved.
+
+    That is bfloat16 where the hardware has it and it pays: for convolutions. Dense layers of
+    usual sizes lose in conversions what they gain in products (benchmarks/against_torch.py).
+    """
+    if precision != "auto":
+        return precision
+    convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
+    return "bfloat16" if convolves and has_bfloat16(device) else "float32"

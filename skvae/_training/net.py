@@ -15,6 +15,7 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, GradientNormClipping, PrintLog
 from skorch.history import History
+from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from skvae._training.batches import Batches
@@ -25,10 +26,13 @@ from skvae._training.callbacks import (
     SeedNoise,
     StopEarly,
 )
+from skvae._training.devices import resolve_precision
+from skvae._training.heap import kept_heap
 from skvae._training.rows import Rows
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
 from skvae._training.streams import Stream
 from skvae.model import VAE
+from skvae.objectives import Bound
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -65,9 +69,8 @@ class TrainingPlan:
 class VAENet(NeuralNet):
     """A skorch net: its batches are ``({"x", "noise"}, weight)``, its criterion an objective.
 
-    Overridden: ``infer`` (precision), ``get_params_for_optimizer`` (weight decay),
-    ``get_loss`` (the objective, and the sums of its terms), ``initialize_criterion`` and
-    ``_default_callbacks``.
+    The epochs are skorch's, with its callbacks and history. The steps within are our own:
+    they hold for each row the same calls, and read nothing back from the device.
     """
 
     def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
@@ -83,47 +86,104 @@ class VAENet(NeuralNet):
         self.criterion_ = self.criterion
         return self
 
+    def initialize_callbacks(self) -> VAENet:
+        """Forget which callbacks listen to what."""
+        super().initialize_callbacks()
+        self.listeners_: dict[str, list[Callable[..., None]]] = {}
+        return self
+
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """Split the parameters: weight decay is for the networks' weights alone."""
         named = list(named_parameters)
         _, kwargs = super().get_params_for_optimizer(prefix, named)
-        weight_decay = kwargs.pop("weight_decay")
         weights: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in named:
             # Biases and the gains of normalisation have one dimension.
             decays = name.startswith(("encoder.", "decoder.")) and parameter.ndim > 1
             (weights if decays else others).append(parameter)
-        decayed = {"params": weights, "weight_decay": weight_decay}
-        return [[decayed, {"params": others}]], kwargs
+        decay = kwargs.pop("weight_decay")
+        # One group where one will do: each costs a call of the optimiser in every step.
+        groups = [{"params": weights + others}]
+        if decay:
+            groups = [{"params": weights, "weight_decay": decay}, {"params": others}]
+        return [groups], kwargs
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Call those callbacks that have this method: for a step, few do."""
+        getattr(self, method_name)(self, **kwargs)
+        for method in self._listening(method_name):
+            method(self, **kwargs)
+
+    def _listening(self, method_name: str) -> list[Callable[..., None]]:
+        if method_name not in self.listeners_:
+            idle = getattr(Callback, method_name)
+            methods = [getattr(callback, method_name) for _, callback in self.callbacks_]
+            heard = [method for method in methods if getattr(method, "__func__", None) is not idle]
+            self.listeners_[method_name] = heard
+        return self.listeners_[method_name]
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run the steps of an epoch; ``on_batch_end`` gets the loss as a tensor.
+
+        skorch reads it as a number in every step, and so waits for the device.
+        """
+        if iterator is None:
+            return
+        batches = self.history[-1]["batches"]
+        n_batches = 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            batches[-1][f"{prefix}_loss"] = step["loss"].detach()
+            batches[-1][f"{prefix}_batch_size"] = len(batch[0]["x"])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            n_batches += 1
+        self.history.record(f"{prefix}_batch_count", n_batches)
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take one step of the optimiser, which never asks for the loss a second time."""
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        parameters = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
+        self.optimizer_.step()
+        return step
+
+    def _set_training(self, training: bool = True) -> None:
+        """Change the mode where it changes: it takes a walk through all modules."""
+        if self.module_.training is not training:
+            super()._set_training(training)
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
         """Run the model on a batch, in bfloat16 where that was asked for."""
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, self.bfloat16):
-            return super().infer(x, **fit_params)
+        if not self.bfloat16:
+            return self.module_(**x, **fit_params)
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+            return self.module_(**x, **fit_params)
 
     def get_loss(
         self, y_pred: tuple[Any, ...], y_true: Tensor | None, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the batch's mean loss, rows weighted by ``y_true``."""
         epoch = len(self.history) - 1 if training else None
-        bound = torch.stack(self.criterion_(X["x"], *y_pred, epoch=epoch))
+        bound = self.criterion_(X["x"], *y_pred, epoch=epoch)
         if y_true is not None:
-            bound = bound * y_true.to(bound.device)
-        means = bound.mean(1)
-        sums, n_rows = self.sums_.get(training, (0.0, 0))
-        n = bound.shape[1]
-        self.sums_[training] = (sums + n * means.detach(), n_rows + n)
-        return means[0]
+            bound = Bound(*(term * y_true for term in bound))
+        with torch.no_grad():
+            sums, n_rows = self.sums_.get(training, (0.0, 0))
+            sums = sums + torch.stack(bound).sum(1, dtype=torch.float64)
+            self.sums_[training] = sums, n_rows + len(bound.loss)
+        return bound.loss.mean()
 
     def epoch_means(self) -> dict[str, float]:
         """Return the epoch's mean terms in nats per row, ``train_*`` and ``valid_*``."""
         return {
             f"{'train' if training else 'valid'}_{name}": value
             for training, (sums, n_rows) in self.sums_.items()
-            for name, value in zip(
-                ("loss", "reconstruction", "kl"), (sums / n_rows).tolist(), strict=True
-            )
+            for name, value in zip(Bound._fields, (sums / n_rows).tolist(), strict=True)
         }
 
 
@@ -141,8 +201,10 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     """Return an initialised net around the module, its history continued from ``history``."""
     if plan.compile:
         check_compiler(plan.device)
-        module.encoder.compile()
-        module.decoder.compile()
+        # On CUDA as graphs, which are launched as one.
+        mode = "reduce-overhead" if torch.device(plan.device).type == "cuda" else "default"
+        module.encoder.compile(mode=mode)
+        module.decoder.compile(mode=mode)
     batches = partial(
         Batches,
         latent_dim=module.prior().event_shape[0],
@@ -164,11 +226,21 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         callbacks=_callbacks(plan),
         verbose=int(plan.verbose > 1),
         device=plan.device,
-        bfloat16=plan.precision == "bfloat16",
+        bfloat16=resolve_precision(plan.precision, plan.device, module) == "bfloat16",
     )
     net.initialize()
+    for parameter in module.parameters():
+        parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
     return net
+
+
+def channels_last(weight: Tensor) -> Tensor:
+    """Lay out a convolution's weights as rows that are images lie: the fastest way.
+
+    Slots of the optimiser must be laid out alike: its fused kernels go by position in memory.
+    """
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
 
 
 def _callbacks(plan: TrainingPlan) -> list[Any]:
@@ -228,6 +300,7 @@ def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
 def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
     """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short."""
     net.train_split = lambda dataset: (dataset, held_out)
-    net.partial_fit(rows)
+    with kept_heap():
+        net.partial_fit(rows)
     net.train_split = None
     return len(plain_history(net)) < len(net.history)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skvae._training.net import VAENet
+from skvae._training.net import VAENet, channels_last
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
@@ -41,6 +41,6 @@ def load_arrays(net: VAENet, arrays: dict[str, np.ndarray]) -> None:
     for name, tensor in tensors.items():
         if name.startswith(_OPTIMIZER):
             _, index, slot = name.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
+            slots.setdefault(int(index), {})[slot] = channels_last(tensor)
     groups = net.optimizer_.state_dict()["param_groups"]
     net.optimizer_.load_state_dict({"state": slots, "param_groups": groups})

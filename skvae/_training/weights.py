@@ -14,6 +14,8 @@ from skvae._training.rows import Rows
 # Repeats are indices, eight bytes each; beyond this many, weights scale the loss instead.
 MAX_REPEATED_ROWS = 10_000_000
 
+CACHED_WORDS = 2**16
+
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
@@ -24,9 +26,12 @@ def mix(words: np.ndarray) -> np.ndarray:
     The finaliser of SplitMix64 (Steele, Lea and Flood 2014,
     https://doi.org/10.1145/2660193.2660195).
     """
-    words = (words ^ (words >> np.uint64(30))) * _MIX_1
-    words = (words ^ (words >> np.uint64(27))) * _MIX_2
-    return words ^ (words >> np.uint64(31))
+    words = words ^ (words >> np.uint64(30))
+    words *= _MIX_1
+    words ^= words >> np.uint64(27)
+    words *= _MIX_2
+    words ^= words >> np.uint64(31)
+    return words
 
 
 def hash_rows(block: np.ndarray) -> np.ndarray:
@@ -36,10 +41,18 @@ def hash_rows(block: np.ndarray) -> np.ndarray:
     ----------
     block : ndarray of shape (n, n_features), float32 or float64
     """
+    column = mix(np.arange(1, block.shape[1] + 1, dtype=np.uint64))
+    # Few enough at a time for the temporaries to stay in the cache.
+    size = max(1, CACHED_WORDS // block.shape[1])
+    parts = [_sums(block[start : start + size], column) for start in range(0, len(block), size)]
+    return mix(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
+
+
+def _sums(block: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return each row's sum of its scrambled values."""
     block = np.ascontiguousarray(block) + block.dtype.type(0)  # -0.0 becomes 0.0
-    words = block.view(np.uint32 if block.itemsize == 4 else np.uint64).astype(np.uint64)
-    column = mix(np.arange(1, words.shape[1] + 1, dtype=np.uint64))
-    return mix(mix(words ^ column).sum(axis=1, dtype=np.uint64))
+    words = block.view(np.uint32 if block.itemsize == 4 else np.uint64) ^ column
+    return mix(words).sum(axis=1, dtype=np.uint64)
 
 
 def hash_all(rows: Rows) -> np.ndarray:
@@ -47,16 +60,16 @@ def hash_all(rows: Rows) -> np.ndarray:
     return np.concatenate([hash_rows(block) for block, _ in rows.blocks()])
 
 
-def weighted_rows(X: object, sample_weight: np.ndarray | None) -> Rows:
+def weighted_rows(rows: Rows, sample_weight: np.ndarray | None) -> Rows:
     """Return the rows that a fit with these weights sees, in an order of their own.
 
     Parameters
     ----------
-    X : ndarray, memmap or CSR matrix of shape (n, n_features)
+    rows : Rows
+        All of X.
     sample_weight : ndarray of shape (n,) or None
         Not all zero.
     """
-    rows = Rows(X)
     if sample_weight is not None:
         kept = np.flatnonzero(sample_weight)
         rows, sample_weight = rows.subset(kept), sample_weight[kept]
@@ -70,4 +83,4 @@ def _with_weights(rows: Rows, weight: np.ndarray) -> Rows:
     whole = np.all(weight == np.round(weight)) and weight.sum() <= MAX_REPEATED_ROWS
     if whole:
         return rows.subset(np.repeat(np.arange(len(rows)), weight.astype(np.int64)))
-    return Rows(rows.X, rows.index, weight / weight.mean())
+    return Rows(rows.X, rows.index, weight / weight.mean(), rows.unit)

@@ -29,12 +29,15 @@ class Likelihood(Parameters, nn.Module):
         The support in words, for the error message: "X must hold ...".
     cure : str
         What to do about values outside the support.
+    reads_bytes : bool
+        Whether rows of uint8 with values above 1 are images in [0, 255], read as [0, 1].
     """
 
     n_params: int = 1
     support: constraints.Constraint = constraints.real
     requirement: str = "finite numbers"
     cure: str = "Drop or impute the other values."
+    reads_bytes: bool = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -19,7 +19,8 @@ class Bernoulli(Likelihood):
     """Binary features: ``log p(x|z) = Σ x·η − log(1 + e^η)``, the decoder gives η.
 
     Grey values in [0, 1] are taken too, as in the well-known tutorials; the result is
-    then a cross-entropy in nats per row, not a density.
+    then a cross-entropy in nats per row, not a density. Images of uint8 in [0, 255] are read
+    as X / 255.
     See Kingma and Welling 2014, appendix C.1 (https://arxiv.org/abs/1312.6114).
 
     Examples
@@ -38,6 +39,7 @@ class Bernoulli(Likelihood):
     cure = (
         "Scale X to [0, 1], for example by MinMaxScaler(clip=True), or set likelihood='gaussian'."
     )
+    reads_bytes = True
 
     loc: Tensor
 
@@ -55,6 +57,7 @@ class ContinuousBernoulli(Likelihood):
 
     ``log p(x|z) = Σ x·η − log((e^η − 1)/η)`` is a proper density on [0, 1]
     (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845), in nats per row.
+    Images of uint8 in [0, 255] are read as X / 255.
 
     Parameters
     ----------
@@ -84,6 +87,7 @@ class ContinuousBernoulli(Likelihood):
     support = constraints.unit_interval
     requirement = Bernoulli.requirement
     cure = Bernoulli.cure
+    reads_bytes = True
 
     def __init__(self, max_logit: float = 16.0) -> None:
         super().__init__()
