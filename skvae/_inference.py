@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,8 +24,8 @@ FEW_ROWS = 32
 """So many rows go through the networks at once without a look at their size."""
 DRAWS = 256
 """Draws of z for one row that go through the decoder at once."""
-ACTIVATION_BYTES = {"cpu": 2**22, "cuda": 2**28}
-"""What the widest layer may put out for one batch: on CPUs, what stays in the cache."""
+ACTIVATION_BYTES = {"cpu": 2**23, "cuda": 2**28}
+"""What the widest layer may put out for one batch: on CPUs, about what stays in the cache."""
 
 
 class LargestOutput(TorchFunctionMode):
@@ -40,6 +42,19 @@ class LargestOutput(TorchFunctionMode):
         return out
 
 
+_CONVERTED: WeakKeyDictionary[VAE, tuple[Any, VAE]] = WeakKeyDictionary()
+
+
+def _converted(model: VAE) -> VAE:
+    """Return a copy of the model in float64, the same one until the model changes."""
+    state = [(t.data_ptr(), t._version) for t in (*model.parameters(), *model.buffers())]
+    known, converted = _CONVERTED.get(model, (None, model))
+    if known != state:
+        converted = copy.deepcopy(model).to(torch.float64).eval()
+        _CONVERTED[model] = state, converted
+    return converted
+
+
 class Inference:
     """A model in evaluation mode and in the precision of the caller's rows.
 
@@ -48,8 +63,8 @@ class Inference:
     model : VAE
     dtype : numpy dtype
         float32 or float64. Networks are trained in float32; for float64 rows they are
-        converted (a copy for the time of the call), which keeps the result for a row
-        independent of its batch to 1e-12 or so.
+        converted (to a copy), which keeps the result for a row independent of its batch to
+        1e-12 or so.
     device : str
     """
 
@@ -57,9 +72,7 @@ class Inference:
         self.dtype = np.dtype(dtype)
         self.torch_dtype = torch.float64 if self.dtype == np.float64 else torch.float32
         self.device = device
-        if model.dtype != self.torch_dtype:
-            model = copy.deepcopy(model).to(self.torch_dtype)
-        self.model = model.eval()
+        self.model = model.eval() if model.dtype == self.torch_dtype else _converted(model)
 
     @cached_property
     def prior(self) -> Any:
@@ -86,19 +99,33 @@ class Inference:
         """
         out = np.empty((len(rows), width), self.dtype)
         target = torch.from_numpy(out)
-        with torch.inference_mode():
-            for part, x in rows.batches(self._batch_size(like or function, rows), self.device):
+        for part, x in self._batches(like or function, rows):
+            with torch.inference_mode():
                 target[part] = function(x)
         return out
 
-    def _batch_size(self, function: Callable[[Tensor], Any], rows: Rows) -> int:
-        """Return how many rows the function may take at once, by what it makes of one."""
+    def _batches(
+        self, function: Callable[[Tensor], Any], rows: Rows
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield rows, as many at a time as the function may take, by what it makes of one.
+
+        They are views of X where it can be, unless the function changes what it is given.
+        """
         if len(rows) <= FEW_ROWS:
-            return FEW_ROWS
-        with LargestOutput() as largest:
-            function(rows.take(slice(0, 1), self.device))
+            return rows.batches(FEW_ROWS, self.device)
+        x = rows.take(slice(0, 1), self.device)
+        version = x._version
+        with torch.inference_mode(), self._eagerly(), LargestOutput() as largest:
+            function(x)
         budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
-        return max(1, budget // largest.nbytes)
+        size = max(1, budget // max(largest.nbytes, x.nbytes))
+        return rows.batches(size, self.device, copy=x._version != version)
+
+    def _eagerly(self) -> AbstractContextManager[Any]:
+        """Run compiled networks as they were written: only then can one look inside."""
+        if self.model.encoder._compiled_call_impl is None:
+            return nullcontext()
+        return torch.compiler.set_stance("force_eager")
 
     def posterior(self, rows: Rows, n_components: int) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x)."""
@@ -177,9 +204,9 @@ class Inference:
             return terms if splits else marginal_kl(posterior, self.prior)
 
         total = np.zeros(self._latent_dim)
-        with torch.inference_mode():
-            for part, x in rows.batches(self._batch_size(kl, rows), self.device):
-                weight = np.ones(len(x)) if rows.weight is None else rows.weight[part]
+        for part, x in self._batches(kl, rows):
+            weight = np.ones(len(x)) if rows.weight is None else rows.weight[part]
+            with torch.inference_mode():
                 total += weight @ kl(x).double().cpu().numpy()
         return total / len(rows)
 

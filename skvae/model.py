@@ -52,8 +52,8 @@ class VAE(nn.Module):
 
     def likelihood(self, z: Tensor) -> Distribution:
         """Return p(x|z) for z of shape ``(..., latent_dim)``."""
-        params = self.decoder(z.flatten(0, -2)).to(self.dtype)
-        return self.likelihood_family(params.unflatten(0, z.shape[:-1]))
+        params = self.decoder(z.reshape(-1, z.shape[-1])).to(self.dtype)
+        return self.likelihood_family(params.reshape(*z.shape[:-1], *params.shape[1:]))
 
     def forward(
         self, x: Tensor, noise: Tensor

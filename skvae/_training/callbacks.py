@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
+import torch
 from skorch.callbacks import Callback, EarlyStopping
+from torch import Tensor
 
 from skvae._training.streams import Stream, generator
+from skvae.objectives import Bound
+
+
+class Sums:
+    """The terms of many batches, summed on the device now and then, and read once."""
+
+    _MOST = 64
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self.terms: list[Tensor] = []
+
+    def add(self, bound: Bound) -> None:
+        """Take in the terms of a batch."""
+        self.n_rows += len(bound.loss)
+        self.terms.append(torch.stack([term.detach() for term in bound]))
+        if len(self.terms) > self._MOST:
+            self.terms = [self._total()]
+
+    def _total(self) -> Tensor:
+        return torch.cat(self.terms, 1).sum(1, keepdim=True, dtype=torch.float64)
+
+    def means(self) -> list[float]:
+        """Return the mean of each term over all rows."""
+        return (self._total().squeeze(1) / self.n_rows).tolist()
 
 
 class RecordBound(Callback):
@@ -15,7 +43,7 @@ class RecordBound(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the sums anew."""
-        net.sums_ = {}
+        net.sums_ = defaultdict(Sums)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Record the means over rows that the net has summed up.

@@ -27,7 +27,7 @@ from skvae._training.callbacks import (
     StopEarly,
 )
 from skvae._training.devices import resolve_precision
-from skvae._training.heap import kept_heap
+from skvae._training.process import flushed_denormals, kept_heap
 from skvae._training.rows import Rows
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
 from skvae._training.streams import Stream
@@ -137,7 +137,7 @@ class VAENet(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            batches[-1][f"{prefix}_loss"] = step["loss"].detach()
+            step["loss"] = batches[-1][f"{prefix}_loss"] = step["loss"].detach()
             batches[-1][f"{prefix}_batch_size"] = len(batch[0]["x"])
             self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
@@ -172,18 +172,15 @@ class VAENet(NeuralNet):
         bound = self.criterion_(X["x"], *y_pred, epoch=epoch)
         if y_true is not None:
             bound = Bound(*(term * y_true for term in bound))
-        with torch.no_grad():
-            sums, n_rows = self.sums_.get(training, (0.0, 0))
-            sums = sums + torch.stack(bound).sum(1, dtype=torch.float64)
-            self.sums_[training] = sums, n_rows + len(bound.loss)
+        self.sums_[training].add(bound)
         return bound.loss.mean()
 
     def epoch_means(self) -> dict[str, float]:
         """Return the epoch's mean terms in nats per row, ``train_*`` and ``valid_*``."""
         return {
             f"{'train' if training else 'valid'}_{name}": value
-            for training, (sums, n_rows) in self.sums_.items()
-            for name, value in zip(Bound._fields, (sums / n_rows).tolist(), strict=True)
+            for training, sums in self.sums_.items()
+            for name, value in zip(Bound._fields, sums.means(), strict=True)
         }
 
 
@@ -300,7 +297,7 @@ def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
 def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
     """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short."""
     net.train_split = lambda dataset: (dataset, held_out)
-    with kept_heap():
+    with kept_heap(), flushed_denormals():
         net.partial_fit(rows)
     net.train_split = None
     return len(plain_history(net)) < len(net.history)

@@ -15,30 +15,36 @@ from torch.utils.data import Dataset
 BLOCK_BYTES = 2**24
 """What one block of a pass over all rows takes."""
 KEPT_BYTES = 2**26
-"""Pages of a mapped file that may stay in memory before they are given back."""
-FAULT_BYTES = 2**16
-"""A page fault maps up to so much of the file around the row that was asked for."""
+"""Pages of a mapped file that are in memory at a time."""
+FAULT_BYTES = 2**21
+"""What reading one row of a mapped file may bring in: Linux maps large folios around it."""
 
 
-class MappedPages:
-    """The pages that reading a memory-mapped array has brought into the process.
+class MappedFile:
+    """A memory-mapped array that is read with few of its pages in memory.
 
-    The system counts them as the process's own until it needs the memory; here they are
-    given back as they have been read. Nothing is lost: they are the file's.
+    The system counts pages that were read as the process's own until it needs the memory;
+    here they are given back at once. Nothing is lost: they are the file's.
     """
 
-    def __init__(self, X: Any) -> None:
-        self._mapping = _shared_mapping(X)
-        self._touched = 0
+    def __init__(self, X: np.ndarray, mapping: mmap.mmap) -> None:
+        self.X, self.mapping = X, mapping
 
-    def touch(self, block: np.ndarray) -> None:
-        """Note that the rows of a block were read; give pages back when they are many."""
-        if self._mapping is None:
-            return
-        self._touched += max(block.nbytes, len(block) * FAULT_BYTES)
-        if self._touched > KEPT_BYTES:
-            self._mapping.madvise(mmap.MADV_DONTNEED)
-            self._touched = 0
+    def __getitem__(self, positions: np.ndarray | slice) -> np.ndarray:
+        row_bytes = self.X.dtype.itemsize * self.X.shape[1]
+        index: Any = positions
+        if isinstance(positions, slice):
+            index = range(*positions.indices(len(self.X)))
+        else:
+            row_bytes += FAULT_BYTES
+        step = max(1, KEPT_BYTES // row_bytes)
+        block = np.empty((len(index), self.X.shape[1]), self.X.dtype)
+        for start in range(0, len(index), step):
+            some = index[start : start + step]
+            within = slice(some.start, some.stop) if isinstance(some, range) else some
+            block[start : start + step] = self.X[within]
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+        return block
 
 
 def _shared_mapping(X: Any) -> mmap.mmap | None:
@@ -78,7 +84,8 @@ class Rows(Dataset):
         self.unit = unit
         # float32 where it holds every value of X exactly, else float64.
         self.dtype = np.float32 if np.can_cast(X.dtype, np.float32) else np.float64
-        self._pages = MappedPages(X)
+        mapping = _shared_mapping(X)
+        self._source: Any = X if mapping is None else MappedFile(X, mapping)
 
     def __len__(self) -> int:
         return self.X.shape[0] if self.index is None else len(self.index)
@@ -99,24 +106,24 @@ class Rows(Dataset):
         index = positions if self.index is None else self.index[positions]
         return Rows(self.X, index, weight, self.unit)
 
-    def raw(self, positions: np.ndarray | slice) -> np.ndarray:
-        """Return a dense copy of rows, in ``raw_dtype``."""
-        block = self.X[positions if self.index is None else self.index[positions]]
+    def raw(self, positions: np.ndarray | slice, copy: bool = True) -> np.ndarray:
+        """Return rows, dense, in ``raw_dtype``; without ``copy``, a view where there can be one."""
+        block = self._source[positions if self.index is None else self.index[positions]]
         if scipy.sparse.issparse(block):
             block = block.toarray()
-        fresh = isinstance(block.base, type(None)) and block.dtype == self.raw_dtype
-        copy = block if fresh else np.array(block, self.raw_dtype)
-        self._pages.touch(block)
-        return np.require(copy, requirements=["C", "W"])
+        # Slices are views of X; torch wants what it could write to.
+        shared = block.base is not None and copy
+        block = np.array(block) if shared else block
+        return np.require(block, self.raw_dtype, ["C", "W"])
 
     def scaled(self, raw: Tensor) -> Tensor:
         """Return raw rows as floats, in units of ``unit``."""
         x = raw.to(torch.float64 if self.dtype == np.float64 else torch.float32)
         return x if self.unit == 1 else x / self.unit
 
-    def take(self, positions: np.ndarray | slice, device: str = "cpu") -> Tensor:
-        """Return rows as a tensor of floats on a device."""
-        return self.scaled(torch.from_numpy(self.raw(positions)).to(device))
+    def take(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Tensor:
+        """Return rows as a tensor of floats on a device; ``copy`` as in ``raw``."""
+        return self.scaled(torch.from_numpy(self.raw(positions, copy)).to(device))
 
     def block(self, positions: np.ndarray | slice) -> np.ndarray:
         """Return rows as an array of ``dtype``."""
@@ -138,7 +145,9 @@ class Rows(Dataset):
         for part in self.parts(max(1, BLOCK_BYTES // row_bytes)):
             yield self.block(part), None if self.weight is None else self.weight[part]
 
-    def batches(self, size: int, device: str = "cpu") -> Iterator[tuple[slice, Tensor]]:
+    def batches(
+        self, size: int, device: str = "cpu", copy: bool = True
+    ) -> Iterator[tuple[slice, Tensor]]:
         """Yield all rows in order as ``(positions, tensor)``, ``size`` at a time."""
         for part in self.parts(size):
-            yield part, self.take(part, device)
+            yield part, self.take(part, device, copy)

@@ -19,6 +19,12 @@ def _dense(rows: Any) -> np.ndarray:
     return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=float)
 
 
+def _unit(estimator: Any, rows: Any) -> float:
+    """Return the value of X that the estimator reads as 1: 255 for images of bytes."""
+    is_bytes = getattr(rows, "dtype", None) == np.uint8
+    return getattr(estimator, "unit_", 1.0) if is_bytes else 1.0
+
+
 class ReconstructionDisplay:
     """Rows of X with their reconstructions: pictures, or a heat map for tables.
 
@@ -144,7 +150,7 @@ class ReconstructionDisplay:
         shape = _drawing.image_shape_of(estimator, image_shape)
         rows = _safe_indexing(X, slice(0, _drawing.check_positive(n_images, "n_images")))
         display = cls(
-            originals=_dense(rows),
+            originals=_dense(rows) / _unit(estimator, rows),
             reconstructions=_dense(estimator.inverse_transform(estimator.transform(rows))),
             image_shape=shape,
             feature_names=getattr(estimator, "feature_names_in_", None),

@@ -62,7 +62,14 @@ class Independent(td.Independent):
     """Sum the log-densities of the last dimension: a vector of independent variables."""
 
     def __init__(self, base_distribution: td.Distribution) -> None:
-        super().__init__(base_distribution, 1, validate_args=False)
+        self.base_dist = base_distribution
+        self.reinterpreted_batch_ndims = 1
+        shape = base_distribution.batch_shape
+        td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of vectors, of shape ``value.shape[:-1]``."""
+        return self.base_dist.log_prob(value).sum(-1)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """Reparameterise each coordinate."""

@@ -42,7 +42,7 @@ class Normal(NoiseSampling, td.Normal):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value``, elementwise."""
         u = (value - self.loc) / self.scale
-        return -0.5 * u.square() - self.scale.log() - _LOG_SQRT_2PI
+        return -0.5 * u.square() - (self.scale.log() + _LOG_SQRT_2PI)
 
 
 @td.register_kl(Normal, Normal)

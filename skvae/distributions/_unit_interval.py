@@ -9,7 +9,12 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from skvae.distributions._base import InverseTransformSampling
-from skvae.functional import exponential_family_log_prob
+from skvae.functional import elementwise
+
+
+@elementwise(lambda x, logits: logits, lambda x, logits: x - torch.sigmoid(logits))
+def _bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
+    return x * logits - F.softplus(logits)
 
 
 class Bernoulli(InverseTransformSampling, td.Bernoulli):
@@ -23,7 +28,7 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return ``x·η − log(1 + e^η)`` with η the logits."""
-        return exponential_family_log_prob(value, self.logits, F.softplus, torch.sigmoid)
+        return _bernoulli_log_prob(value, self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return 1 where ``value > 1 − p``, else 0."""
@@ -53,6 +58,11 @@ def _mean(logits: Tensor) -> Tensor:
     square = logits.square()
     series = 0.5 + logits * (1 / 12 - square * (1 / 720 - square / 30240))
     return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
+
+
+@elementwise(lambda x, logits: logits, lambda x, logits: x - _mean(logits))
+def _continuous_bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
+    return x * logits - _log_normalizer(logits)
 
 
 class ContinuousBernoulli(InverseTransformSampling):
@@ -93,7 +103,7 @@ class ContinuousBernoulli(InverseTransformSampling):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value``, elementwise."""
-        return exponential_family_log_prob(value, self.logits, _log_normalizer, _mean)
+        return _continuous_bernoulli_log_prob(value, self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return ``log(1 + u·(e^η − 1)) / η``, for large η from the other end of [0, 1]."""

@@ -81,7 +81,8 @@ class LocationScale(Likelihood):
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        noise = self._noise(params[..., 0], self._standardized_scale(params))
+        loc = params.squeeze(-1) if self.n_params == 1 else params[..., 0]
+        noise = self._noise(loc, self._standardized_scale(params))
         return distributions.Affine(distributions.Independent(noise), self.loc, self.column_scale)
 
 

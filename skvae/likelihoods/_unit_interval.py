@@ -49,7 +49,7 @@ class Bernoulli(Likelihood):
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        return distributions.Independent(distributions.Bernoulli(self.loc + params[..., 0]))
+        return distributions.Independent(distributions.Bernoulli(self.loc + params.squeeze(-1)))
 
 
 class ContinuousBernoulli(Likelihood):
@@ -111,5 +111,5 @@ class ContinuousBernoulli(Likelihood):
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        logits = (self.loc + params[..., 0]).clamp(-self.max_logit, self.max_logit)
+        logits = (self.loc + params.squeeze(-1)).clamp(-self.max_logit, self.max_logit)
         return distributions.Independent(distributions.ContinuousBernoulli(logits))

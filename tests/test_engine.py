@@ -1,0 +1,285 @@
+"""The engine: what it does with bytes, files, callbacks, devices and precision."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits, load_iris
+from skorch.callbacks import Callback
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+import skvae
+from skvae import VariationalAutoencoder, _inference
+from skvae._inference import Inference
+from skvae._training import Rows, devices
+from skvae.display import ReconstructionDisplay
+
+IRIS = load_iris().data
+BYTES = (load_digits().data[:200] * 15.9).astype(np.uint8)
+PIXELS = BYTES.astype(np.float32) / 255
+IMAGE = {"image_shape": (8, 8), "conv_channels": (4,)}
+
+
+def vae(**params):
+    quick = {"max_epochs": 3, "hidden_layer_sizes": (16,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+class TestBytes:
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"likelihood": "bernoulli"},
+            {"likelihood": "continuous_bernoulli"},
+            {**IMAGE},
+            {**IMAGE, "likelihood": skvae.likelihoods.Bernoulli()},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize(
+        "container", [np.asarray, scipy.sparse.csr_matrix], ids=["array", "CSR"]
+    )
+    def test_images_of_bytes_are_their_floats(self, params, container):
+        """The same bits as for X / 255 in everything that comes out."""
+        X = container(BYTES)
+        of_bytes, of_floats = vae(**params).fit(X), vae(**params).fit(PIXELS)
+        assert (of_bytes.unit_, of_floats.unit_) == (255.0, 1.0)
+        assert of_bytes.history_[-1]["train_loss"] == of_floats.history_[-1]["train_loss"]
+        for verb in ("transform", "reconstruct", "score_samples"):
+            assert_array_equal(getattr(of_bytes, verb)(X), getattr(of_floats, verb)(PIXELS))
+        assert_array_equal(of_bytes.transform(X), of_bytes.transform(PIXELS))
+        assert_array_equal(of_bytes.sample(5), of_floats.sample(5))
+        assert of_bytes.reconstruct(X).max() <= 1
+
+    @pytest.mark.parametrize(
+        ("X", "params", "likelihood"),
+        [
+            (BYTES, {}, "Gaussian"),  # a table of counts
+            (BYTES, {"likelihood": "poisson"}, "Poisson"),
+            (BYTES > 100, {**IMAGE}, "Bernoulli"),
+            ((BYTES > 100).astype(np.uint8), {**IMAGE}, "Bernoulli"),
+            (BYTES.astype(np.int64), {**IMAGE}, "Gaussian"),
+        ],
+    )
+    def test_other_rows_are_taken_as_they_are(self, X, params, likelihood):
+        model = vae(**params).fit(X)
+        assert model.unit_ == 1.0
+        assert type(model.likelihood_).__name__ == likelihood
+
+    def test_black_and_white_bytes_are_binary(self):
+        model = vae(**IMAGE).fit(np.where(BYTES > 100, 255, 0).astype(np.uint8))
+        assert type(model.likelihood_).__name__ == "Bernoulli"
+
+    def test_what_bytes_mean_is_decided_once(self, tmp_path):
+        dark = np.ones((3, 64), np.uint8)
+        model = vae(likelihood="bernoulli").fit(BYTES)
+        expected = model.transform(dark.astype(np.float32) / 255)
+        assert_array_equal(model.transform(dark), expected)
+        model.save(tmp_path / "model")
+        assert_array_equal(skvae.load(tmp_path / "model").transform(dark), expected)
+        assert copy.deepcopy(model).partial_fit(dark).unit_ == 255.0
+
+    def test_pictures_show_both_in_the_same_units(self):
+        model = vae(**IMAGE).fit(BYTES)
+        display = ReconstructionDisplay.from_estimator(model, BYTES, n_images=4)
+        assert_allclose(display.originals, PIXELS[: len(display.originals)], rtol=1e-6)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+    def test_a_mapped_file_is_its_array(self, tmp_path, dtype):
+        X = BYTES if dtype == np.uint8 else PIXELS.astype(dtype)
+        np.save(tmp_path / "x.npy", X)
+        file = np.load(tmp_path / "x.npy", mmap_mode="r")
+        of_file, of_array = vae(**IMAGE).fit(file), vae(**IMAGE).fit(X)
+        assert_array_equal(of_file.transform(file), of_array.transform(X))
+        assert_array_equal(of_file.score_samples(file), of_array.score_samples(X))
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_a_mapped_file_with_holes_is_refused(self, tmp_path, bad):
+        np.save(tmp_path / "x.npy", np.where(PIXELS.max() == PIXELS, bad, PIXELS))
+        with pytest.raises(ValueError, match="Input X contains"):
+            vae().fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
+
+
+class Spy(Callback):
+    """Notes what it hears."""
+
+    def __init__(self, heard):
+        self.heard = heard
+
+    def on_batch_end(self, net, batch=None, training=None, loss=None, **kwargs):
+        self.heard.append((training, float(loss), len(batch[0]["x"])))
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.heard.extend(name for name, p in named_parameters if p.grad is None)
+
+    def on_epoch_end(self, net, **kwargs):
+        losses = net.history[-1, "batches", :, "train_loss"]
+        sizes = net.history[-1, "batches", :, "train_batch_size"]
+        self.heard.append(np.average(losses, weights=sizes) - net.history[-1, "train_loss"])
+
+
+class NoSync(TorchFunctionMode):
+    """Refuses what waits for a device."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        assert name not in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__")
+        return func(*args, **(kwargs or {}))
+
+
+class TestSteps:
+    def test_callbacks_hear_every_step(self):
+        heard = []
+        vae(max_epochs=1, callbacks=[Spy(heard)], early_stopping=True).fit(IRIS)
+        steps, (difference,) = heard[:-1], heard[-1:]
+        assert [(training, n) for training, _, n in steps] == [(True, 128), (True, 7), (False, 15)]
+        assert difference == pytest.approx(0, abs=1e-4)
+
+    def test_a_callback_may_have_its_methods_on_itself(self):
+        heard = []
+        spy = Callback()
+        spy.on_batch_begin = lambda net, **kwargs: heard.append(kwargs["training"])
+        model = vae(max_epochs=1)
+        net = model.fit(IRIS).net_
+        net.callbacks_.append(("spy", spy))
+        net.listeners_.clear()
+        net.partial_fit(Rows(IRIS.astype(np.float32)))
+        assert heard == [True, True]
+
+    @pytest.mark.parametrize("params", [{}, IMAGE, {"objective": "iwae"}, {"gradient_clip": 1.0}])
+    def test_a_step_reads_nothing_back(self, params):
+        model = vae(max_epochs=1, **params).fit(PIXELS)
+        net = model.net_
+        net.notify("on_train_begin")
+        net.notify("on_epoch_begin")
+        batch = next(iter(net.get_iterator(Rows(PIXELS), training=True)))
+        with NoSync():
+            for _ in range(70):  # more than are summed up at a time
+                net.notify("on_batch_begin", batch=batch, training=True)
+                net.train_step(batch)
+        assert np.isfinite(net.epoch_means()["train_loss"])
+
+    def test_sums_are_those_of_all_batches(self):
+        model = vae(max_epochs=1, batch_size=1).fit(IRIS)
+        losses = []
+
+        class Losses(Callback):
+            def on_batch_end(self, net, loss=None, **kwargs):
+                losses.append(float(loss))
+
+        model = vae(max_epochs=1, batch_size=1, callbacks=[Losses()]).fit(IRIS)
+        assert len(losses) == 150
+        assert model.history_[0]["train_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+
+    def test_a_user_may_freeze_a_part_for_a_whole_epoch(self):
+        """The mode is set where it changes, not in every step."""
+        seen = []
+
+        class Freeze(Callback):
+            def on_batch_begin(self, net, training=None, **kwargs):
+                net.module_.encoder.eval()
+
+            def on_batch_end(self, net, **kwargs):
+                seen.append(net.module_.encoder.training)
+
+        vae(max_epochs=1, callbacks=[Freeze()]).fit(IRIS)
+        assert seen == [False, False]
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("has", [True, False])
+    @pytest.mark.parametrize(("params", "convolves"), [({}, False), (IMAGE, True)])
+    def test_auto_is_bfloat16_for_convolutions_where_there_is(
+        self, monkeypatch, has, params, convolves
+    ):
+        monkeypatch.setattr(devices, "has_bfloat16", lambda device: has)
+        assert vae(max_epochs=1, **params).fit(PIXELS).net_.bfloat16 is (has and convolves)
+        for precision in ("float32", "bfloat16"):
+            net = vae(max_epochs=1, precision=precision, **params).fit(PIXELS).net_
+            assert net.bfloat16 is (precision == "bfloat16")
+
+    @pytest.mark.parametrize(
+        ("capabilities", "expected"),
+        [
+            ({"amx_bf16": True}, True),
+            ({"avx512_bf16": True}, True),
+            ({"avx2": True}, False),
+            ({}, False),
+        ],
+    )
+    def test_the_processor_is_asked(self, monkeypatch, capabilities, expected):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+        assert devices.has_bfloat16("cpu") is expected
+
+    def test_an_older_torch_that_cannot_say_means_float32(self, monkeypatch):
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        assert devices.has_bfloat16("cpu") is False
+
+    def test_auto_ends_near_float32(self):
+        scores = [
+            vae(max_epochs=15, precision=precision, **IMAGE).fit(PIXELS).score(PIXELS)
+            for precision in ("auto", "float32")
+        ]
+        assert scores[0] == pytest.approx(scores[1], abs=0.5)
+
+
+class WritesToItsInput(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 8)
+
+    def forward(self, x):
+        return self.layer(x.sub_(0.5).abs_())
+
+
+class TestInference:
+    def test_batches_are_sized_by_what_one_row_takes(self, monkeypatch):
+        seen = []
+        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu", 10 * 8 * 8 * 4 * 4)
+        model = vae(**IMAGE).fit(PIXELS)
+        whole = model.inverse_transform(np.zeros((100, 2), np.float32))
+        model.decoder_.register_forward_pre_hook(lambda m, args: seen.append(len(args[0])))
+        assert_array_equal(model.inverse_transform(np.zeros((100, 2), np.float32)), whole)
+        assert set(seen) == {1, 10}  # 8 × 8 pixels of 4 channels and 4 bytes are the widest
+        seen.clear()
+        model.inverse_transform(np.zeros((20, 2), np.float32))
+        assert seen == [20]
+
+    def test_rows_survive_an_encoder_that_writes_to_its_input(self):
+        X = PIXELS.copy()
+        model = vae(encoder=WritesToItsInput(), likelihood="bernoulli").fit(X)
+        model.transform(X)
+        assert_array_equal(X, PIXELS)
+
+    def test_a_model_that_changes_is_converted_anew(self):
+        model = vae().fit(IRIS)
+        before = model.transform(IRIS)
+        assert_array_equal(model.transform(IRIS), before)
+        with torch.no_grad():
+            model.encoder_.head.loc.bias.add_(1.0)
+        assert_allclose(model.transform(IRIS), before + 1, atol=1e-6)
+        assert not any(p.dtype == torch.float64 for p in model.net_.module_.parameters())
+
+    def test_the_converted_copy_goes_with_the_model(self):
+        model = vae().fit(IRIS)
+        model.transform(IRIS)
+        n_known = len(_inference._CONVERTED)
+        del model
+        assert len(_inference._CONVERTED) < n_known or n_known == 0
+
+    def test_draws_do_not_depend_on_how_sizes_are_found(self, monkeypatch):
+        """Looking at one row first takes no random number from those of the draws."""
+        model = vae().fit(PIXELS)
+        inference = Inference(model.net_.module_, np.float32, "cpu")
+        drawn = []
+        for few in (1, 1000):
+            monkeypatch.setattr(_inference, "FEW_ROWS", few)
+            monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu", 2**30)
+            drawn.append(inference.sample(40, 64, False, torch.Generator().manual_seed(0)))
+        assert_array_equal(*drawn)

@@ -1,0 +1,99 @@
+"""Rows: cut from arrays, mapped files and sparse matrices a batch at a time."""
+
+import resource
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from numpy.testing import assert_array_equal
+
+from skvae._training import Rows, batches, rows
+
+RNG = np.random.RandomState(0)
+X = RNG.randint(0, 256, (50, 7)).astype(np.uint8)
+INDEX = np.array([3, 3, 49, 0, 12])
+
+
+def mapped(path, values, mode="r"):
+    np.save(path / "x.npy", values)
+    return np.load(path / "x.npy", mmap_mode=mode)
+
+
+SOURCES = {
+    "uint8": lambda path: X,
+    "bool": lambda path: X > 100,
+    "float32": lambda path: X.astype(np.float32),
+    "float64": lambda path: X.astype(np.float64),
+    "int64": lambda path: X.astype(np.int64),
+    "Fortran order": lambda path: np.asfortranarray(X.astype(np.float32)),
+    "reversed": lambda path: X[::-1].astype(np.float32)[::-1],
+    "read-only": lambda path: np.frombuffer(X.tobytes(), np.uint8).reshape(X.shape),
+    "CSR": lambda path: scipy.sparse.csr_matrix(X),
+    "mapped": lambda path: mapped(path, X),
+    "mapped float32": lambda path: mapped(path, X.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+class TestEverySource:
+    def test_rows_are_those_of_the_source(self, name, tmp_path):
+        source = SOURCES[name](tmp_path)
+        dense = source.toarray() if scipy.sparse.issparse(source) else np.array(source)
+        taken = Rows(source)
+        assert_array_equal(taken.block(slice(2, 9)), dense[2:9])
+        assert_array_equal(taken.subset(INDEX).take(np.array([1, 2])), dense[[3, 49]])
+        assert_array_equal(np.concatenate([b for b, _ in taken.blocks()]), dense)
+        assert taken.block(slice(0, 1)).dtype == taken.dtype
+
+    def test_what_comes_out_is_a_copy(self, name, tmp_path):
+        source = SOURCES[name](tmp_path)
+        for positions in (slice(0, 50), np.arange(50)):
+            Rows(source).take(positions).fill_(9)
+        dense = source.toarray() if scipy.sparse.issparse(source) else source
+        assert not (np.asarray(dense) == 9).all()
+
+    def test_a_store_on_the_device_gives_the_same_rows(self, name, tmp_path):
+        taken = Rows(SOURCES[name](tmp_path), INDEX)
+        positions = torch.tensor([4, 0, 2])
+        streamed, resident = (kind(taken, "cpu") for kind in (batches.Streamed, batches.Resident))
+        assert_array_equal(streamed.take(positions), resident.take(positions))
+        assert resident.raw.dtype == torch.from_numpy(np.empty(0, taken.raw_dtype)).dtype
+
+
+def test_bytes_are_scaled_after_they_have_travelled():
+    taken = Rows(X, unit=255.0)
+    assert_array_equal(taken.block(slice(None)), X.astype(np.float32) / 255)
+    assert taken.raw(slice(0, 3)).dtype == np.uint8
+    assert taken.subset(INDEX).unit == 255.0
+
+
+class TestMappedFile:
+    def test_reading_leaves_little_of_a_file_in_memory(self, tmp_path):
+        size = 4 * rows.KEPT_BYTES
+        np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (size // 2048, 2048))[:] = 1
+        source = Rows(np.load(tmp_path / "x.npy", mmap_mode="r"))
+        before = resident_bytes()
+        assert sum(block.sum(dtype=np.float64) for block, _ in source.blocks()) == size
+        order = np.random.RandomState(0).permutation(len(source))[:4096]
+        assert source.take(order).sum() == 4096 * 2048
+        assert resident_bytes() - before < size / 2
+
+    @pytest.mark.parametrize("mode", ["r+", "c"])
+    def test_changes_that_are_not_in_the_file_yet_are_kept(self, tmp_path, monkeypatch, mode):
+        monkeypatch.setattr(rows, "KEPT_BYTES", 1)
+        source = mapped(tmp_path, X, mode)
+        source[3] = 77
+        taken = Rows(np.asarray(source))
+        for _ in range(2):
+            assert (taken.block(np.array([3])) == 77).all()
+
+    def test_files_that_are_mapped_privately_are_left_alone(self, tmp_path):
+        assert isinstance(Rows(mapped(tmp_path, X))._source, rows.MappedFile)
+        for other in (mapped(tmp_path, X, "c"), X, scipy.sparse.csr_matrix(X)):
+            assert Rows(other)._source is other
+
+
+def resident_bytes():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
