@@ -71,19 +71,16 @@ class DiagonalNormal(Posterior):
     torch.Size([5, 2])
     """
 
-    loc: nn.Linear
-    scale: nn.Linear
+    moments: nn.Linear
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
-        """Make the two layers."""
-        self.loc = materialize(lambda: nn.Linear(n_in, latent_dim), generator)
-        self.scale = materialize(lambda: nn.Linear(n_in, latent_dim), generator)
+        """Make the layer of all means and scales."""
+        self.moments = materialize(lambda: nn.Linear(n_in, 2 * latent_dim), generator)
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""
         # float32 even when the features come from a bfloat16 region: a KL needs the digits.
-        dtype = self.loc.weight.dtype
-        loc, raw = self.loc(features).to(dtype), self.scale(features).to(dtype)
+        loc, raw = self.moments(features).to(self.moments.weight.dtype).chunk(2, -1)
         scale = F.softplus(raw + _START)
         return distributions.Independent(distributions.Normal(loc, scale))
 

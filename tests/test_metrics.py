@@ -62,13 +62,18 @@ def linear(loc_weight, scale, X, family="diagonal"):
     ).fit(X)
     head = vae.encoder_.head
     head = getattr(head, "base", head)
-    width = head.tril if family == "full" else head.scale
+    d = len(scale)
+    layers = [head.loc, head.tril] if family == "full" else [head.moments]
     with torch.no_grad():
-        head.loc.weight.copy_(torch.tensor(loc_weight * X.std(0)))
-        head.loc.bias.copy_(torch.tensor(loc_weight @ X.mean(0)))
-        width.weight.zero_()
-        width.bias.zero_()
-        width.bias[: len(scale)] = torch.tensor(np.log(np.expm1(scale))) - _START
+        weight = torch.cat([layer.weight for layer in layers]).zero_()
+        bias = torch.cat([layer.bias for layer in layers]).zero_()
+        weight[:d] = torch.tensor(loc_weight * X.std(0))
+        bias[:d] = torch.tensor(loc_weight @ X.mean(0))
+        bias[d : 2 * d] = torch.tensor(np.log(np.expm1(scale))) - _START
+        n_out = [layer.out_features for layer in layers]
+        for layer, rows, values in zip(layers, weight.split(n_out), bias.split(n_out), strict=True):
+            layer.weight.copy_(rows)
+            layer.bias.copy_(values)
     loc, stddev = vae.posterior(X)
     np.testing.assert_allclose(loc, X @ np.transpose(loc_weight), atol=1e-5)
     np.testing.assert_allclose(stddev, np.broadcast_to(scale, stddev.shape), atol=1e-2)

@@ -15,27 +15,25 @@ from skvae.objectives import Bound
 
 
 class Sums:
-    """The terms of many batches, summed on the device now and then, and read once."""
+    """The terms of a bound, summed over batches on the device and read once.
 
-    _MOST = 64
+    Nothing of a batch is kept: small tensors that stay would keep the heap from joining the
+    large ones around them that go.
+    """
 
     def __init__(self) -> None:
         self.n_rows = 0
-        self.terms: list[Tensor] = []
+        self.total: Tensor | float = 0.0
 
     def add(self, bound: Bound) -> None:
         """Take in the terms of a batch."""
         self.n_rows += len(bound.loss)
-        self.terms.append(torch.stack([term.detach() for term in bound]))
-        if len(self.terms) > self._MOST:
-            self.terms = [self._total()]
-
-    def _total(self) -> Tensor:
-        return torch.cat(self.terms, 1).sum(1, keepdim=True, dtype=torch.float64)
+        terms = torch.stack([term.detach() for term in bound])
+        self.total += terms.sum(1, dtype=torch.float64)
 
     def means(self) -> list[float]:
         """Return the mean of each term over all rows."""
-        return (self._total().squeeze(1) / self.n_rows).tolist()
+        return (torch.as_tensor(self.total) / self.n_rows).tolist()
 
 
 class RecordBound(Callback):

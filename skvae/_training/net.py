@@ -69,8 +69,8 @@ class TrainingPlan:
 class VAENet(NeuralNet):
     """A skorch net: its batches are ``({"x", "noise"}, weight)``, its criterion an objective.
 
-    The epochs are skorch's, with its callbacks and history. The steps within are our own:
-    they hold for each row the same calls, and read nothing back from the device.
+    The epochs are skorch's, with its callbacks and history. The steps within are ours: they
+    make fewer calls, and read nothing back from the device.
     """
 
     def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
@@ -128,7 +128,8 @@ class VAENet(NeuralNet):
     ) -> None:
         """Run the steps of an epoch; ``on_batch_end`` gets the loss as a tensor.
 
-        skorch reads it as a number in every step, and so waits for the device.
+        skorch reads it as a number in every step, and so waits for the device. Here the
+        history holds a number only where there is nothing to wait for.
         """
         if iterator is None:
             return
@@ -137,9 +138,11 @@ class VAENet(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            step["loss"] = batches[-1][f"{prefix}_loss"] = step["loss"].detach()
+            step["loss"] = loss = step["loss"].detach()
+            batches[-1][f"{prefix}_loss"] = loss.item() if loss.is_cpu else loss
             batches[-1][f"{prefix}_batch_size"] = len(batch[0]["x"])
             self.notify("on_batch_end", batch=batch, training=training, **step)
+            del step, loss  # or the next step would need memory beside this one's
             n_batches += 1
         self.history.record(f"{prefix}_batch_count", n_batches)
 

@@ -12,11 +12,6 @@ from skvae.distributions._base import InverseTransformSampling
 from skvae.functional import elementwise
 
 
-@elementwise(lambda x, logits: logits, lambda x, logits: x - torch.sigmoid(logits))
-def _bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
-    return x * logits - F.softplus(logits)
-
-
 class Bernoulli(InverseTransformSampling, td.Bernoulli):
     """The Bernoulli distribution of torch; ``log_prob`` also takes values between 0 and 1.
 
@@ -28,7 +23,7 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return ``x·η − log(1 + e^η)`` with η the logits."""
-        return _bernoulli_log_prob(value, self.logits)
+        return value * self.logits - F.softplus(self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return 1 where ``value > 1 − p``, else 0."""
