@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["conv_transpose2d", "elementwise"]
+__all__ = ["conv2d", "conv_transpose2d", "elementwise"]
 
 
 class _Elementwise(torch.autograd.Function):
@@ -83,11 +83,40 @@ def conv_transpose2d(
     stride, padding, output_padding : sequence of 2 int
         As torch takes them.
     """
+    x, weight = _autocast(x, weight, width=x.shape[-1])
+    with torch.autocast(x.device.type, enabled=False):
+        return _ConvTranspose2d.apply(x, weight, bias, stride, padding, output_padding)
+
+
+def conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor, stride: Sequence[int], padding: Sequence[int]
+) -> Tensor:
+    """Return ``torch.nn.functional.conv2d``, in float32 where bfloat16 goes wrong.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_in, height, width)
+    weight : Tensor of shape (n_out, n_in, kernel_height, kernel_width)
+    bias : Tensor of shape (n_out,)
+    stride, padding : sequence of 2 int
+        As torch takes them.
+    """
+    width = (x.shape[-1] + 2 * padding[1] - weight.shape[-1]) // stride[1] + 1
+    x, weight = _autocast(x, weight, width)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x, weight, bias.to(x.dtype), stride, padding)
+
+
+def _autocast(x: Tensor, weight: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Cast input and weight as autocast does, unless the smaller image is one pixel wide.
+
+    There the bfloat16 kernels of stride 2 (oneDNN on AMX, torch 2.13) read beyond the image, and
+    values and gradients are wrong or not finite.
+    """
     device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        x, weight = x.to(dtype), weight.to(dtype)
-    return _ConvTranspose2d.apply(x, weight, bias, stride, padding, output_padding)
+    casts = torch.is_autocast_enabled(device) and width > 1
+    dtype = torch.get_autocast_dtype(device) if casts else weight.dtype
+    return x.to(dtype), weight.to(dtype)
 
 
 class _ConvTranspose2d(torch.autograd.Function):

@@ -123,6 +123,24 @@ def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
     ]
 
 
+class Conv2d(nn.Conv2d):
+    """torch's layer, right in bfloat16 for narrow images too; see :func:`functional.conv2d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        assert self.bias is not None
+        geometry: Any = self.stride, self.padding
+        return functional.conv2d(input, self.weight, self.bias, *geometry)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """torch's layer, with a cheaper backward pass; see :func:`functional.conv_transpose2d`."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        assert self.bias is not None
+        geometry: Any = self.stride, self.padding, self.output_padding
+        return functional.conv_transpose2d(input, self.weight, self.bias, *geometry)
+
+
 class ResidualBlock(nn.Module):
     """``x + conv(h(conv(x)))`` with 3×3 convolutions at constant size (He et al. 2016).
 
@@ -133,9 +151,9 @@ class ResidualBlock(nn.Module):
         super().__init__()
         wide = channels * hidden.widening
         self.body = nn.Sequential(
-            nn.Conv2d(channels, wide, 3, padding=1),
+            Conv2d(channels, wide, 3, padding=1),
             *hidden.after(channels),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Conv2d(channels, channels, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,15 +185,6 @@ class ImagesToRows(nn.Module):
         return images.permute(0, 2, 3, 1).flatten(1)
 
 
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """torch's layer, with a cheaper backward pass; see :func:`functional.conv_transpose2d`."""
-
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        assert self.bias is not None
-        geometry: Any = self.stride, self.padding, self.output_padding
-        return functional.conv_transpose2d(input, self.weight, self.bias, *geometry)
-
-
 def downsampled(image_shape: tuple[int, int, int], n_layers: int) -> list[tuple[int, int]]:
     """Return the image sizes before and after each of ``n_layers`` stride-2 convolutions."""
     sizes = [image_shape[:2]]
@@ -197,7 +206,7 @@ def conv_encoder(
         layer
         for n_in, n_out in pairwise([image_shape[2], *conv_channels])
         for layer in (
-            nn.Conv2d(n_in, n_out * hidden.widening, 3, stride=2, padding=1),
+            Conv2d(n_in, n_out * hidden.widening, 3, stride=2, padding=1),
             *hidden.after(n_out),
             *CONV_BLOCKS[conv_block](n_out, hidden),
         )

@@ -204,6 +204,11 @@ class TestPrecision:
             net = vae(max_epochs=1, precision=precision, **params).fit(PIXELS).net_
             assert net.bfloat16 is (precision == "bfloat16")
 
+    def test_convolutions_of_the_user_are_left_in_float32(self, monkeypatch):
+        monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
+        encoder = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.Flatten())
+        assert vae(max_epochs=1, encoder=encoder, **IMAGE).fit(PIXELS).net_.bfloat16 is False
+
     @pytest.mark.parametrize(
         ("capabilities", "expected"),
         [

@@ -80,7 +80,7 @@ class TestPosterior:
         q = posterior(make_posterior())
         z = q.reparameterize(noise(40_000, 3, DIM))
         # A flow's moments are averages over 32 points of its base, good to a few percent.
-        torch.testing.assert_close(z.mean(0), q.mean, atol=0.1, rtol=0)
+        torch.testing.assert_close(z.mean(0), q.mean, atol=0.1, rtol=0.03)
         torch.testing.assert_close(z.std(0), q.stddev, atol=0.05, rtol=0.1)
 
     def test_density_of_a_draw_is_that_of_the_same_value_elsewhere(self, make_posterior):

@@ -64,6 +64,35 @@ def test_conv_transpose2d_takes_part_in_autocast():
     )
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("height", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("channels", [(1, 32), (3, 8), (32, 64)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bfloat16_is_right_for_small_images_too(width, height, channels, stride):
+    """torch's own kernels of stride 2 are not where an image is one pixel wide."""
+    g = torch.Generator().manual_seed(0)
+    few, many = channels
+    for convolve, n_in, weight in (
+        (lambda *t: functional.conv2d(*t, (stride,) * 2, (1, 1)), few, (many, few, 3, 3)),
+        (
+            lambda *t: functional.conv_transpose2d(*t, (stride,) * 2, (1, 1), (stride - 1,) * 2),
+            many,
+            (many, few, 3, 3),
+        ),
+    ):
+        rows = torch.randn(22, height * width * n_in, generator=g)
+        x = rows.unflatten(1, (height, width, n_in)).permute(0, 3, 1, 2).requires_grad_()
+        w = torch.randn(weight, generator=g).requires_grad_()
+        bias = torch.zeros(many if n_in == few else few)
+        expected = convolve(x, w, bias)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = convolve(x, w, bias).float()
+        exact, close = (torch.autograd.grad(y.sum(), (x, w)) for y in (expected, found))
+        for one, other in zip((found, *close), (expected, *exact), strict=True):
+            tolerance = 0.05 * other.abs().max().item()
+            torch.testing.assert_close(one, other, atol=tolerance, rtol=0, check_stride=False)
+
+
 def test_only_what_is_asked_for_has_a_gradient():
     (x, weight, bias), rest = tensors(GEOMETRIES[0], torch.float64)
     out = functional.conv_transpose2d(x.detach(), weight, bias.detach(), *rest)

@@ -45,7 +45,7 @@ def test_the_tutorial_network_to_the_parameter():
     model = build(
         784, "bernoulli", image_shape=(28, 28), conv_channels=(32, 64), hidden_layer_sizes=(16,)
     )
-    assert layers(model.encoder) == [320, 18_496, 50_192, 34, 34]
+    assert layers(model.encoder) == [320, 18_496, 50_192, 68]
     assert layers(model.decoder) == [9_408, 36_928, 18_464, 289]
     assert parameters(model.encoder) == 69_076
     assert parameters(model.decoder) == 65_089

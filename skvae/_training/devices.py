@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from skvae.networks import Conv2d, ConvTranspose2d
+
 
 def resolve_device(device: str) -> str:
     """Return the name of a device that is there.
@@ -50,10 +52,12 @@ def has_bfloat16(device: str) -> bool:
 def resolve_precision(precision: str, device: str, model: nn.Module) -> str:
     """Return the precision of training, ``"auto"`` resolved.
 
-    That is bfloat16 where the hardware has it and it pays: for convolutions. Dense layers of
-    usual sizes lose in conversions what they gain in products (benchmarks/against_torch.py).
+    That is bfloat16 where the hardware has it and it pays: for convolutions, if all are ours,
+    which know where its kernels go wrong. Dense layers of usual sizes lose in conversions
+    what they gain in products (benchmarks/against_torch.py).
     """
     if precision != "auto":
         return precision
-    convolves = any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
-    return "bfloat16" if convolves and has_bfloat16(device) else "float32"
+    convolutions = [m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)]
+    pays = convolutions and all(isinstance(m, Conv2d | ConvTranspose2d) for m in convolutions)
+    return "bfloat16" if pays and has_bfloat16(device) else "float32"
