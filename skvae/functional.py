@@ -1,4 +1,4 @@
-"""Operations with a cheaper form than torch's own, mathematically the same."""
+"""Operations in a cheaper or safer form than torch's own, mathematically the same."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Rows: cut from arrays, mapped files and sparse matrices a batch at a time."""
 
+import mmap
 import resource
 
 import numpy as np
@@ -90,7 +91,8 @@ class TestMappedFile:
 
     def test_files_that_are_mapped_privately_are_left_alone(self, tmp_path):
         assert isinstance(Rows(mapped(tmp_path, X))._source, rows.MappedFile)
-        for other in (mapped(tmp_path, X, "c"), X, scipy.sparse.csr_matrix(X)):
+        memory = np.frombuffer(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE), np.uint8).reshape(8, -1)
+        for other in (mapped(tmp_path, X, "c"), X, scipy.sparse.csr_matrix(X), memory):
             assert Rows(other)._source is other
 
 

@@ -48,12 +48,13 @@ class MappedFile:
 
 
 def _shared_mapping(X: Any) -> mmap.mmap | None:
-    """Return the mapped file behind an array; none behind a private copy of its pages."""
+    """Return the mapped file behind an array; none where pages may hold what no file does."""
+    mode = None
     while isinstance(X, np.ndarray):
-        if getattr(X, "mode", "r") == "c" or not hasattr(mmap, "MADV_DONTNEED"):
-            return None
+        mode = X.mode if isinstance(X, np.memmap) else mode
         X = X.base
-    return X if isinstance(X, mmap.mmap) else None
+    shared = mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED")
+    return X if shared and isinstance(X, mmap.mmap) else None
 
 
 class Rows(Dataset):
