@@ -90,7 +90,7 @@ class TestMappedFile:
 
     def test_files_that_are_mapped_privately_are_left_alone(self, tmp_path):
         assert isinstance(Rows(mapped(tmp_path, X))._source, rows.MappedFile)
-        memory = np.frombuffer(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE), np.uint8).reshape(8, -1)
+        memory = np.ndarray((8, 512), np.uint8, buffer=mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE))
         for other in (mapped(tmp_path, X, "c"), X, scipy.sparse.csr_matrix(X), memory):
             assert Rows(other)._source is other
 
