@@ -68,6 +68,7 @@ class VAE(nn.Module):
         """
         posterior = self.posterior(x)
         # In full precision also inside a bfloat16 region: the density of z needs the digits.
+        # reparameterize is in the interface of our posteriors, not in that of torch's.
         with torch.autocast(noise.device.type, enabled=False):
             z = posterior.reparameterize(noise.transpose(0, 1))  # type: ignore[attr-defined]
         return posterior, z, self.likelihood(z), self.prior()

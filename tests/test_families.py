@@ -79,8 +79,8 @@ class TestPosterior:
     def test_moments_are_those_of_its_draws(self, make_posterior):
         q = posterior(make_posterior())
         z = q.reparameterize(noise(40_000, 3, DIM))
-        # A flow's moments are averages over 32 points of its base, good to a few percent.
-        torch.testing.assert_close(z.mean(0), q.mean, atol=0.1, rtol=0.03)
+        # A flow's moments are averages over 32 points of its base, good to a tenth of its spread.
+        assert ((z.mean(0) - q.mean).abs() <= 0.1 * q.stddev.clamp_min(1)).all()
         torch.testing.assert_close(z.std(0), q.stddev, atol=0.05, rtol=0.1)
 
     def test_density_of_a_draw_is_that_of_the_same_value_elsewhere(self, make_posterior):
