@@ -1,8 +1,33 @@
 """skvae: the variational autoencoder that belongs in scikit-learn."""
 
+import importlib
+from typing import Any
+
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.persistence import load
 
 __all__ = ["PosteriorCollapseWarning", "VariationalAutoencoder", "__version__", "load"]
+
+_SUBMODULES = {
+    "display",
+    "distributions",
+    "likelihoods",
+    "metrics",
+    "objectives",
+    "posteriors",
+    "priors",
+    "sampling",
+}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})
+
+
+def __getattr__(name: str) -> Any:
+    """Import a submodule when it is first asked for, as scikit-learn does."""
+    if name not in _SUBMODULES:
+        raise AttributeError(f"module 'skvae' has no attribute {name!r}")
+    return importlib.import_module(f"skvae.{name}")

@@ -9,6 +9,7 @@ import skvae
 
 ROOT = Path(skvae.__file__).parent
 LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_modelfile"]
+LEAVES += ["callbacks"]
 PARTS = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -24,13 +25,16 @@ ALLOWED = (
         "_assemble": {*PARTS, "initialization", "model", "networks", "objectives"},
         "_validation": {"_training", "likelihoods"},
         "_vae": {"_assemble", "_inference", "_modelfile", "_training", "_validation"}
-        | {"_version", "exceptions", "networks"},
+        | {"_model_card", "_version", "exceptions", "networks"},
+        "_model_card": {"_version"},
         "persistence": {"_assemble", "_modelfile", "_vae"},
         "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
         | {"distributions"},
         "sampling": {"_training", "_vae"},
+        "export": {"_vae"},
         "display": {"display"},
-        "__init__": {"_vae", "_version", "exceptions", "persistence"},
+        "_explore": {"_explore", "display"},
+        "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }
 )
 TORCH_ONLY = [*PARTS, "initialization", "distributions", "functional", "networks", "model"]
