@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from skvae import _quadrature
-from skvae._training import Rows, hash_rows
+from skvae._training import Rows, follow, hash_rows
 from skvae.model import VAE, kl_per_component, marginal_kl
 from skvae.objectives import ELBO
 
@@ -66,9 +66,14 @@ class Inference:
         converted (to a copy), which keeps the result for a row independent of its batch to
         1e-12 or so.
     device : str
+    title : str, default=None
+        Of a progress bar over rows, should they take long. ``None``: no bar.
     """
 
-    def __init__(self, model: VAE, dtype: np.dtype | type, device: str) -> None:
+    def __init__(
+        self, model: VAE, dtype: np.dtype | type, device: str, title: str | None = None
+    ) -> None:
+        self.title = title
         self.dtype = np.dtype(dtype)
         self.torch_dtype = torch.float64 if self.dtype == np.float64 else torch.float32
         self.device = device
@@ -113,13 +118,18 @@ class Inference:
         """
         if len(rows) <= FEW_ROWS:
             return rows.batches(FEW_ROWS, self.device)
+        size, changed = self._batch_size(function, rows)
+        batches = rows.batches(size, self.device, copy=changed)
+        return batches if self.title is None else follow(batches, len(rows), self.title)
+
+    def _batch_size(self, function: Callable[[Tensor], Any], rows: Rows) -> tuple[int, bool]:
+        """Try the function on one row: return how many to give it, and whether it changes them."""
         x = rows.take(slice(0, 1), self.device)
         version = x._version
         with torch.inference_mode(), self._eagerly(), LargestOutput() as largest:
             function(x)
         budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
-        size = max(1, budget // max(largest.nbytes, x.nbytes))
-        return rows.batches(size, self.device, copy=x._version != version)
+        return max(1, budget // max(largest.nbytes, x.nbytes)), x._version != version
 
     def _eagerly(self) -> AbstractContextManager[Any]:
         """Run compiled networks as they were written: only then can one look inside."""

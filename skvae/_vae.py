@@ -167,7 +167,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         results repeatable on a CPU. ``None`` takes fresh entropy. No global generator is
         used or changed.
     verbose : int, default=0
-        1: a progress bar over epochs. 2: a line for each epoch.
+        1: a progress bar over the rows of all epochs, with the mean loss, reconstruction and
+        KL of the epoch so far, rows a second and time left; a widget in notebooks. 2: a table
+        with a line for each epoch. Above 0, ``transform``, ``sample`` and other calls that
+        take longer than a second show a bar as well.
     device : str, default="auto"
         A torch device such as ``"cpu"`` or ``"cuda:1"``. ``"auto"``: CUDA when there is.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -539,7 +542,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self._seed = seed
         self.history_ = _training.plain_history(net)
         self.n_iter_ = len(self.history_)
-        self.kl_per_component_ = self._inference(rows.dtype).kl(rows)
+        self.kl_per_component_ = self._inference(rows.dtype, "kl_per_component_").kl(rows)
         self.active_components_ = self.kl_per_component_ > ACTIVE_NATS
         if not self.active_components_.any():
             warnings.warn(
@@ -553,8 +556,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     # Using the model
 
-    def _inference(self, dtype: Any) -> Inference:
-        return Inference(self.net_.module_, dtype, self.net_.device)
+    def _inference(self, dtype: Any, title: str = "rows") -> Inference:
+        """Return the model for rows of a type; the title is that of its progress bar."""
+        shown = title if self.verbose else None
+        return Inference(self.net_.module_, dtype, self.net_.device, shown)
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
@@ -590,7 +595,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             Before ``fit``.
         """
         rows = self._rows(X)
-        return self._inference(rows.dtype).transform(rows, self._n_features_out)
+        return self._inference(rows.dtype, "transform").transform(rows, self._n_features_out)
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x) for each row.
@@ -611,7 +616,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             As ``transform``.
         """
         rows = self._rows(X)
-        return self._inference(rows.dtype).posterior(rows, self._n_features_out)
+        return self._inference(rows.dtype, "posterior").posterior(rows, self._n_features_out)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the mean of p(x|z) for each z, in the units of X.
@@ -639,7 +644,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but the model has {self._n_features_out} components."
             )
-        return self._inference(Z.dtype).decode(Rows(Z), self.n_features_in_)
+        inference = self._inference(Z.dtype, "inverse_transform")
+        return inference.decode(Rows(Z), self.n_features_in_)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return ``inverse_transform(transform(X))``.
@@ -660,7 +666,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             As ``transform``.
         """
         rows = self._rows(X)
-        inference = self._inference(rows.dtype)
+        inference = self._inference(rows.dtype, "reconstruct")
         Z = inference.transform(rows, self._n_features_out)
         return inference.decode(Rows(Z), self.n_features_in_)
 
@@ -700,7 +706,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         state = self.random_state if random_state is None else random_state
         seed = _training.draw_seed(state)
         generator = _training.generator(seed, Stream.SAMPLING, device=self.net_.device)
-        inference = self._inference(self._fitted_dtype)
+        inference = self._inference(self._fitted_dtype, "sample")
         return inference.sample(int(n_samples), self.n_features_in_, mean, generator)
 
     def score_samples(self, X: Any, *, n_importance_samples: int = 1) -> np.ndarray:
@@ -738,7 +744,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         rows = self._rows(X)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
         _validation.check_support(rows, self.likelihood_)
-        inference = self._inference(rows.dtype)
+        inference = self._inference(rows.dtype, "score_samples")
         if n_importance_samples > 1:
             return inference.importance_weighted_bound(rows, int(n_importance_samples))
         reconstruction, kl = inference.terms(rows)

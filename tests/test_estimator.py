@@ -380,8 +380,8 @@ class TestTraining:
         assert bool(err) == (verbose == 1)
         assert bool(out) == (verbose == 2)
         if verbose == 1:
-            assert "4/4" in err
-            assert "train_kl" in err
+            assert "epoch 4/4" in err
+            assert "kl=" in err
         if verbose == 2:
             assert len(out.strip().splitlines()) == 6
             assert "train_kl" in out

@@ -11,6 +11,7 @@ from skvae._training.net import (
     split,
     train,
 )
+from skvae._training.progress import follow
 from skvae._training.rows import Rows
 from skvae._training.schedules import SCHEDULES
 from skvae._training.state import load_arrays, state_arrays
@@ -27,6 +28,7 @@ __all__ = [
     "available_device",
     "default_epochs",
     "draw_seed",
+    "follow",
     "generator",
     "hash_rows",
     "load_arrays",

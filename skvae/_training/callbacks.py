@@ -105,24 +105,3 @@ class StopEarly(EarlyStopping):
         """Compare the held-out loss with the best so far."""
         if "valid_loss" in net.history[-1]:
             super().on_epoch_end(net, **kwargs)
-
-
-class EpochBar(Callback):
-    """One progress bar over the epochs (``verbose=1``)."""
-
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Open the bar."""
-        from tqdm.auto import tqdm
-
-        self.bar_ = tqdm(total=net.max_epochs, unit="epoch")
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Advance by one epoch and show its terms, in nats per row."""
-        shown = ("train_loss", "train_reconstruction", "train_kl", "valid_loss")
-        last = net.history[-1]
-        self.bar_.set_postfix({name: f"{last[name]:.4g}" for name in shown if name in last})
-        self.bar_.update()
-
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Close the bar."""
-        self.bar_.close()

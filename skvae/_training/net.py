@@ -21,13 +21,13 @@ from torch import Tensor
 from skvae._training.batches import Batches
 from skvae._training.callbacks import (
     DropBatches,
-    EpochBar,
     RecordBound,
     SeedNoise,
     StopEarly,
 )
 from skvae._training.devices import resolve_precision
 from skvae._training.process import flushed_denormals, kept_heap
+from skvae._training.progress import EpochBar
 from skvae._training.rows import Rows
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
 from skvae._training.streams import Stream
