@@ -31,8 +31,8 @@ ALLOWED = (
         "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
         | {"distributions"},
         "sampling": {"_training", "_vae"},
-        "export": {"_vae"},
-        "display": {"display"},
+        "export": {"export", "_modelfile", "_vae", "_version", "networks"},
+        "display": {"_validation", "display", "sampling"},
         "_explore": {"_explore", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }

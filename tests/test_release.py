@@ -59,8 +59,8 @@ def test_the_oldest_versions_are_the_floors():
     oldest = dict(line.split("==") for line in lines if "==" in line)
     core = {line.split(">=")[0] for line in PROJECT["dependencies"]}
     assert core - {"torch"} <= set(oldest)
-    for name, version in oldest.items():
-        assert version.startswith(floors()[name]), name
+    for name in set(oldest) & set(floors()):
+        assert oldest[name].startswith(floors()[name]), name
 
 
 @pytest.mark.parametrize("name", ["tests", "docs", "release"])

@@ -1,0 +1,106 @@
+"""One half of a model as an ONNX file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from skvae import _modelfile
+from skvae._vae import VariationalAutoencoder
+from skvae.export._parts import PARTS
+from skvae.export._translation import translated
+
+
+def to_onnx(
+    vae: VariationalAutoencoder,
+    path: str | os.PathLike[str],
+    part: str = "encoder",
+    *,
+    dtype: Any = "float32",
+    opset_version: int | None = None,
+) -> None:
+    """Write half of a fitted model to an ONNX file, which needs neither torch nor Python.
+
+    The graph takes any number of rows and gives what the estimator's methods give, up to
+    rounding: to 1e-5 absolutely for the posterior and for values in [0, 1], to 1e-5 of a
+    column's standard deviation for real ones and of the mean itself for counts. Nothing is left
+    to do outside: standardised columns, logarithms of counts and one-hot categories are in the
+    graph. Bounds and draws are not.
+
+    ========== ========================== ===================================================
+    part       input                      outputs
+    ========== ========================== ===================================================
+    encoder    ``X``, (n, n_features)     ``loc``, ``scale``, both (n, n_components): what
+                                          ``posterior(X)`` returns; ``loc`` is ``transform(X)``
+    decoder    ``Z``, (n, n_components)   ``X``, (n, n_features): ``inverse_transform(Z)``
+    ========== ========================== ===================================================
+
+    X is in the units of ``fit``; for a model of bytes (see ``unit_``) these are [0, 1], and
+    bytes themselves go in under ``dtype="uint8"``. A column of type category under
+    ``likelihood="mixed"`` goes in and comes out as codes, positions in ``categories_``. The
+    metadata of the file holds the version of skvae, class, part, likelihood, unit, and the
+    names of the features, as JSON, where the model has them.
+
+    Parameters
+    ----------
+    vae : VariationalAutoencoder
+        Fitted; it is not changed.
+    path : path-like
+        The file; replaced if it exists, atomically: after an error it is as it was.
+    part : {"encoder", "decoder"}, default="encoder"
+        Which half.
+    dtype : {"float32", "float64", "uint8"}, default="float32"
+        Of the input, and but for bytes, for which it is float32, of the output. Under
+        ``"float64"`` columns far from 0 keep their digits; the networks stay in float32, as
+        they were trained, because runtimes have no convolutions in float64. ``"uint8"``, of
+        the encoder only: bytes, divided by ``unit_`` inside.
+    opset_version : int, default=None
+        Version of ONNX's operators, 18 or later. ``None``: the one that torch recommends.
+
+    Raises
+    ------
+    ImportError
+        When the extra ``onnx`` is not installed.
+    NotFittedError
+        Before ``fit``.
+    TypeError
+        When ``vae`` is something else; see :func:`register_skl2onnx` for a Pipeline.
+    ValueError
+        When ``part``, ``dtype`` or ``opset_version`` is none of the above or out of reach.
+    NotImplementedError
+        When a network or part of your own holds operations that ONNX does not have, or takes a
+        fixed number of rows.
+    OSError
+        When the file cannot be written.
+
+    See Also
+    --------
+    register_skl2onnx : For a whole Pipeline.
+    skvae.load : For going on in Python.
+
+    Examples
+    --------
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder, export
+    >>> X = load_iris().data.astype("float32")
+    >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+    >>> path = getfixture("tmp_path") / "encoder.onnx"
+    >>> export.to_onnx(vae, path, part="encoder")
+    >>> loc, scale = onnxruntime.InferenceSession(path).run(None, {"X": X})
+    >>> bool(abs(loc - vae.transform(X)).max() < 1e-5)
+    True
+    """
+    if not isinstance(vae, VariationalAutoencoder):
+        raise TypeError(
+            f"vae is a {type(vae).__name__}; to_onnx takes a VariationalAutoencoder. For a "
+            "Pipeline, call register_skl2onnx() and then skl2onnx.to_onnx(pipeline, X[:1])."
+        )
+    check_is_fitted(vae)
+    if part not in PARTS:
+        raise ValueError(f"part={part!r} must be {' or '.join(map(repr, PARTS))}.")
+    content = translated(PARTS[part](vae), dtype, opset_version).SerializeToString()
+    _modelfile._replace(Path(path), content)

@@ -1,0 +1,406 @@
+"""ONNX graphs say what the estimator says, for any number of rows, alone and in Pipelines."""
+
+import json
+import logging
+import pickle
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import skl2onnx
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from torch import nn
+
+import skvae
+from skvae import VariationalAutoencoder, export
+from skvae.likelihoods import Categorical, CategoricalCodes, Gaussian, Mixed, Poisson
+from skvae.networks import ACTIVATIONS
+from tests.foreign import LaplaceLikelihood, mlp
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+IRIS32 = IRIS.astype(np.float32)
+FRAME = pd.DataFrame(IRIS32, columns=load_iris().feature_names)
+DIGITS, FIGURES = load_digits(return_X_y=True)
+GREY = DIGITS / 16
+COLOUR = np.random.default_rng(0).random((60, 7 * 5 * 3))
+BYTES = (DIGITS[:300] * 15).astype(np.uint8)
+
+EVERY_LIKELIHOOD = Mixed(
+    [
+        ("gaussian", [0]),
+        ("student_t", [1]),
+        ("laplace", [2]),
+        (Gaussian(scale="row"), [3]),
+        ("bernoulli", [4]),
+        ("continuous_bernoulli", [5, 6]),
+        ("poisson", [7]),
+        ("negative_binomial", [8]),
+        ("zero_inflated_negative_binomial", [9]),
+        (CategoricalCodes(3), [10]),
+        (Categorical([3]), [11, 12, 13]),
+    ]
+)
+TABLE = np.column_stack(
+    [IRIS, IRIS[:, 0] > 6, GREY[:150, 2:4], DIGITS[:150, 2:5], SPECIES, np.eye(3)[SPECIES]]
+)
+
+
+class EveryActivation(nn.Module):
+    """Layers of all kinds, side by side."""
+
+    def __init__(self, n_in):
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [nn.Sequential(nn.Linear(n_in, 4), make()) for make in ACTIVATIONS.values()]
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        return torch.cat([layer(x) for layer in self.layers], 1)
+
+
+CASES = {
+    "every likelihood": (TABLE, {"likelihood": EVERY_LIKELIHOOD}),
+    "full, batch, dropout": (
+        IRIS,
+        {"posterior_family": "full", "n_components": 3, "normalization": "batch", "dropout": 0.1},
+    ),
+    "flow": (IRIS, {"posterior_family": "flow", "n_components": 3}),
+    "every activation": (IRIS, {"encoder": EveryActivation(4), "decoder": EveryActivation(2)}),
+    "counts, vamp": (
+        DIGITS[:200],
+        {"likelihood": Poisson(size_factor="total"), "prior": "vamp", "normalization": "layer"},
+    ),
+    "foreign": (IRIS, {"likelihood": LaplaceLikelihood(), "encoder": mlp(4, 8)}),
+    "residual, odd size": (
+        COLOUR,
+        {
+            "image_shape": (7, 5, 3),
+            "conv_channels": (4, 8),
+            "conv_block": "residual",
+            "activation": "gated",
+            "normalization": "batch",
+        },
+    ),
+    # Of 32 channels and one: the layer that training replaces by a matrix product.
+    "grey, layer": (GREY[:300], {"image_shape": (8, 8), "normalization": "layer"}),
+}
+
+
+def vae(**params):
+    quick = {"max_epochs": 3, "hidden_layer_sizes": (8,), "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return vae().fit(FRAME)
+
+
+@pytest.fixture(scope="module")
+def encoder_file(fitted, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
+    export.to_onnx(fitted, path)
+    return path
+
+
+def run(model, X):
+    """Return what onnxruntime makes of the rows: all at once, and by other numbers of them."""
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    out = session.run(None, {name: X})
+    for n in (1, 3):
+        for all_rows, few in zip(out, session.run(None, {name: X[:n]}), strict=True):
+            np.testing.assert_allclose(few, all_rows[:n], rtol=1e-5, atol=1e-5)
+    return out
+
+
+def rows(X, n=257):
+    return np.resize(X, (n, X.shape[1]))
+
+
+# A model's two halves
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_graphs_equal_the_estimator(case, tmp_path):
+    X, params = CASES[case]
+    model = vae(**params).fit(X)
+    path = tmp_path / "model.onnx"
+
+    X = rows(X).astype(np.float32)
+    export.to_onnx(model, path, "encoder")
+    loc, scale = run(path, X)
+    np.testing.assert_allclose(loc, model.transform(X), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(scale, model.posterior(X)[1], atol=1e-5, rtol=0)
+    assert np.ptp(loc, axis=0).min() > 1e-3
+
+    Z = np.random.default_rng(1).normal(size=(257, model.n_components)).astype(np.float32)
+    export.to_onnx(model, path, part="decoder")
+    (out,) = run(path, Z)
+    np.testing.assert_allclose(out, model.inverse_transform(Z), atol=1e-5, rtol=1e-5)
+    assert np.ptp(out, axis=0).max() > 1e-3
+
+    # What only training needs is not in the file.
+    graph = onnx.load(path).graph
+    assert not [tensor.name for tensor in graph.initializer if "prior" in tensor.name]
+    assert len(graph.node) < 200  # our transposed convolution alone has more
+
+
+def test_float64_keeps_the_digits_of_columns_far_from_zero(tmp_path):
+    X = IRIS + 1e8
+    model = vae().fit(X)
+    assert abs(model.transform(X.astype(np.float32)) - model.transform(X)).max() > 0.1
+    export.to_onnx(model, tmp_path / "encoder.onnx", dtype=np.float64)
+    loc, scale = run(tmp_path / "encoder.onnx", X)
+    assert loc.dtype == scale.dtype == np.float64
+    np.testing.assert_allclose(loc, model.transform(X), atol=1e-5, rtol=0)
+    export.to_onnx(model, tmp_path / "decoder.onnx", "decoder", dtype="float64")
+    (out,) = run(tmp_path / "decoder.onnx", loc)
+    np.testing.assert_allclose(out - 1e8, model.inverse_transform(loc) - 1e8, atol=1e-5)
+
+
+def test_bytes_go_in_as_they_are(tmp_path):
+    model = vae(image_shape=(8, 8), conv_channels=(4,)).fit(BYTES)
+    assert model.unit_ == 255
+    path = tmp_path / "encoder.onnx"
+    export.to_onnx(model, path, dtype="uint8")
+    np.testing.assert_allclose(run(path, BYTES)[0], model.transform(BYTES), atol=1e-5)
+
+
+def test_names_types_and_metadata(encoder_file, fitted):
+    model = onnx.load(encoder_file)
+    assert [value.name for value in model.graph.input] == ["X"]
+    assert [value.name for value in model.graph.output] == ["loc", "scale"]
+    (X,) = model.graph.input
+    n_samples, n_features = X.type.tensor_type.shape.dim
+    assert (n_samples.dim_param, n_features.dim_value) == ("n_samples", 4)
+    notes = {prop.key: prop.value for prop in model.metadata_props}
+    assert notes["skvae_version"] == model.producer_version == skvae.__version__
+    assert (notes["class"], notes["part"]) == ("VariationalAutoencoder", "encoder")
+    assert (notes["likelihood"], notes["n_components"], notes["unit"]) == ("Gaussian", "2", "1.0")
+    assert json.loads(notes["feature_names"]) == list(fitted.feature_names_in_)
+
+
+def test_nothing_of_this_machine_is_in_the_file(encoder_file):
+    content = encoder_file.read_bytes()
+    assert b".py" not in content
+    assert b"File " not in content
+
+
+def test_opset_version(fitted, tmp_path):
+    path = tmp_path / "a.onnx"
+    export.to_onnx(fitted, path, opset_version=18)
+    assert [opset.version for opset in onnx.load(path).opset_import] == [18]
+    np.testing.assert_allclose(run(path, IRIS32)[0], fitted.transform(FRAME), atol=1e-5)
+
+
+# The estimator and the process stay as they are
+
+
+def test_the_estimator_is_not_changed(tmp_path):
+    model = vae(image_shape=(8, 8), conv_channels=(4,), normalization="batch").fit(GREY[:200])
+    model.net_.module_.train()
+    before, layers = pickle.dumps(model), [type(m) for m in model.net_.module_.modules()]
+    export.to_onnx(model, tmp_path / "a.onnx", "decoder")
+    assert pickle.dumps(model) == before
+    assert [type(m) for m in model.net_.module_.modules()] == layers
+    assert model.net_.module_.training
+    model.partial_fit(GREY[:200])
+
+
+def test_a_compiled_model_is_exported_as_it_was_written(fitted, tmp_path):
+    model = pickle.loads(pickle.dumps(fitted))
+    model.net_.module_.encoder.compile(backend=lambda *_: pytest.fail("compiled"))
+    export.to_onnx(model, tmp_path / "a.onnx")
+    np.testing.assert_allclose(
+        run(tmp_path / "a.onnx", IRIS32)[0], fitted.transform(FRAME), atol=1e-5
+    )
+    assert model.net_.module_.encoder._compiled_call_impl is not None
+
+
+def test_export_is_silent_and_leaves_the_process_as_it_was(fitted, tmp_path, capfd, caplog):
+    def state():
+        levels = [logging.getLogger(name).level for name in ("torch.onnx", "onnxscript")]
+        numpy_state = np.random.get_state()
+        validates = torch.distributions.Distribution._validate_args
+        others = levels, validates, list(warnings.filters), numpy_state[1].tolist()
+        return *others, torch.get_rng_state()
+
+    *before, generator = state()
+    export.to_onnx(fitted, tmp_path / "a.onnx", "decoder")
+    *after, later = state()
+    assert after == before
+    assert torch.equal(generator, later)
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.INFO]
+
+
+# What cannot be exported
+
+
+class FixedRows(nn.Module):
+    """Works for the rows it is tried with, and makes their number part of the graph."""
+
+    def forward(self, x):
+        return torch.cat([row.unsqueeze(0) for row in x])
+
+
+def test_what_cannot_be_exported_is_named(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"as it was")
+    message = "encoder=FixedRows, likelihood='auto', .*fixed number of"
+    with pytest.raises(NotImplementedError, match=message):
+        export.to_onnx(vae(encoder=FixedRows()).fit(IRIS), path)
+    assert path.read_bytes() == b"as it was"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"part": "prior"}, "part='prior' must be 'encoder' or 'decoder'"),
+        ({"dtype": "float16"}, "dtype='float16' of the encoder must be 'float32' or"),
+        ({"part": "decoder", "dtype": np.uint8}, "of the decoder must be 'float32' or 'float64'"),
+        ({"opset_version": 17}, "opset_version=17 cannot be written"),
+        ({"opset_version": 99}, "opset_version=99 cannot be written"),
+    ],
+)
+def test_wrong_arguments(fitted, tmp_path, params, message):
+    with pytest.raises(ValueError, match=message):
+        export.to_onnx(fitted, tmp_path / "a.onnx", **params)
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_estimators_and_paths(fitted, tmp_path):
+    with pytest.raises(NotFittedError):
+        export.to_onnx(vae(), tmp_path / "a.onnx")
+    with pytest.raises(TypeError, match=r"vae is a Pipeline.*register_skl2onnx"):
+        export.to_onnx(make_pipeline(fitted), tmp_path / "a.onnx")
+    with pytest.raises(FileNotFoundError):
+        export.to_onnx(fitted, tmp_path / "missing" / "a.onnx")
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnxscript"])
+def test_the_extra_is_named_where_it_is_missing(fitted, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    for call in (lambda: export.to_onnx(fitted, tmp_path / "a.onnx"), export.register_skl2onnx):
+        with pytest.raises(ImportError, match=rf"{name} is not .*pip install 'skvae\[onnx\]'"):
+            call()
+
+
+def test_skl2onnx_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    with pytest.raises(ImportError, match=r"skl2onnx is not .*pip install 'skvae\[onnx\]'"):
+        export.register_skl2onnx()
+
+
+# Whole Pipelines
+
+NO_ZIPMAP = {LogisticRegression: {"zipmap": False}}
+"""Probabilities as a matrix, not as a list of dicts."""
+
+
+def classifier(*steps):
+    return make_pipeline(*steps, LogisticRegression(max_iter=1000))
+
+
+PIPELINES = {
+    "float32, best of a search": (
+        lambda: GridSearchCV(
+            classifier(StandardScaler(), vae()),
+            {"variationalautoencoder__n_components": [1, 2]},
+            cv=2,
+        ),
+        IRIS32,
+        {},
+    ),
+    "float64": (lambda: classifier(StandardScaler(), vae()), IRIS, {}),
+    "opset 18": (lambda: classifier(vae()), IRIS32, {"target_opset": 18}),
+    "two side by side": (
+        lambda: classifier(
+            FeatureUnion(
+                [
+                    ("one", vae()),
+                    ("other", make_pipeline(MinMaxScaler(), vae(n_components=3))),
+                    ("pca", PCA(2)),
+                ]
+            )
+        ),
+        IRIS,
+        {},
+    ),
+    "one after the other": (
+        lambda: classifier(
+            ColumnTransformer([("a", vae(), [0, 2, 3]), ("b", StandardScaler(), [1])]), vae()
+        ),
+        IRIS32,
+        {},
+    ),
+    "integers": (lambda: classifier(vae(likelihood="poisson")), DIGITS[:300].astype(np.int64), {}),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    export.register_skl2onnx()
+    export.register_skl2onnx()
+
+
+def assert_equal_predictions(pipeline, graph, X):
+    label, probability = run(graph.SerializeToString(), X)
+    assert (label == pipeline.predict(X)).all()
+    np.testing.assert_allclose(probability, pipeline.predict_proba(X), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("case", PIPELINES)
+def test_a_pipeline_becomes_one_graph(case):
+    make, X, options = PIPELINES[case]
+    y = SPECIES if len(X) == len(SPECIES) else FIGURES[: len(X)]
+    pipeline = make().fit(X, y)
+    pipeline = getattr(pipeline, "best_estimator_", pipeline)
+    graph = skl2onnx.to_onnx(pipeline, X[:1], options=NO_ZIPMAP, **options)
+    onnx.checker.check_model(graph, full_check=True)
+    assert_equal_predictions(pipeline, graph, X)
+    (opset,) = (opset.version for opset in graph.opset_import if not opset.domain)
+    assert opset == options.get("target_opset", skl2onnx.__max_supported_opset__)
+
+
+def test_all_digits_through_convolutions():
+    pipeline = classifier(vae(image_shape=(8, 8), conv_channels=(4, 8))).fit(GREY, FIGURES)
+    graph = skl2onnx.to_onnx(pipeline, GREY[:1], options=NO_ZIPMAP)
+    assert_equal_predictions(pipeline, graph, GREY)
+
+
+def test_bytes_in_a_pipeline():
+    model = vae(image_shape=(8, 8), conv_channels=(4,)).fit(BYTES)
+    graph = skl2onnx.to_onnx(model, BYTES[:1])
+    (Z,) = run(graph.SerializeToString(), BYTES)
+    np.testing.assert_allclose(Z, model.transform(BYTES), atol=1e-5)
+
+
+def test_a_frame_goes_in_column_by_column():
+    frame = pd.DataFrame(IRIS + 1e8, columns=list("abcd"))
+    model = vae().fit(frame)
+    graph = skl2onnx.to_onnx(model, frame[:1])
+    assert "Softplus" not in [node.op_type for node in graph.graph.node]  # the scale is not in it
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (Z,) = session.run(None, {name: frame[[name]].to_numpy() for name in frame})
+    np.testing.assert_allclose(Z, model.transform(frame), atol=1e-5)
+
+
+def test_an_unfitted_estimator_in_a_pipeline_is_refused():
+    with pytest.raises(NotFittedError):
+        skl2onnx.to_onnx(vae(), IRIS32[:1])
