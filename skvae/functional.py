@@ -43,6 +43,16 @@ def elementwise(
     It is then one node of the graph, not one for each operation: fewer passes over memory
     where the derivative is simpler than the chain of the operations' own.
 
+    Parameters
+    ----------
+    *derivatives : callable
+        For each argument one, which takes all arguments.
+
+    Returns
+    -------
+    decorate : callable
+        Takes the function, and returns it with these derivatives.
+
     Examples
     --------
     >>> import torch
@@ -82,6 +92,19 @@ def conv_transpose2d(
     bias : Tensor of shape (n_out,)
     stride, padding, output_padding : sequence of 2 int
         As torch takes them.
+
+    Returns
+    -------
+    images : Tensor of shape (n, n_out, new_height, new_width)
+        Of the sizes that torch documents.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.functional import conv_transpose2d
+    >>> x, weight, bias = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 3, 3), torch.zeros(1)
+    >>> conv_transpose2d(x, weight, bias, (2, 2), (1, 1), (1, 1)).shape
+    torch.Size([1, 1, 4, 4])
     """
     x, weight = _autocast(x, weight, width=x.shape[-1])
     with torch.autocast(x.device.type, enabled=False):
@@ -100,6 +123,20 @@ def conv2d(
     bias : Tensor of shape (n_out,)
     stride, padding : sequence of 2 int
         As torch takes them.
+
+    Returns
+    -------
+    images : Tensor of shape (n, n_out, new_height, new_width)
+        Of the sizes that torch documents.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.functional import conv2d
+    >>> x, weight, bias = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3), torch.zeros(1)
+    >>> conv2d(x, weight, bias, (2, 2), (1, 1))
+    tensor([[[[4., 6.],
+              [6., 9.]]]])
     """
     width = (x.shape[-1] + 2 * padding[1] - weight.shape[-1]) // stride[1] + 1
     x, weight = _autocast(x, weight, width)

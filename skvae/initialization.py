@@ -39,7 +39,23 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights of linear and convolutional layers, in the order of the modules.
 
     Uniform with the variance of He et al. 2015 (https://arxiv.org/abs/1502.01852); biases
-    are zero.
+    are zero. Other parameters stay as they are.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place, with all that it holds.
+    generator : torch.Generator
+        Decides the weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.initialization import draw_weights
+    >>> layer = torch.nn.utils.skip_init(torch.nn.Linear, 3, 2)
+    >>> draw_weights(layer, torch.Generator().manual_seed(0))
+    >>> bool(layer.weight.abs().max() < 2**0.5)  # the bound is √(6/3)
+    True
     """
     for layer in module.modules():
         weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
@@ -55,7 +71,31 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def materialize(build: Callable[[], Module], generator: torch.Generator) -> Module:
-    """Build a module and draw its weights from ``generator`` alone."""
+    """Build a module and draw its weights from ``generator`` alone.
+
+    Parameters
+    ----------
+    build : callable
+        Returns a new module; called once, with torch's own draws switched off.
+    generator : torch.Generator
+        Decides the weights, as in :func:`draw_weights`.
+
+    Returns
+    -------
+    module : torch.nn.Module
+        What ``build`` returned.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.initialization import materialize
+    >>> one, other = (
+    ...     materialize(lambda: torch.nn.Linear(3, 2), torch.Generator().manual_seed(0))
+    ...     for _ in range(2)
+    ... )
+    >>> torch.equal(one.weight, other.weight)
+    True
+    """
     with _WithoutDraws():
         module = build()
     draw_weights(module, generator)

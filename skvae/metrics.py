@@ -93,6 +93,7 @@ def elbo_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Returns
     -------
     elbo : float
+        Nats per row, mean over rows.
 
     Raises
     ------
@@ -157,6 +158,11 @@ class LogLikelihoodScorer(Parameters):
             Rows.
         y : Ignored
             Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        bound : float
+            Nats per row, mean over rows.
 
         Raises
         ------
@@ -266,7 +272,8 @@ def bits_per_dim_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
     ``elbo / (n_features · ln 2)``, the negative of :func:`bits_per_dim`, because
     scikit-learn maximises every score. To report bits per dimension, where lower is better,
-    call :func:`bits_per_dim`.
+    call :func:`bits_per_dim`. See Theis, van den Oord and Bethge 2016
+    (https://arxiv.org/abs/1511.01844).
 
     Parameters
     ----------
@@ -304,8 +311,10 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     """Return the mean squared error of the reconstruction: lower is better.
 
     ``1/(n · n_features) Σ_ij (x_ij − x̂_ij)²`` with ``x̂ = inverse_transform(transform(X))``.
-    It says nothing of the prior, and is smallest for a plain autoencoder. A categorical
-    column of a mixed likelihood counts by its codes.
+    It says nothing of the prior, and is smallest for a plain autoencoder; where networks are
+    linear, for :class:`~sklearn.decomposition.PCA` (Baldi and Hornik 1989,
+    https://doi.org/10.1016/0893-6080(89)90014-2). A categorical column of a mixed likelihood
+    counts by its codes.
 
     Parameters
     ----------
@@ -348,7 +357,8 @@ def reconstruction_error(vae: Any, X: Any) -> float:
 def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     """Return minus the mean squared error of the reconstruction: a scorer, higher is better.
 
-    The negative of :func:`reconstruction_error`.
+    The negative of :func:`reconstruction_error`, because scikit-learn maximises every score
+    (Baldi and Hornik 1989, https://doi.org/10.1016/0893-6080(89)90014-2).
 
     Parameters
     ----------
@@ -386,12 +396,27 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
 
 class RateDistortion(NamedTuple):
-    """The two terms of the elbo, nats per row: ``elbo = −(rate + distortion)``."""
+    """The two terms of the elbo, nats per row: ``elbo = −(rate + distortion)``.
+
+    See Alemi et al. 2018 (https://arxiv.org/abs/1711.00464).
+
+    Attributes
+    ----------
+    rate : float
+        Mean of KL(q(z|x) ‖ p(z)), nats.
+    distortion : float
+        Mean of −E_q[log p(x|z)], nats.
+
+    Examples
+    --------
+    >>> from skvae.metrics import RateDistortion
+    >>> rate, distortion = RateDistortion(rate=2.0, distortion=30.0)
+    >>> -(rate + distortion)  # the elbo
+    -32.0
+    """
 
     rate: float
-    """Mean of KL(q(z|x) ‖ p(z))."""
     distortion: float
-    """Mean of −E_q[log p(x|z)]."""
 
 
 def rate_distortion(vae: Any, X: Any) -> RateDistortion:
@@ -458,6 +483,7 @@ def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
     Returns
     -------
     active : ndarray of bool, shape (n_components,)
+        Where that holds.
 
     Raises
     ------
@@ -467,7 +493,7 @@ def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
 
     See Also
     --------
-    VariationalAutoencoder : Its ``active_components_`` are those with a KL above 0.05 nats.
+    skvae.VariationalAutoencoder : Its ``active_components_`` are those with a KL above 0.05 nats.
 
     References
     ----------

@@ -15,16 +15,32 @@ __all__ = ["VAE", "kl_per_component", "marginal_kl"]
 class VAE(nn.Module):
     """Prior p(z), likelihood p(x|z) and amortised posterior q(z|x).
 
+    See Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114).
+
     Parameters
     ----------
-    prior : Module
+    prior : torch.nn.Module
         Returns p(z).
-    encoder : Module
+    encoder : torch.nn.Module
         Maps embedded rows ``(n, n_features)`` to q(z|x).
-    decoder : Module
+    decoder : torch.nn.Module
         Maps z ``(n, latent_dim)`` to parameters ``(n, n_features, n_params)``.
-    likelihood_family : Module
+    likelihood_family : torch.nn.Module
         Maps those parameters to p(x|z), and embeds rows for the encoder.
+
+    Examples
+    --------
+    The estimator makes one, and trains it:
+
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> X = load_iris().data
+    >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+    >>> model = vae.net_.module_
+    >>> posterior, z, likelihood, prior = model(torch.tensor(X), torch.zeros(150, 3, 2))
+    >>> z.shape, likelihood.log_prob(torch.tensor(X)).shape
+    (torch.Size([3, 150, 2]), torch.Size([3, 150]))
     """
 
     def __init__(
@@ -47,11 +63,33 @@ class VAE(nn.Module):
         return super()._apply(fn, recurse)
 
     def posterior(self, x: Tensor) -> Distribution:
-        """Return q(z|x) for rows ``(n, n_features)``."""
+        """Return q(z|x).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            Rows.
+
+        Returns
+        -------
+        posterior : torch.distributions.Distribution
+            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+        """
         return self.encoder(self.likelihood_family.embed(x).to(self.dtype))
 
     def likelihood(self, z: Tensor) -> Distribution:
-        """Return p(x|z) for z of shape ``(..., latent_dim)``."""
+        """Return p(x|z).
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., latent_dim)
+            Points in the latent space.
+
+        Returns
+        -------
+        likelihood : torch.distributions.Distribution
+            With batch shape ``(...)`` and event shape ``(n_features,)``.
+        """
         params = self.decoder(z.reshape(-1, z.shape[-1])).to(self.dtype)
         return self.likelihood_family(params.reshape(*z.shape[:-1], *params.shape[1:]))
 
@@ -63,8 +101,20 @@ class VAE(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
+            Rows.
         noise : Tensor of shape (n, n_samples, latent_dim)
-            Standard normal; the sampled z has shape ``(n_samples, n, latent_dim)``.
+            Standard normal.
+
+        Returns
+        -------
+        posterior : torch.distributions.Distribution
+            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+        z : Tensor of shape (n_samples, n, latent_dim)
+            Drawn from it.
+        likelihood : torch.distributions.Distribution
+            With batch shape ``(n_samples, n)`` and event shape ``(n_features,)``.
+        prior : torch.distributions.Distribution
+            With event shape ``(latent_dim,)``.
         """
         posterior = self.posterior(x)
         # In full precision also inside a bfloat16 region: the density of z needs the digits.
@@ -75,11 +125,36 @@ class VAE(nn.Module):
 
 
 def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q(z|x) ‖ p(z)) in nats, of shape ``(n, latent_dim)``, or ``(n, 1)``.
+    """Return KL(q(z|x) ‖ p(z)) in nats, split into components where it splits.
 
     In closed form where both factorise over the components, or where the pair is
     registered with torch (one column then); else the mean over the samples of
-    ``log q(z|x) − log p(z)``.
+    ``log q(z|x) − log p(z)``. The closed form of normals is in appendix B of Kingma and
+    Welling 2014 (https://arxiv.org/abs/1312.6114).
+
+    Parameters
+    ----------
+    posterior : torch.distributions.Distribution
+        The q(z|x) of n rows.
+    prior : torch.distributions.Distribution
+        That of z.
+    z : Tensor of shape (n_samples, n, latent_dim)
+        Drawn from the posterior.
+
+    Returns
+    -------
+    kl : Tensor of shape (n, latent_dim) or (n, 1)
+        Nats; its sum over the columns is the KL of the row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, Normal
+    >>> from skvae.model import kl_per_component
+    >>> prior = Independent(Normal(torch.zeros(2), torch.ones(2)))
+    >>> posterior = Independent(Normal(torch.tensor([[0.0, 2.0]]), torch.ones(2)))
+    >>> kl_per_component(posterior, prior, z=torch.zeros(1, 1, 2))
+    tensor([[0., 2.]])
     """
     if isinstance(posterior, Independent) and isinstance(prior, Independent):
         pair = posterior.base_dist, prior.base_dist
@@ -94,9 +169,31 @@ def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) ->
 
 
 def marginal_kl(posterior: Distribution, prior: Distribution) -> Tensor:
-    """Return KL of each component's marginals in nats, ``(n, latent_dim)``, taken as normal.
+    """Return the KL of each component's marginals in nats, both taken as normal.
 
     ``KL(N(E_q[z_j], Var_q[z_j]) ‖ N(E_p[z_j], Var_p[z_j]))``: how much a component says of
     a row where the KL of the vectors does not split into components.
+
+    Parameters
+    ----------
+    posterior : torch.distributions.Distribution
+        The q(z|x) of n rows.
+    prior : torch.distributions.Distribution
+        That of z.
+
+    Returns
+    -------
+    kl : Tensor of shape (n, latent_dim)
+        Nats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, MultivariateNormal, Normal
+    >>> from skvae.model import marginal_kl
+    >>> prior = Independent(Normal(torch.zeros(2), torch.ones(2)))
+    >>> posterior = MultivariateNormal(torch.tensor([[0.0, 2.0]]), torch.eye(2))
+    >>> marginal_kl(posterior, prior)
+    tensor([[0., 2.]])
     """
     return kl_divergence(Normal(posterior.mean, posterior.stddev), Normal(prior.mean, prior.stddev))

@@ -43,6 +43,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # a ⊙ σ(b) of a map with twice the outputs (Dauphin et al. 2017, arXiv:1612.08083)
     "gated": partial(nn.GLU, dim=1),
 }
+"""Non-linearities, by name."""
 
 
 class Dropout(nn.Module):
@@ -51,6 +52,20 @@ class Dropout(nn.Module):
     The noise comes from ``generator``, which training sets anew in every epoch, where
     ``torch.nn.Dropout`` would draw from the global one. See
     https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Parameters
+    ----------
+    p : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import Dropout
+    >>> dropout = Dropout(0.5)
+    >>> dropout.generator = torch.Generator().manual_seed(0)
+    >>> dropout(torch.ones(1000)).unique()  # what is left grows, so that the mean stays
+    tensor([0., 2.])
     """
 
     generator: torch.Generator | None = None
@@ -60,6 +75,18 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the features, in training thinned out.
+
+        Parameters
+        ----------
+        features : Tensor of any shape
+            Every number is kept or not by itself.
+
+        Returns
+        -------
+        features : Tensor of that shape
+            Those kept divided by ``1 − p``.
+        """
         if not self.training:
             return features
         kept = torch.empty_like(features).bernoulli_(1 - self.p, generator=self.generator)
@@ -88,11 +115,28 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "batch": BatchNorm,
     "layer": partial(nn.GroupNorm, 1),  # over all features of a row, or channels and pixels
 }
+"""Normalisations of so many features, by name."""
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """What stands behind the linear or convolutional map of every hidden layer."""
+    """What stands behind the linear or convolutional map of every hidden layer.
+
+    Parameters
+    ----------
+    activation : str, default="relu"
+        A name in ``ACTIVATIONS``.
+    normalization : str, default=None
+        A name in ``NORMALIZATIONS``. ``None``: none.
+    dropout : float, default=0.0
+        Fraction of the features that training sets to zero.
+
+    Examples
+    --------
+    >>> from skvae.networks import Hidden
+    >>> Hidden("tanh", dropout=0.1).after(32)
+    [Tanh(), Dropout()]
+    """
 
     activation: str = "relu"
     normalization: str | None = None
@@ -104,7 +148,23 @@ class Hidden:
         return 2 if self.activation == "gated" else 1
 
     def after(self, n_out: int) -> list[nn.Module]:
-        """Return normalisation, activation and dropout of a layer of ``n_out`` features."""
+        """Return normalisation, activation and dropout of a layer.
+
+        Parameters
+        ----------
+        n_out : int
+            Its features.
+
+        Returns
+        -------
+        layers : list of torch.nn.Module
+            To be put behind a map to ``n_out · widening`` numbers.
+
+        Raises
+        ------
+        KeyError
+            When a name is in neither table.
+        """
         layers: list[nn.Module] = []
         if self.normalization is not None:
             layers.append(NORMALIZATIONS[self.normalization](n_out * self.widening))
@@ -115,7 +175,26 @@ class Hidden:
 
 
 def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
-    """Return linear layers of the given sizes, each with what follows it."""
+    """Return linear layers of the given sizes, each with what follows it.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Inputs, and the features of each layer.
+    hidden : Hidden
+        What follows.
+
+    Returns
+    -------
+    layers : list of torch.nn.Module
+        From ``(n, sizes[0])`` to ``(n, sizes[-1])``.
+
+    Examples
+    --------
+    >>> from skvae.networks import Hidden, dense
+    >>> dense([4, 32, 16], Hidden("tanh"))[::2]
+    [Linear(in_features=4, out_features=32, bias=True), Linear(in_features=32, ...)]
+    """
     return [
         layer
         for n_in, n_out in pairwise(sizes)
@@ -201,7 +280,37 @@ def conv_encoder(
     hidden: Hidden,
     conv_block: str = "plain",
 ) -> nn.Sequential:
-    """Return a body of 3×3 stride-2 convolutions and dense layers: rows to features."""
+    """Return a body of 3×3 stride-2 convolutions and dense layers: rows to features.
+
+    Stride instead of pooling is that of Radford, Metz and Chintala 2016
+    (https://arxiv.org/abs/1511.06434).
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        ``(height, width, channels)`` of a row.
+    conv_channels : sequence of int
+        Of each convolution, which halves height and width, rounded up.
+    hidden_layer_sizes : sequence of int
+        Of the dense layers behind them.
+    hidden : Hidden
+        What follows each map.
+    conv_block : {"plain", "residual"}, default="plain"
+        A name in ``CONV_BLOCKS``.
+
+    Returns
+    -------
+    body : torch.nn.Sequential
+        From ``(n, height·width·channels)`` to ``(n, n_out)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import Hidden, conv_encoder
+    >>> body = conv_encoder((8, 8, 1), (16, 32), (64,), Hidden())
+    >>> body(torch.zeros(5, 64)).shape
+    torch.Size([5, 64])
+    """
     convolutions = [
         layer
         for n_in, n_out in pairwise([image_shape[2], *conv_channels])
@@ -231,6 +340,32 @@ def conv_decoder(
     """Return the mirror: a dense layer and stride-2 transposed convolutions, z to features.
 
     The features are images of full size with ``conv_channels[0]`` channels.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        ``(height, width, channels)`` of a row.
+    conv_channels : sequence of int
+        As those of the encoder, which are gone through from the last to the first.
+    latent_dim : int
+        Dimension of z.
+    hidden : Hidden
+        What follows each map.
+    conv_block : {"plain", "residual"}, default="plain"
+        A name in ``CONV_BLOCKS``.
+
+    Returns
+    -------
+    body : torch.nn.Sequential
+        From ``(n, latent_dim)`` to ``(n, conv_channels[0], height, width)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import Hidden, conv_decoder
+    >>> body = conv_decoder((7, 5, 1), (16, 32), 2, Hidden())
+    >>> body(torch.zeros(3, 2)).shape
+    torch.Size([3, 16, 7, 5])
     """
     *sizes, deepest = downsampled(image_shape, len(conv_channels))
     first = conv_channels[-1]
@@ -257,6 +392,30 @@ def parameter_head(
     """Return the layer from a decoder's features to ``(n, n_features, n_params)``.
 
     Flat features take a linear layer, images of full size a 3×3 transposed convolution.
+
+    Parameters
+    ----------
+    features : torch.Size
+        Shape of one row's features: ``(n_out,)`` or ``(n_channels, height, width)``.
+    n_features : int
+        Columns of X.
+    n_params : int
+        Numbers that the likelihood takes for each of them.
+    image_shape : tuple of int or None
+        ``(height, width, channels)`` of a row that is an image.
+
+    Returns
+    -------
+    head : torch.nn.Sequential
+        From ``(n, *features)`` to ``(n, n_features, n_params)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import parameter_head
+    >>> head = parameter_head(torch.Size([16]), n_features=4, n_params=2, image_shape=None)
+    >>> head(torch.zeros(3, 16)).shape
+    torch.Size([3, 4, 2])
     """
     if image_shape is None or len(features) == 1:
         return nn.Sequential(
@@ -272,7 +431,25 @@ def parameter_head(
 
 
 class Encoder(nn.Module):
-    """A body and the head of a posterior family: embedded rows to q(z|x)."""
+    """A body and the head of a posterior family: embedded rows to q(z|x).
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        Maps embedded rows ``(n, n_embedded)`` to features ``(n, n_out)``.
+    head : torch.nn.Module
+        Maps features to q(z|x); see :class:`skvae.posteriors.Posterior`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import Encoder
+    >>> from skvae.posteriors import DiagonalNormal
+    >>> head = DiagonalNormal()
+    >>> head.initialize(n_in=4, latent_dim=2, generator=torch.Generator().manual_seed(0))
+    >>> Encoder(torch.nn.Tanh(), head)(torch.zeros(3, 4)).mean.shape
+    torch.Size([3, 2])
+    """
 
     def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -280,16 +457,49 @@ class Encoder(nn.Module):
         self.head = head
 
     def forward(self, x: Tensor) -> torch.distributions.Distribution:
+        """Return q(z|x).
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_embedded)
+            Rows as the likelihood embeds them.
+
+        Returns
+        -------
+        posterior : torch.distributions.Distribution
+            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+        """
         return self.head(self.body(x))
 
 
 def features_of(body: nn.Module, example: Tensor, name: str) -> torch.Size:
-    """Return the shape of one row's features, found by running two rows through the body.
+    """Return the shape of one row's features, found by running some rows through the body.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        Left in the mode it was in, training or not.
+    example : Tensor of shape (n, ...)
+        Rows, embedded as for the encoder, or points z.
+    name : str
+        Of the parameter that the body came by, for the error.
+
+    Returns
+    -------
+    shape : torch.Size
+        Without the batch.
 
     Raises
     ------
     ValueError
-        When the body cannot take the batch, or does not return one tensor of two rows.
+        When the body cannot take the batch, or does not return one tensor of as many rows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import features_of
+    >>> features_of(torch.nn.Linear(4, 16), torch.zeros(2, 4), "encoder")
+    torch.Size([16])
     """
     training = body.training
     try:

@@ -32,14 +32,29 @@ __all__ = [
 
 
 class Bound(NamedTuple):
-    """What an objective says of a batch, in nats per row, each of shape ``(n,)``."""
+    """What an objective says of a batch, in nats per row.
+
+    Attributes
+    ----------
+    loss : Tensor of shape (n,)
+        What is minimised; its mean over the batch.
+    reconstruction : Tensor of shape (n,)
+        E_q[log p(x|z)].
+    kl : Tensor of shape (n,)
+        KL(q(z|x) ‖ p(z)).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.objectives import Bound
+    >>> reconstruction, kl = torch.tensor([-3.0, -4.0]), torch.tensor([1.0, 2.0])
+    >>> Bound(loss=kl - reconstruction, reconstruction=reconstruction, kl=kl).loss
+    tensor([4., 6.])
+    """
 
     loss: Tensor
-    """What is minimised."""
     reconstruction: Tensor
-    """E_q[log p(x|z)]."""
     kl: Tensor
-    """KL(q(z|x) ‖ p(z))."""
 
 
 class Schedule(Protocol):
@@ -73,7 +88,18 @@ class LinearWarmup(Parameters):
         self.weight = weight
 
     def __call__(self, epoch: int | None) -> float:
-        """Return the weight in an epoch."""
+        """Return the weight in an epoch.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Epochs done before this one. ``None``: the final value.
+
+        Returns
+        -------
+        weight : float
+            Without unit.
+        """
         if epoch is None or epoch >= self.n_epochs:
             return self.weight
         return self.weight * (epoch + 1) / (self.n_epochs + 1)
@@ -113,7 +139,18 @@ class CyclicalAnnealing(Parameters):
         self.weight = weight
 
     def __call__(self, epoch: int | None) -> float:
-        """Return the weight in an epoch."""
+        """Return the weight in an epoch.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Epochs done before this one. ``None``: the final value.
+
+        Returns
+        -------
+        weight : float
+            Without unit.
+        """
         if epoch is None or epoch >= self.n_epochs:
             return self.weight
         position = (epoch * self.n_cycles / self.n_epochs) % 1.0
@@ -127,6 +164,21 @@ class Objective(Parameters):
     ----------
     n_samples : int
         Draws of z for each row of a training batch.
+
+    Examples
+    --------
+    An autoencoder: nothing keeps the posterior near the prior.
+
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.objectives import ELBO, Objective
+    >>> class Reconstruction(Objective):
+    ...     def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+    ...         bound = ELBO()(x, posterior, z, likelihood, prior)
+    ...         return bound._replace(loss=-bound.reconstruction)
+    >>> vae = VariationalAutoencoder(objective=Reconstruction(), max_epochs=5, random_state=0)
+    >>> vae.fit_transform(load_iris().data).shape
+    (150, 2)
     """
 
     n_samples: int = 1
@@ -145,12 +197,27 @@ class Objective(Parameters):
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
-        posterior, likelihood, prior : Distribution
-            q(z|x) of batch shape ``(n,)``; p(x|z) of ``(n_samples, n)``; p(z).
+            Rows.
+        posterior : torch.distributions.Distribution
+            The q(z|x), of batch shape ``(n,)``.
         z : Tensor of shape (n_samples, n, latent_dim)
             Drawn from the posterior.
-        epoch : int or None
+        likelihood : torch.distributions.Distribution
+            The p(x|z), of batch shape ``(n_samples, n)``.
+        prior : torch.distributions.Distribution
+            That of z.
+        epoch : int, default=None
             Epochs done before this one. ``None`` outside training: schedules are over.
+
+        Returns
+        -------
+        bound : Bound
+            Tensors of shape ``(n,)``, in nats.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
         """
         raise TypeError(f"{type(self).__name__} does not define __call__.")
 
@@ -190,7 +257,18 @@ class ELBO(Objective):
         self.free_bits = free_bits
 
     def kl_weight(self, epoch: int | None) -> float:
-        """Return the weight of the KL in a given epoch."""
+        """Return the weight of the KL in a given epoch.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Epochs done before this one. ``None``: schedules are over.
+
+        Returns
+        -------
+        weight : float
+            Without unit.
+        """
         beta = self.beta(epoch) if callable(self.beta) else self.beta
         return beta * LinearWarmup(self.kl_warmup_epochs)(epoch)
 
@@ -305,8 +383,12 @@ class BetaTCVAE(Objective):
 
     Parameters
     ----------
-    alpha, beta, gamma : float, default=1.0, 6.0, 1.0
-        The weights. Six is the paper's for β on dSprites.
+    alpha : float, default=1.0
+        Weight of the mutual information.
+    beta : float, default=6.0
+        Weight of the total correlation. Six is the paper's on dSprites.
+    gamma : float, default=1.0
+        Weight of the components' distance from the prior.
 
     Examples
     --------

@@ -28,7 +28,31 @@ alone, learns to ignore z, and some seeds never recover."""
 
 
 class Posterior(Parameters, nn.Module):
-    """Interface of a posterior family q(z|x)."""
+    """Interface of a posterior family q(z|x).
+
+    Examples
+    --------
+    One standard deviation for all rows and components:
+
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.distributions import Independent, Normal
+    >>> from skvae.initialization import materialize
+    >>> from skvae.posteriors import Posterior
+    >>> class SharedScale(Posterior):
+    ...     def initialize(self, n_in, latent_dim, generator):
+    ...         self.loc = materialize(lambda: torch.nn.Linear(n_in, latent_dim), generator)
+    ...         self.log_scale = torch.nn.Parameter(torch.tensor(-2.0))
+    ...
+    ...     def forward(self, features):
+    ...         loc = self.loc(features)
+    ...         return Independent(Normal(loc, self.log_scale.exp().expand_as(loc)))
+    >>> vae = VariationalAutoencoder(posterior_family=SharedScale(), max_epochs=5)
+    >>> loc, scale = vae.fit(load_iris().data).posterior(load_iris().data)
+    >>> bool((scale == scale[0, 0]).all())
+    True
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,11 +71,22 @@ class Posterior(Parameters, nn.Module):
         """
 
     def forward(self, features: Tensor) -> Distribution:
-        """Return q(z|x) with ``batch_shape`` ``(n,)`` and ``event_shape`` ``(latent_dim,)``.
+        """Return q(z|x).
 
         Parameters
         ----------
         features : Tensor of shape (n, n_in)
+            Of the encoder.
+
+        Returns
+        -------
+        posterior : torch.distributions.Distribution
+            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
         """
         raise TypeError(f"{type(self).__name__} does not define forward(features).")
 
@@ -91,7 +126,7 @@ class FullNormal(Posterior):
     The exact posterior of a linear-Gaussian model is of this form, whatever its axes. Row i
     of L is ``scale_i · (t_i1, …, t_i(i−1), 1, 0, …)`` with the vector scaled to length 1, so
     that ``scale`` holds the standard deviations of the components; the head puts out
-    d(d + 1)/2 numbers for scale and t. Every |t| is below 10, which keeps L far from
+    d(d + 1)/2 numbers for scale and t. Every ``|t|`` is below 10, which keeps L far from
     singular: two components correlate to .995 at most. See Kingma and Welling 2019,
     section 2.5 (https://arxiv.org/abs/1906.02691).
 

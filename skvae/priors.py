@@ -22,13 +22,42 @@ __all__ = ["FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPr
 
 
 class Prior(Parameters, nn.Module):
-    """Interface of a prior p(z)."""
+    """Interface of a prior p(z).
+
+    Examples
+    --------
+    A standard normal that a fit may move:
+
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.distributions import Independent, Normal
+    >>> from skvae.priors import Prior
+    >>> class MovedNormal(Prior):
+    ...     def initialize(self, latent_dim):
+    ...         self.loc = torch.nn.Parameter(torch.zeros(latent_dim))
+    ...
+    ...     def forward(self):
+    ...         return Independent(Normal(self.loc, torch.ones_like(self.loc)))
+    >>> vae = VariationalAutoencoder(prior=MovedNormal(), max_epochs=5, random_state=0)
+    >>> vae.fit(load_iris().data).sample(2).shape
+    (2, 4)
+    """
 
     def __init__(self) -> None:
         super().__init__()
 
     def initialize(self, latent_dim: int) -> None:
-        """Learn the latent dimension; make what depends on it."""
+        """Learn the latent dimension; make what depends on it.
+
+        Called once for a fit, and again when a model is read from a file, whose arrays then
+        replace what was made here.
+
+        Parameters
+        ----------
+        latent_dim : int
+            Dimension of z.
+        """
 
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
@@ -46,7 +75,18 @@ class Prior(Parameters, nn.Module):
         """
 
     def forward(self) -> Distribution:
-        """Return p(z) with ``event_shape`` ``(latent_dim,)``."""
+        """Return p(z).
+
+        Returns
+        -------
+        prior : torch.distributions.Distribution
+            With batch shape ``()`` and event shape ``(latent_dim,)``.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} does not define forward().")
 
 

@@ -3,7 +3,14 @@
 ``torch.distributions`` draws from the global generator, which a library must not touch.
 The classes here are torch's own, or have the same methods, with two additions:
 ``sample(sample_shape, generator=...)`` takes the generator, and
-``Normal.reparameterize(noise)`` takes the noise itself.
+``reparameterize(noise)`` takes the noise itself.
+
+All speak torch's language. ``log_prob(value)`` returns nats: for each number, of the shape
+``sample_shape + batch_shape + event_shape`` broadcast with the value's, or for each vector,
+without ``event_shape``. ``mean``, ``variance`` and ``stddev`` have the shape ``batch_shape +
+event_shape``, in the units of the values. ``sample(sample_shape=(), generator=None)`` returns a
+tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, drawn from the
+``torch.Generator`` alone; ``None`` is torch's global one.
 """
 
 from skvae.distributions._base import Affine, Independent, InverseTransformSampling

@@ -20,9 +20,16 @@ class InverseTransformSampling(td.Distribution):
     """Mixin: sample by the quantile function of a uniform variable, ``x = F⁻¹(u)``.
 
     Put before any torch distribution that has ``icdf``, it makes ``sample`` take a
-    generator::
+    generator (Devroye 1986, chapter 2, https://doi.org/10.1007/978-1-4613-8643-8).
 
-        class Laplace(InverseTransformSampling, torch.distributions.Laplace): ...
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import InverseTransformSampling
+    >>> class Uniform(InverseTransformSampling, torch.distributions.Uniform): ...
+    >>> p = Uniform(torch.zeros(2), torch.ones(2))
+    >>> p.sample((3,), generator=torch.Generator().manual_seed(0)).shape
+    torch.Size([3, 2])
     """
 
     def sample(
@@ -45,7 +52,23 @@ class NoiseSampling(td.Distribution):
     """Mixin: sample by ``reparameterize(noise)``, the noise standard normal."""
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Return draws made of the noise."""
+        """Return draws made of the noise.
+
+        Parameters
+        ----------
+        noise : Tensor of shape sample_shape + batch_shape + event_shape
+            Standard normal.
+
+        Returns
+        -------
+        z : Tensor of that shape
+            Differentiable in the parameters.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
+        """
         raise TypeError(f"{type(self).__name__} does not define reparameterize(noise).")
 
     def sample(
@@ -59,7 +82,21 @@ class NoiseSampling(td.Distribution):
 
 
 class Independent(td.Independent):
-    """Sum the log-densities of the last dimension: a vector of independent variables."""
+    """Sum the log-densities of the last dimension: a vector of independent variables.
+
+    Parameters
+    ----------
+    base_distribution : torch.distributions.Distribution
+        Of numbers, with batch shape ``(..., d)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, Normal
+    >>> p = Independent(Normal(torch.zeros(5, 3), torch.ones(3)))
+    >>> p.batch_shape, p.event_shape
+    (torch.Size([5]), torch.Size([3]))
+    """
 
     def __init__(self, base_distribution: td.Distribution) -> None:
         self.base_dist = base_distribution
@@ -68,11 +105,22 @@ class Independent(td.Independent):
         td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density of vectors, of shape ``value.shape[:-1]``."""
+        """Return the log-density of vectors in nats, of shape ``value.shape[:-1]``."""
         return self.base_dist.log_prob(value).sum(-1)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Reparameterise each coordinate."""
+        """Reparameterise each coordinate.
+
+        Parameters
+        ----------
+        noise : Tensor of shape sample_shape + batch_shape + event_shape
+            Standard normal.
+
+        Returns
+        -------
+        z : Tensor of that shape
+            Differentiable in the parameters.
+        """
         return self.base_dist.reparameterize(noise)
 
     def sample(
@@ -88,6 +136,24 @@ class Affine(td.Distribution):
     ``log p(x) = log p(u) − Σ log scale``. Values are standardised in their own precision
     before they meet ``base``, so a float64 column far from 0 keeps its digits under a
     float32 network.
+
+    Parameters
+    ----------
+    base : Independent
+        Of u, over vectors.
+    loc : Tensor of shape (d,)
+        In the units of x.
+    scale : Tensor of shape (d,)
+        Positive, in the units of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Affine, Independent, Normal
+    >>> base = Independent(Normal(torch.zeros(2), torch.ones(2)))
+    >>> p = Affine(base, loc=torch.tensor([10.0, 0.0]), scale=torch.tensor([2.0, 1.0]))
+    >>> p.mean, p.stddev
+    (tensor([10.,  0.]), tensor([2., 1.]))
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -110,7 +176,7 @@ class Affine(td.Distribution):
         return self.scale.square() * self.base.variance
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density at ``value``, in the units of ``value``."""
+        """Return the log-density of vectors in nats, a density in the units of ``value``."""
         u = ((value - self.loc) / self.scale).to(self.base.mean.dtype)
         return self.base.log_prob(u) - self.scale.log().sum()
 

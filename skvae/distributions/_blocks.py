@@ -18,6 +18,15 @@ class BlockSupport(constraints.Constraint):
     ----------
     blocks : sequence of (list of int, Constraint)
         Columns and what holds there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.distributions import constraints
+    >>> from skvae.distributions import BlockSupport
+    >>> support = BlockSupport([([0, 2], constraints.positive), ([1], constraints.boolean)])
+    >>> support.check(torch.tensor([[3.0, 1.0, 0.5], [3.0, 0.5, 0.5]]))
+    tensor([ True, False])
     """
 
     event_dim = 1
@@ -42,7 +51,17 @@ class Blocks(td.Distribution):
     Parameters
     ----------
     blocks : sequence of (Tensor of int, Distribution)
-        The columns of each block, and the distribution of these, a vector.
+        The columns of each block, ``(n_columns,)``, and the distribution of these, a vector.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Bernoulli, Blocks, Independent, Normal
+    >>> normal = Independent(Normal(torch.zeros(2), torch.ones(2)))
+    >>> coin = Independent(Bernoulli(torch.zeros(1)))
+    >>> p = Blocks([(torch.tensor([0, 2]), normal), (torch.tensor([1]), coin)])
+    >>> p.mean
+    tensor([0.0000, 0.5000, 0.0000])
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -68,7 +87,7 @@ class Blocks(td.Distribution):
         return self._join([p.variance for _, p in self.blocks])
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the sum of the blocks' log-densities."""
+        """Return the sum of the blocks' log-densities in nats, of shape ``value.shape[:-1]``."""
         terms = [p.log_prob(value[..., columns]) for columns, p in self.blocks]
         return torch.stack(terms).sum(0)
 

@@ -21,7 +21,21 @@ def _gumbel(shape: torch.Size, like: Tensor, generator: torch.Generator | None) 
 class Categorical(td.Categorical):
     """The categorical distribution of torch: codes 0 to K−1, in K logits.
 
-    Codes have no arithmetic, so ``mean`` is the most probable code.
+    Codes have no arithmetic, so ``mean`` is the most probable code. Draws are the largest of
+    ``logits + Gumbel noise`` (Jang, Gu and Poole 2017, https://arxiv.org/abs/1611.01144).
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., K)
+        Up to a constant, the logarithms of the probabilities.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Categorical
+    >>> p = Categorical(logits=torch.tensor([[0.2, 0.5, 0.3]]).log())
+    >>> p.mean, p.log_prob(torch.tensor([2.0])).exp()
+    (tensor([1.]), tensor([0.3000]))
     """
 
     def __init__(self, logits: Tensor) -> None:
@@ -61,6 +75,14 @@ class OneHotGroups(constraints.Constraint):
     ----------
     groups : Tensor of int, shape (n_features,)
         The group that each column belongs to.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import OneHotGroups
+    >>> support = OneHotGroups(groups=torch.tensor([0, 0, 1, 1]))
+    >>> support.check(torch.tensor([[1.0, 0, 0, 1], [1.0, 1, 0, 0]]))
+    tensor([ True, False])
     """
 
     is_discrete = True
@@ -82,8 +104,17 @@ class OneHotCategorical(td.Distribution):
     Parameters
     ----------
     logits : Tensor of shape (..., n_features)
+        Up to a constant for each group, the logarithms of the probabilities.
     groups : Tensor of int, shape (n_features,)
         The group that each column belongs to, numbered below ``n_features``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import OneHotCategorical
+    >>> p = OneHotCategorical(torch.zeros(5), groups=torch.tensor([0, 0, 1, 1, 1]))
+    >>> p.mean
+    tensor([0.5000, 0.5000, 0.3333, 0.3333, 0.3333])
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -112,7 +143,7 @@ class OneHotCategorical(td.Distribution):
         return self.mean * (1 - self.mean)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of one-hot rows."""
+        """Return the log-probability of one-hot rows in nats, of shape ``value.shape[:-1]``."""
         return (value * self.log_probs).sum(-1)
 
     def sample(

@@ -27,7 +27,18 @@ class _Counts(td.Distribution):
     has_rsample = False
 
     def times(self, factor: Tensor) -> _Counts:
-        """Return the distribution whose mean is ``factor`` times this one's."""
+        """Return the distribution whose mean is ``factor`` times this one's.
+
+        Parameters
+        ----------
+        factor : Tensor of shape (..., 1)
+            Positive; broadcasts with the batch.
+
+        Returns
+        -------
+        counts : torch.distributions.Distribution
+            Of the same kind.
+        """
         raise NotImplementedError
 
     def sample(
@@ -38,7 +49,21 @@ class _Counts(td.Distribution):
 
 
 class Poisson(_Counts):
-    """``log p(x) = x·log λ − λ − log x!``, in the log rate ``log λ``."""
+    """``log p(x) = x·log λ − λ − log x!``, in the log rate ``log λ``.
+
+    Parameters
+    ----------
+    log_rate : Tensor of any shape
+        The logarithm of λ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Poisson
+    >>> p = Poisson(torch.zeros(3))
+    >>> p.log_prob(torch.tensor([0.0, 1.0, 2.0])).exp()  # e⁻¹, e⁻¹, e⁻¹/2
+    tensor([0.3679, 0.3679, 0.1839])
+    """
 
     def __init__(self, log_rate: Tensor) -> None:
         self.log_rate = log_rate
@@ -50,16 +75,16 @@ class Poisson(_Counts):
 
     @property
     def mean(self) -> Tensor:
-        """λ."""
+        """The rate λ."""
         return self.log_rate.exp()
 
     @property
     def variance(self) -> Tensor:
-        """λ."""
+        """The rate λ, as well."""
         return self.mean
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of ``value``, elementwise."""
+        """Return the log-probability of ``value`` in nats, elementwise."""
         x, log_rate = value.double(), self.log_rate.double()
         log_p = x * log_rate - log_rate.exp() - torch.lgamma(x + 1)
         return log_p.to(self.log_rate.dtype)
@@ -78,6 +103,21 @@ class NegativeBinomial(_Counts):
 
     ``log p(x) = log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``, in
     ``log μ`` and ``log r``, r being the inverse dispersion; as r grows it becomes Poisson.
+
+    Parameters
+    ----------
+    log_mean : Tensor of any shape
+        The logarithm of μ.
+    log_r : Tensor of a shape that broadcasts with it
+        The logarithm of r.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import NegativeBinomial
+    >>> p = NegativeBinomial(log_mean=torch.zeros(1), log_r=torch.zeros(1))
+    >>> p.variance, p.log_prob(torch.tensor([2.0])).exp()  # a geometric distribution: 2⁻³
+    (tensor([2.]), tensor([0.1250]))
     """
 
     def __init__(self, log_mean: Tensor, log_r: Tensor) -> None:
@@ -90,7 +130,7 @@ class NegativeBinomial(_Counts):
 
     @property
     def mean(self) -> Tensor:
-        """μ."""
+        """The mean μ."""
         return self.log_mean.exp()
 
     @property
@@ -99,7 +139,7 @@ class NegativeBinomial(_Counts):
         return self.mean + (2 * self.log_mean - self.log_r).exp()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of ``value``, elementwise."""
+        """Return the log-probability of ``value`` in nats, elementwise."""
         x, log_mean, log_r = value.double(), self.log_mean.double(), self.log_r.double()
         r, odds = log_r.exp(), log_r - log_mean
         choose = lgamma_difference(r, x) - torch.lgamma(x + 1)
@@ -118,7 +158,25 @@ class NegativeBinomial(_Counts):
 
 
 class ZeroInflated(_Counts):
-    """Zero with probability π, else a draw of ``base``; in the logits of π."""
+    """Zero with probability π, else a draw of ``base``; in the logits of π.
+
+    See Lambert 1992 (https://doi.org/10.2307/1269547).
+
+    Parameters
+    ----------
+    base : Poisson or NegativeBinomial
+        What is left where zeros are not added.
+    logits : Tensor of the batch shape of ``base``
+        ``log(π / (1 − π))``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Poisson, ZeroInflated
+    >>> p = ZeroInflated(Poisson(torch.zeros(1)), logits=torch.zeros(1))
+    >>> p.mean
+    tensor([0.5000])
+    """
 
     def __init__(self, base: _Counts, logits: Tensor) -> None:
         self.base, self.logits = base, logits
@@ -140,7 +198,7 @@ class ZeroInflated(_Counts):
         return (1 - zeros) * (self.base.variance + zeros * self.base.mean.square())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return ``log(π·[x=0] + (1 − π)·p(x))``, elementwise."""
+        """Return ``log(π·[x=0] + (1 − π)·p(x))`` in nats, elementwise."""
         from_base = F.logsigmoid(-self.logits) + self.base.log_prob(value)
         either = torch.logaddexp(F.logsigmoid(self.logits), from_base)
         return torch.where(value == 0, either, from_base)
@@ -156,7 +214,28 @@ class ZeroInflated(_Counts):
 
 
 def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
-    """Return ``s = max(Σ x, 1) / typical_total`` for each row, of shape ``(..., 1)``."""
+    """Return ``s = max(Σ x, 1) / typical_total`` for each row.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., n_features)
+        Counts.
+    typical_total : Tensor of shape (1,)
+        The total of a row whose s is 1.
+
+    Returns
+    -------
+    s : Tensor of shape (..., 1)
+        Positive, without unit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import size_factor
+    >>> size_factor(torch.tensor([[1.0, 3.0], [0.0, 0.0]]), typical_total=torch.tensor([2.0]))
+    tensor([[2.0000],
+            [0.5000]])
+    """
     return x.sum(-1, keepdim=True).clamp_min(1) / typical_total
 
 
@@ -164,7 +243,25 @@ class GivenTotal(Independent):
     """A row of counts given its total: its means are ``s`` times those of ``base``.
 
     ``log_prob`` takes s from the row, :func:`size_factor`; ``mean`` and ``sample`` are
-    those of ``base``, a row of the typical total.
+    those of ``base``, a row of the typical total. The size factors are those of Lopez et
+    al. 2018 (https://doi.org/10.1038/s41592-018-0229-2).
+
+    Parameters
+    ----------
+    base : Poisson, NegativeBinomial or ZeroInflated
+        Of the features, with batch shape ``(..., n_features)``.
+    typical_total : Tensor of shape (1,)
+        The total of a row whose s is 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import GivenTotal, Poisson
+    >>> p = GivenTotal(Poisson(torch.zeros(2)), typical_total=torch.tensor([2.0]))
+    >>> twice = Poisson(torch.full((2,), 2.0).log())
+    >>> x = torch.tensor([1.0, 3.0])  # s = 2
+    >>> p.log_prob(x) == twice.log_prob(x).sum()
+    tensor(True)
     """
 
     def __init__(self, base: _Counts, typical_total: Tensor) -> None:
@@ -172,6 +269,6 @@ class GivenTotal(Independent):
         self.typical_total = typical_total
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of rows, each given its own total."""
+        """Return the log-probability of rows in nats, each given its own total."""
         scaled = self.base_dist.times(size_factor(value, self.typical_total))
         return Independent(scaled).log_prob(value)

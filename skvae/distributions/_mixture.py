@@ -12,12 +12,27 @@ from torch import distributions as td
 
 
 def pairwise_log_prob(components: Any, value: Tensor) -> Tensor:
-    """Return ``log p_k(value)`` of every vector under every component, ``(..., k)``.
+    """Return ``log p_k(value)`` of every vector under every component.
 
     Parameters
     ----------
-    components : Distribution with batch_shape (k,)
+    components : torch.distributions.Distribution
+        With batch shape ``(k,)`` and event shape ``(d,)``.
     value : Tensor of shape (..., d)
+        Vectors.
+
+    Returns
+    -------
+    log_prob : Tensor of shape (..., k)
+        Nats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, Normal, pairwise_log_prob
+    >>> components = Independent(Normal(torch.zeros(3, 2), torch.ones(3, 2)))
+    >>> pairwise_log_prob(components, torch.zeros(7, 2)).shape
+    torch.Size([7, 3])
     """
     base = getattr(components, "base_dist", None)
     if not isinstance(base, td.Normal):
@@ -36,8 +51,17 @@ class Mixture(td.Distribution):
     ----------
     log_weights : Tensor of shape (k,)
         Normalised inside.
-    components : Distribution with batch_shape (k,) and event_shape (d,)
-        With ``reparameterize(noise)``.
+    components : torch.distributions.Distribution
+        With batch shape ``(k,)``, event shape ``(d,)`` and ``reparameterize(noise)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, Mixture, Normal
+    >>> normals = Independent(Normal(torch.tensor([[-1.0], [1.0]]), torch.ones(2, 1)))
+    >>> p = Mixture(torch.zeros(2), normals)
+    >>> p.mean, p.variance
+    (tensor([0.]), tensor([2.]))
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -62,7 +86,7 @@ class Mixture(td.Distribution):
         return self._average(self.components.variance + spread)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return ``log Σ_k w_k p_k(value)``."""
+        """Return ``log Σ_k w_k p_k(value)`` in nats, of shape ``value.shape[:-1]``."""
         return torch.logsumexp(pairwise_log_prob(self.components, value) + self.log_weights, -1)
 
     def sample(

@@ -15,7 +15,22 @@ _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 class Normal(NoiseSampling, td.Normal):
-    """The normal distribution of torch, with the caller's noise."""
+    """The normal distribution of torch, with the caller's noise.
+
+    Parameters
+    ----------
+    loc : Tensor of any shape
+        The mean.
+    scale : Tensor of a shape that broadcasts to it
+        The standard deviation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Normal
+    >>> Normal(torch.zeros(2), torch.tensor([1.0, 3.0])).reparameterize(torch.ones(2))
+    tensor([1., 3.])
+    """
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:
         # torch's own constructor makes both of one shape: a large matrix of a few scales.
@@ -28,11 +43,17 @@ class Normal(NoiseSampling, td.Normal):
         return self.scale.expand(self.loc.shape)
 
     def entropy(self) -> Tensor:
-        """Return ``½ + log(scale · √(2π))``."""
+        """Return ``½ + log(scale · √(2π))``, nats."""
         return 0.5 + _LOG_SQRT_2PI + self.stddev.log()
 
     def detach(self) -> Normal:
-        """Return the same distribution, its parameters cut off from the graph."""
+        """Return the same distribution, its parameters cut off from the graph.
+
+        Returns
+        -------
+        p : Normal
+            Draws of ``reparameterize`` then carry no gradient of the parameters.
+        """
         return Normal(self.loc.detach(), self.scale.detach())
 
     def reparameterize(self, noise: Tensor) -> Tensor:
@@ -40,7 +61,7 @@ class Normal(NoiseSampling, td.Normal):
         return torch.addcmul(self.loc, self.scale, noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density at ``value``, elementwise."""
+        """Return the log-density at ``value`` in nats, elementwise."""
         u = (value - self.loc) / self.scale
         return -0.5 * u.square() - (self.scale.log() + _LOG_SQRT_2PI)
 
@@ -62,8 +83,17 @@ class MultivariateNormal(NoiseSampling):
     Parameters
     ----------
     loc : Tensor of shape (..., d)
+        The mean.
     scale_tril : Tensor of shape (..., d, d)
         Lower triangular, its diagonal positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import MultivariateNormal
+    >>> p = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 0.0], [3.0, 4.0]]))
+    >>> p.stddev
+    tensor([1., 5.])
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -74,7 +104,13 @@ class MultivariateNormal(NoiseSampling):
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
     def detach(self) -> MultivariateNormal:
-        """Return the same distribution, its parameters cut off from the graph."""
+        """Return the same distribution, its parameters cut off from the graph.
+
+        Returns
+        -------
+        p : MultivariateNormal
+            Draws of ``reparameterize`` then carry no gradient of the parameters.
+        """
         return MultivariateNormal(self.loc.detach(), self.scale_tril.detach())
 
     @property
@@ -89,7 +125,7 @@ class MultivariateNormal(NoiseSampling):
 
     @property
     def log_det(self) -> Tensor:
-        """Half the logarithm of the covariance's determinant."""
+        """Half the logarithm of the covariance's determinant, of the batch's shape."""
         return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
@@ -99,7 +135,7 @@ class MultivariateNormal(NoiseSampling):
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density of vectors, of shape ``value.shape[:-1]``."""
+        """Return the log-density of vectors in nats, of shape ``value.shape[:-1]``."""
         normalizer = self.log_det + 0.5 * value.shape[-1] * math.log(2 * math.pi)
         return -0.5 * self._noise(value).square().sum(-1) - normalizer
 

@@ -15,7 +15,23 @@ from skvae.distributions._base import InverseTransformSampling, lgamma_differenc
 
 
 class Laplace(InverseTransformSampling, td.Laplace):
-    """The Laplace distribution of torch: ``log p(x) = −|x − loc| / scale − log(2·scale)``."""
+    """The Laplace distribution of torch: ``log p(x) = −|x − loc| / scale − log(2·scale)``.
+
+    Parameters
+    ----------
+    loc : Tensor of any shape
+        The mean and median.
+    scale : Tensor of a shape that broadcasts with it
+        The mean absolute deviation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Laplace
+    >>> p = Laplace(torch.zeros(1), torch.full((1,), 0.5))
+    >>> p.log_prob(torch.tensor([0.0, 1.0])).exp()  # 1, e⁻²
+    tensor([1.0000, 0.1353])
+    """
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:
         super().__init__(loc, scale, validate_args=False)
@@ -27,6 +43,23 @@ class StudentT(td.Distribution):
     ``log p(x) = log Γ((df+1)/2) − log Γ(df/2) − ½ log(π·df) − log scale
     − (df+1)/2 · log(1 + u²/df)`` with ``u = (x − loc) / scale``. The mean exists for
     ``df > 1``, the variance for ``df > 2``.
+
+    Parameters
+    ----------
+    df : Tensor of any shape
+        Degrees of freedom.
+    loc : Tensor of a shape that broadcasts with it
+        The centre.
+    scale : Tensor of a shape that broadcasts with both
+        The spread, in the units of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import StudentT
+    >>> p = StudentT(df=torch.tensor([4.0]), loc=torch.zeros(1), scale=torch.ones(1))
+    >>> p.variance
+    tensor([2.])
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
@@ -50,7 +83,7 @@ class StudentT(td.Distribution):
         return torch.where(self.df > 2, finite, heavy)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density at ``value``, elementwise."""
+        """Return the log-density at ``value`` in nats, elementwise."""
         u = (value - self.loc) / self.scale
         normalizer = lgamma_difference(self.df / 2, 0.5) - 0.5 * (math.pi * self.df).log()
         tail = 0.5 * (self.df + 1) * torch.log1p(u.square() / self.df)

@@ -16,13 +16,26 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
     """The Bernoulli distribution of torch; ``log_prob`` also takes values between 0 and 1.
 
     Between 0 and 1 it is the cross-entropy, not the logarithm of a density.
+
+    Parameters
+    ----------
+    logits : Tensor of any shape
+        ``η = log(p / (1 − p))``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Bernoulli
+    >>> p = Bernoulli(torch.zeros(3))
+    >>> p.log_prob(torch.tensor([0.0, 0.5, 1.0]))
+    tensor([-0.6931, -0.6931, -0.6931])
     """
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits=logits, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return ``x·η − log(1 + e^η)`` with η the logits."""
+        """Return ``x·η − log(1 + e^η)`` with η the logits, nats, elementwise."""
         return value * self.logits - F.softplus(self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:
@@ -67,6 +80,18 @@ class ContinuousBernoulli(InverseTransformSampling):
     the Bernoulli log-density of a grey pixel lacks (Loaiza-Ganem and Cunningham 2019,
     https://arxiv.org/abs/1907.06845). Written in the logits it is exact where
     ``torch.distributions.ContinuousBernoulli``, written in the probability, saturates.
+
+    Parameters
+    ----------
+    logits : Tensor of any shape
+        The slope η of the log-density.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import ContinuousBernoulli
+    >>> ContinuousBernoulli(torch.zeros(1)).mean  # η = 0 is the uniform distribution
+    tensor([0.5000])
     """
 
     arg_constraints = {"logits": constraints.real}  # noqa: RUF012 - torch's declaration
@@ -79,17 +104,17 @@ class ContinuousBernoulli(InverseTransformSampling):
 
     @property
     def log_normalizer(self) -> Tensor:
-        """A(η) = max(η, 0) + log((1 − e^−|η|) / |η|)."""
+        """``A(η) = max(η, 0) + log((1 − e^−|η|) / |η|)``."""
         return _log_normalizer(self.logits)
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = A'(η) = 1 / (1 − e^−η) − 1/η."""
+        """``E[x] = A'(η) = 1 / (1 − e^−η) − 1/η``."""
         return _mean(self.logits)
 
     @property
     def variance(self) -> Tensor:
-        """Var[x] = A''(η) = 1/η² − 1 / (2 sinh(η/2))²."""
+        """``Var[x] = A''(η) = 1/η² − 1 / (2 sinh(η/2))²``."""
         small, logits = _branches(self.logits)
         square = self.logits.square()
         series = 1 / 12 - square / 240 + square.square() / 6048
@@ -97,7 +122,7 @@ class ContinuousBernoulli(InverseTransformSampling):
         return torch.where(small, series, exact)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density at ``value``, elementwise."""
+        """Return the log-density at ``value`` in nats, elementwise."""
         return _continuous_bernoulli_log_prob(value, self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:

@@ -8,10 +8,26 @@ from typing import Any
 def require_zuko(what: str) -> Any:
     """Return the module.
 
+    Parameters
+    ----------
+    what : str
+        What needs it, for the error.
+
+    Returns
+    -------
+    zuko : module
+        The library.
+
     Raises
     ------
     ImportError
-        Naming what needs it and the cure.
+        When zuko is not installed, with the command that installs it.
+
+    Examples
+    --------
+    >>> from skvae.distributions import require_zuko
+    >>> require_zuko("FlowPrior").__name__
+    'zuko'
     """
     try:
         import zuko

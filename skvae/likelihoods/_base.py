@@ -31,6 +31,33 @@ class Likelihood(Parameters, nn.Module):
         What to do about values outside the support.
     reads_bytes : bool
         Whether rows of uint8 with values above 1 are images in [0, 255], read as [0, 1].
+
+    Examples
+    --------
+    Waiting times, whose rate the decoder gives:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.distributions import Independent, InverseTransformSampling
+    >>> from skvae.likelihoods import Likelihood
+    >>> class Exponential(InverseTransformSampling, torch.distributions.Exponential): ...
+    >>> class WaitingTimes(Likelihood):
+    ...     support = torch.distributions.constraints.nonnegative
+    ...     requirement = "times, not below 0,"
+    ...
+    ...     def initialize(self, loc, scale):
+    ...         self.register_buffer("log_rate", -loc.log().float())
+    ...
+    ...     def embed(self, x):
+    ...         return x.log1p()
+    ...
+    ...     def forward(self, params):
+    ...         return Independent(Exponential((self.log_rate + params[..., 0]).exp()))
+    >>> X = np.random.default_rng(0).exponential(10.0, (100, 3))
+    >>> vae = VariationalAutoencoder(likelihood=WaitingTimes(), max_epochs=5, random_state=0)
+    >>> vae.fit(X).score_samples(X).shape
+    (100,)
     """
 
     n_params: int = 1
@@ -57,16 +84,38 @@ class Likelihood(Parameters, nn.Module):
         """
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the row as the encoder sees it; shape ``(..., n_embedded)``."""
+        """Return the row as the encoder sees it.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., n_features)
+            Rows in the units of X.
+
+        Returns
+        -------
+        embedded : Tensor of shape (..., n_embedded)
+            Numbers of ordinary size, as networks like them.
+        """
         return x
 
     def forward(self, params: Tensor) -> Distribution:
-        """Return p(x|z) with ``event_shape`` ``(n_features,)``.
+        """Return p(x|z).
 
         Parameters
         ----------
         params : Tensor of shape (..., n_features, n_params)
             The output of the decoder.
+
+        Returns
+        -------
+        likelihood : torch.distributions.Distribution
+            With batch shape ``(...)`` and event shape ``(n_features,)``; its ``log_prob``
+            in nats per row, its ``mean`` and draws in the units of X.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
         """
         raise TypeError(f"{type(self).__name__} does not define forward(params).")
 

@@ -25,7 +25,7 @@ class Mixed(Likelihood):
 
     Parameters
     ----------
-    blocks : list of (likelihood, columns)
+    blocks : list of (likelihood, columns), default=None
         The likelihood by name or as an object, which is copied; the columns as a list of
         indices or of column names, one index or name, or a slice. Every column of X is in
         exactly one block. The decoder puts out as many numbers for every column as the
@@ -70,10 +70,15 @@ class Mixed(Likelihood):
         feature_names : sequence of str, default=None
             Their names.
 
+        Returns
+        -------
+        mixed : Mixed
+            A new one; blocks without columns are left out.
+
         Raises
         ------
         ValueError
-            When a column is in no block, in two, or unknown.
+            When there are no blocks, or a column is in no block, in two, or unknown.
         """
         if self.blocks is None:
             raise ValueError(

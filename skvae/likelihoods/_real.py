@@ -37,7 +37,19 @@ class LocationScale(Likelihood):
         return 2 if self.scale == "row" else 1
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Store the columns' location and scale; make the learned scale."""
+        """Store the columns' location and scale; make the learned scale.
+
+        Parameters
+        ----------
+        loc, scale : Tensor of shape (n_features,), float64
+            Mean and standard deviation of the training columns; the scale of a constant
+            column is 1.
+
+        Raises
+        ------
+        ValueError
+            When a parameter of the constructor is out of its range.
+        """
         self._check_parameters()
         self.register_buffer("loc", loc)
         self.register_buffer("column_scale", scale)

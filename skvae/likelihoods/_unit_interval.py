@@ -62,7 +62,7 @@ class ContinuousBernoulli(Likelihood):
     Parameters
     ----------
     max_logit : float, default=16.0
-        Bound of |η|. Pixels that are exactly 0 or 1 would otherwise draw η to infinity,
+        Bound of ``|η|``. Pixels that are exactly 0 or 1 would otherwise draw η to infinity,
         their density with it, and training would serve the background before the figure
         (10-nearest-neighbour accuracy of two components on digits, all else equal: .73
         unbounded, .83 at 16). A density is then at most log 16 = 2.8 nats for each feature, and the
