@@ -3,16 +3,19 @@
 import importlib
 from typing import Any
 
+from skvae._explore import explore
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.persistence import load
 
-__all__ = ["PosteriorCollapseWarning", "VariationalAutoencoder", "__version__", "load"]
+__all__ = ["PosteriorCollapseWarning", "VariationalAutoencoder", "__version__", "explore", "load"]
 
 _SUBMODULES = {
+    "callbacks",
     "display",
     "distributions",
+    "export",
     "likelihoods",
     "metrics",
     "objectives",

@@ -10,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 FORMAT = "skvae"
 FORMAT_VERSION = 1
+OBJECTS = ("encoder", "decoder", "likelihood", "prior", "posterior_family", "objective")
+"""Parameters whose objects a model cannot do without."""
 
 
 def write(
@@ -53,6 +55,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 
     Raises
     ------
+    OSError
+        When there is no such file, or it cannot be read.
     ValueError
         When the file is truncated, corrupted, not of skvae, or of a later format.
     """
@@ -60,24 +64,43 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, UnicodeDecodeError, AttributeError, TypeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # of safetensors, and of numpy for types that it has not
         raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from error
     if "skvae" not in metadata or "sha256" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that skvae's save wrote.")
     if _digest(metadata["skvae"], arrays) != metadata["sha256"]:
         raise ValueError(f"{path} is corrupted: its contents do not match their SHA-256.")
-    document = json.loads(metadata["skvae"])
-    version = document["format_version"]
+    try:
+        document = json.loads(metadata["skvae"])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} does not hold a valid model: {error}") from error
+    _check_document(document, path)
+    return document, arrays
+
+
+def _check_document(document: Any, path: str | os.PathLike[str]) -> None:
+    """Raise ``ValueError`` unless this is a document of a format that is known."""
+    named = isinstance(document, dict) and document.get("format") == FORMAT
+    version = document.get("format_version") if named else None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{path} does not hold a valid model: it names no format of skvae.")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}; this skvae reads up to {FORMAT_VERSION}. "
             "Upgrade skvae."
         )
-    return document, arrays
+    types = {"class": str, "versions": dict, "state": dict}
+    known = document.keys() == {"format", "format_version", *types}
+    if not known or not all(isinstance(document[name], types[name]) for name in types):
+        raise ValueError(
+            f"{path} does not hold a valid model: {sorted(document)} is not its frame."
+        )
 
 
 def decode(
-    value: Any, name: str, arrays: Mapping[str, np.ndarray], parts: Mapping[str, type], given: Any
+    value: Any, name: str, arrays: dict[str, np.ndarray], parts: Mapping[str, type], given: Any
 ) -> Any:
     """Return the value that JSON stands for; the inverse of ``_encode``.
 
@@ -85,6 +108,8 @@ def decode(
     ----------
     name : str
         The parameter or attribute that is being read.
+    arrays : dict of ndarray
+        Arrays by name; those that the value refers to are taken out.
     parts : mapping
         Classes that may be constructed, by name.
     given : mapping
@@ -94,28 +119,45 @@ def decode(
         return [decode(item, name, arrays, parts, given) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) != 1:
+    kind, content = next(iter(value.items())) if len(value) == 1 else ("", value)
+    if not isinstance(content, _CONTENT.get(kind, ())):
         raise ValueError(f"{name} is not encoded as in a valid model.")
-    ((kind, content),) = value.items()
     if kind == "dict":
         return {key: decode(item, key, arrays, parts, given) for key, item in content.items()}
     if kind == "tuple":
         return tuple(decode(item, name, arrays, parts, given) for item in content)
     if kind == "array":
-        return arrays[content]
+        return arrays.pop(content)
     if kind == "strings":
-        return np.array(content, dtype=object)
+        return np.array([_string(item, name) for item in content], dtype=object)
     if kind == "part":
         params = decode(content["params"], name, arrays, parts, given)
         return parts[content["class"]](**params)
     return _given(name, content, given)
 
 
+_CONTENT: dict[str, Any] = {
+    "dict": dict,
+    "tuple": list,
+    "array": str,
+    "strings": list,
+    "part": dict,
+    "foreign": str,
+}
+"""What each kind of encoded value holds."""
+
+
+def _string(item: Any, name: str) -> str:
+    if not isinstance(item, str):
+        raise ValueError(f"{name} holds {type(item).__name__} among the strings of a valid model.")
+    return item
+
+
 def _given(name: str, described: str, given: Mapping[str, Any]) -> Any:
     """Return the user's object for a parameter; what a fitted model can do without is None."""
     if name in given:
         return given[name]
-    if name in ("callbacks", "random_state"):
+    if name not in OBJECTS:
         return None
     raise ValueError(
         f"The model was made with {name}={described}, an object of your own that a file without "
@@ -134,19 +176,51 @@ def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         if any(map(_is_foreign, items)):
             return {"foreign": type(value).__qualname__}
         return items if isinstance(value, list) else {"tuple": items}
+    if _is_packed(value):
+        return value
     if isinstance(value, Mapping):
         return {"dict": {str(key): _encode(item, key, arrays) for key, item in value.items()}}
     if isinstance(value, np.ndarray):
         return _encode_array(value, name, arrays)
-    if type(value).__module__.startswith("skvae.") and hasattr(value, "get_params"):
+    if _is_ours(value):
         params = _encode(value.get_params(deep=False), name, arrays)
         if not any(map(_is_foreign, params["dict"].values())):
             return {"part": {"class": type(value).__name__, "params": params}}
     return {"foreign": type(value).__qualname__}
 
 
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.startswith("skvae.") and hasattr(value, "get_params")
+
+
 def _is_foreign(encoded: Any) -> bool:
     return isinstance(encoded, dict) and "foreign" in encoded
+
+
+def _is_packed(value: Any) -> bool:
+    content = value.get("part") if isinstance(value, dict) and len(value) == 1 else None
+    return isinstance(content, dict) and content.keys() == {"class", "params"}
+
+
+def pack(value: Any) -> Any:
+    """Return a part of ours, or a dict of them, as the plain data that a file would hold.
+
+    All else is returned as it is: arrays, numbers, and objects of the user's own classes.
+    """
+    if isinstance(value, dict):
+        return {key: pack(item) for key, item in value.items()}
+    arrays: dict[str, np.ndarray] = {}
+    encoded = _encode(value, "", arrays) if _is_ours(value) else None
+    return encoded if _is_packed(encoded) and not arrays else value
+
+
+def unpack(value: Any, parts: Mapping[str, type]) -> Any:
+    """Return what :func:`pack` was given."""
+    if _is_packed(value):
+        return decode(value, "", {}, parts, {})
+    if isinstance(value, dict):
+        return {key: unpack(item, parts) for key, item in value.items()}
+    return value
 
 
 def _encode_array(value: np.ndarray, name: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -155,7 +229,7 @@ def _encode_array(value: np.ndarray, name: str, arrays: dict[str, np.ndarray]) -
     key = name
     while key in arrays:
         key += "'"
-    arrays[key] = np.ascontiguousarray(value)
+    arrays[key] = np.asarray(value, order="C")
     return {"array": key}
 
 
@@ -165,19 +239,20 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         value = arrays[name]
         digest.update(f"{name}|{value.dtype.str}|{value.shape}|".encode())
-        digest.update(value.tobytes())
+        digest.update(np.ascontiguousarray(value).reshape(-1).data)
     return digest.hexdigest()
 
 
 def _replace(path: Path, content: bytes) -> None:
     """Write to a temporary file beside the target, flush it to disk, and rename it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Not tempfile, whose files nobody else may read.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -31,6 +31,11 @@ class Parameters:
         ----------
         deep : bool, default=True
             Add the parameters of arguments that are parts, as ``name__parameter``.
+
+        Returns
+        -------
+        params : dict
+            From the names to the values.
         """
         params = {name: getattr(self, name) for name in self._parameter_names()}
         parts = {k: v for k, v in params.items() if deep and hasattr(v, "get_params")}
@@ -43,6 +48,16 @@ class Parameters:
 
     def set_params(self, **params: Any) -> Parameters:
         """Set constructor arguments, or ``name__parameter`` of one that is a part.
+
+        Parameters
+        ----------
+        **params
+            New values by name.
+
+        Returns
+        -------
+        self : Parameters
+            The object itself.
 
         Raises
         ------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +10,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import sklearn
-import skorch
 import torch
 from sklearn.base import (
     BaseEstimator,
@@ -25,10 +22,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skvae import _assemble, _modelfile, _training, _validation
+from skvae import _assemble, _model_card, _modelfile, _training, _validation
 from skvae._inference import Inference
 from skvae._training import Rows, Stream, TrainingPlan, VAENet
-from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning
 from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
 
@@ -185,8 +181,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     ----------
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, when X had any.
+    n_samples_ : int
+        Rows of X in the last call of ``fit`` or ``partial_fit``, whatever their weight.
     categories_ : dict of list
         The categories of the columns of type category in the data frame of ``fit`` under
         ``likelihood="mixed"``; their codes, 0, 1, …, stand in rows that come out.
@@ -390,6 +388,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             On parameters out of range, on X that is not a matrix of finite numbers, lies
             outside the likelihood's support or does not fit ``image_shape``, and when
             the loss stops being finite. The estimator is then as it was before.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> vae.n_iter_, str(vae.likelihood_)
+        (5, "Gaussian(scale='feature', min_scale=0.001)")
         """
         return self._fit(X, sample_weight, self.warm_start and hasattr(self, "net_"))
 
@@ -420,6 +427,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError, TypeError
             As ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(random_state=0)
+        >>> for _ in range(3):
+        ...     vae = vae.partial_fit(X)
+        >>> vae.n_iter_
+        3
         """
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 
@@ -539,6 +557,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _adopt(self, net: VAENet, seed: int, rows: Rows) -> None:
         """Take over a trained net: the only place that sets fitted attributes."""
         self.net_ = net
+        self.n_samples_ = int(rows.X.shape[0])
         self._seed = seed
         self.history_ = _training.plain_history(net)
         self.n_iter_ = len(self.history_)
@@ -591,8 +610,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError
             When X has another number of columns than in ``fit``, NaN or infinities.
+        TypeError
+            When X holds objects that are no numbers.
         NotFittedError
             Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> vae.transform(X[:3]).shape
+        (3, 2)
         """
         rows = self._rows(X)
         return self._inference(rows.dtype, "transform").transform(rows, self._n_features_out)
@@ -612,8 +642,18 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
         Raises
         ------
-        ValueError, NotFittedError
+        ValueError, TypeError, NotFittedError
             As ``transform``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> loc, scale = vae.posterior(X)
+        >>> (loc == vae.transform(X)).all(), (scale > 0).all()
+        (np.True_, np.True_)
         """
         rows = self._rows(X)
         return self._inference(rows.dtype, "posterior").posterior(rows, self._n_features_out)
@@ -634,9 +674,20 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError
-            When Z has another number of columns than ``n_components``.
+            When Z has another number of columns than ``n_components``, NaN or infinities.
+        TypeError
+            When Z holds objects that are no numbers.
         NotFittedError
             Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> vae.inverse_transform([[0.0, 0.0], [1.0, -1.0]]).shape
+        (2, 4)
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
@@ -662,8 +713,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
         Raises
         ------
-        ValueError, NotFittedError
+        ValueError, TypeError, NotFittedError
             As ``transform``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> (vae.reconstruct(X) == vae.inverse_transform(vae.transform(X))).all()
+        np.True_
         """
         rows = self._rows(X)
         inference = self._inference(rows.dtype, "reconstruct")
@@ -700,6 +760,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When ``n_samples`` is not a positive whole number.
         NotFittedError
             Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> vae.sample(3).shape, vae.sample(3, mean=True).shape
+        ((3, 4), (3, 4))
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
@@ -738,8 +807,22 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When X lies outside the likelihood's support, has another number of columns
             than in ``fit``, NaN or infinities, or when ``n_importance_samples`` is not
             positive.
+        TypeError
+            When ``n_importance_samples`` is not a whole number, or X holds objects that are
+            no numbers.
         NotFittedError
             Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> elbo = vae.score_samples(X)
+        >>> tighter = vae.score_samples(X, n_importance_samples=50)
+        >>> elbo.shape, bool(tighter.mean() > elbo.mean())
+        ((150,), True)
         """
         rows = self._rows(X)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
@@ -767,8 +850,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
         Raises
         ------
-        ValueError, NotFittedError
+        ValueError, TypeError, NotFittedError
             As ``score_samples``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> bool(vae.score(X) == vae.score_samples(X).mean())
+        True
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 
@@ -804,6 +896,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     _FITTED_STATE = (
         "n_features_in_",
         "feature_names_in_",
+        "n_samples_",
         "categories_",
         "unit_",
         "history_",
@@ -835,17 +928,68 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         NotFittedError
             Before ``fit``.
+        ValueError, TypeError
+            When a parameter was set out of its range after ``fit``: ``load`` would refuse
+            the file.
         OSError
             When the file cannot be written.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> vae.save(getfixture("tmp_path") / "iris.safetensors")
         """
         check_is_fitted(self)
-        versions = {module.__name__: str(module.__version__) for module in (np, sklearn, skorch)}
-        versions |= {"skvae": __version__, "torch": str(torch.__version__)}
-        versions |= {"python": platform.python_version()}
-        header = {"class": type(self).__name__, "versions": versions}
+        self._validate_params()
+        header = {"class": type(self).__name__, "versions": _model_card.library_versions()}
         names = {*self._parameter_constraints, *self._FITTED_STATE}
         state = {name: value for name, value in self.__getstate__().items() if name in names}
         _modelfile.write(path, header, state)
+
+    def model_card(self, X: Any = None) -> str:
+        """Return a description of the fitted model as Markdown, to travel beside its file.
+
+        The shape of the data, the model and its parameters, the bound on training and
+        held-out rows, the components, how to load it and the versions of the libraries;
+        the same text for the same model. What only you know is left open: what the model is
+        for, where the rows come from. The head is that of a card on Hugging Face, where the
+        text goes into ``README.md`` (Mitchell et al. 2019, https://arxiv.org/abs/1810.03993).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features), default=None
+            Rows that the fit has not seen, to be scored: the mean of ``score_samples`` with
+            its standard error goes into the card.
+
+        Returns
+        -------
+        card : str
+            Markdown.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``score_samples``.
+        NotFittedError
+            Before ``fit``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skvae import VariationalAutoencoder
+        >>> X = load_iris().data
+        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+        >>> print(vae.model_card()[:38])
+        ---
+        library_name: skvae
+        tags:
+        - skvae
+        """
+        check_is_fitted(self)
+        return _model_card.model_card(self, X)
 
     def __getstate__(self) -> dict[str, Any]:
         # No net: skorch hides a pickle inside bytes, and a net knows the device it was on.
@@ -853,10 +997,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         net = state.pop("net_", None)
         if net is not None:
             state["_arrays"] = _training.state_arrays(net)
-        return state
+        # Parts as plain data: a reader such as skops then meets no class but this one.
+        return {name: _modelfile.pack(value) for name, value in state.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
+        state = {name: _modelfile.unpack(v, _assemble.PARTS) for name, v in state.items()}
         arrays = state.pop("_arrays", None)
         super().__setstate__(state)
         if arrays is None:

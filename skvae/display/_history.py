@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skvae.display import _drawing
+from skvae.display._model import FittedModel
 
 CURVES = (
     ("loss", "loss", 1, _drawing.PALETTE[0]),
@@ -67,8 +67,8 @@ class HistoryDisplay:
 
         Parameters
         ----------
-        estimator : VariationalAutoencoder
-            Fitted.
+        estimator : estimator instance
+            Fitted: a :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
         ax : matplotlib.axes.Axes or pair of them, default=None
             Where to draw: a pair for the loss and the KL, or one for all curves.
             ``None``: a new figure with a pair.
@@ -84,6 +84,8 @@ class HistoryDisplay:
         ------
         ValueError
             When ``ax`` is neither one nor two axes.
+        TypeError
+            When the estimator has no ``history_``.
         NotFittedError
             When the estimator is not fitted.
 
@@ -100,8 +102,8 @@ class HistoryDisplay:
         3
         >>> plt.close(fig)
         """
-        check_is_fitted(estimator)
-        return cls(history=estimator.history_).plot(ax, line_kwargs=line_kwargs)
+        history = FittedModel(estimator).part("history_", "which is what is shown")
+        return cls(history=history).plot(ax, line_kwargs=line_kwargs)
 
     def plot(self, ax: Any = None, *, line_kwargs: Mapping[str, Any] | None = None) -> Self:
         """Draw the curves.

@@ -6,56 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils import column_or_1d
+from sklearn.base import clone
 
-from skvae.display import _drawing
-
-MAX_INTEGER_CLASSES = 20
-"""Integers with more distinct values than this are a quantity."""
-
-LEGEND_ROWS = 14
-MAX_LEGEND = 3 * LEGEND_ROWS
-"""A legend of more entries leaves no room for the points, and colours no difference."""
-
-
-def _labels(y: Any, n_samples: int) -> np.ndarray:
-    """Return y as an array of one dimension and one type, checked against the rows."""
-    y = np.asarray(y)
-    if y.dtype == object:  # as pandas' nullable types; lists tell numpy what is in them
-        y = np.array(y.tolist())
-    y = column_or_1d(y)
-    if len(y) != n_samples:
-        raise ValueError(
-            f"y has {len(y)} values, but X has {n_samples} rows. Pass the y of these rows, "
-            "or y=None for one colour."
-        )
-    return y.astype(str) if y.dtype == object else y  # str sorts with None among the labels
-
-
-def _classes(y: np.ndarray) -> np.ndarray | None:
-    """Return the distinct classes, or ``None`` for a quantity."""
-    if y.dtype.kind not in "bUSTiu":
-        return None
-    classes = np.unique(y)
-    few = len(classes) <= MAX_INTEGER_CLASSES
-    return classes if few or y.dtype.kind not in "iu" else None
-
-
-def _class_colours(n_classes: int) -> Any:
-    """Return a colour map of as many colours."""
-    import matplotlib
-    from matplotlib.colors import ListedColormap
-
-    if n_classes > len(_drawing.PALETTE):
-        return matplotlib.colormaps["turbo"].resampled(n_classes)
-    return ListedColormap(_drawing.PALETTE[:n_classes])
+from skvae.display import _classes, _drawing
+from skvae.display._model import FittedModel
+from skvae.display._pair_grid import PairGrid
+from skvae.display._points import Points, Spread
 
 
 class LatentSpaceDisplay:
     """Scatter plot of posterior means, coloured by class or by a quantity.
 
-    It is recommended to use :meth:`from_estimator`. All parameters are stored as
-    attributes.
+    Two components are a plane; one component is a strip; three or more are a pair grid, each
+    against each below the diagonal, histograms (a density for each class) on it. The posterior
+    spread of the rows can be drawn around them, and a projection takes the place of components.
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
 
     Classes (strings, booleans, or integers of at most 20 distinct values) have a colour
     and a legend entry each; any other ``y`` is a quantity with a colour bar. Change the
@@ -67,25 +32,35 @@ class LatentSpaceDisplay:
 
     Parameters
     ----------
-    Z : ndarray of shape (n_samples, 1) or (n_samples, 2)
-        Posterior means of the components shown.
+    Z : ndarray of shape (n_samples, n_shown)
+        Posterior means of the components shown, or what a projection makes of them.
     components : sequence of int
-        Which components they are.
+        Which components they are, or were made of.
     y : ndarray of shape (n_samples,), default=None
         Classes or a quantity. ``None``: one colour.
     y_name : str, default=None
         What ``y`` is, for the legend or the colour bar.
+    scale : ndarray of shape (n_samples, n_shown), default=None
+        Posterior standard deviations, for ellipses.
+    names : sequence of str of length n_shown, default=None
+        Of the axes. ``None``: ``"component 0"`` and so on.
 
     Attributes
     ----------
     scatter_ : matplotlib.collections.PathCollection
-        The points.
+        The points; a list, row by row, in a pair grid.
+    ellipses_ : matplotlib.collections.Collection or None
+        The posterior spread: ellipses, or lines along a strip; a list in a pair grid.
+    histograms_ : list of list of matplotlib.patches.StepPatch
+        Those of each component in a pair grid, for each class; else empty.
     legend_ : matplotlib.legend.Legend or None
         The legend of the classes.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of a quantity.
     ax_ : matplotlib.axes.Axes
-        The axes.
+        The axes; in a pair grid those whose place the panels take.
+    axes_ : ndarray of matplotlib.axes.Axes, of shape (1, 1) or (n_shown, n_shown)
+        The panels; ``None`` above the diagonal.
     figure_ : matplotlib.figure.Figure
         Their figure.
 
@@ -115,11 +90,15 @@ class LatentSpaceDisplay:
         components: Sequence[int],
         y: np.ndarray | None = None,
         y_name: str | None = None,
+        scale: np.ndarray | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         self.Z = Z
         self.components = components
         self.y = y
         self.y_name = y_name
+        self.scale = scale
+        self.names = names
 
     @classmethod
     def from_estimator(
@@ -128,9 +107,13 @@ class LatentSpaceDisplay:
         X: Any,
         y: Any = None,
         *,
-        components: int | Sequence[int] = (0, 1),
+        components: int | Sequence[int] | None = None,
+        projection: Any = None,
+        ellipses: float | None = None,
+        max_ellipses: int | None = 200,
         ax: Any = None,
         scatter_kwargs: Mapping[str, Any] | None = None,
+        ellipse_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
         """Plot where a fitted estimator puts the rows of X.
 
@@ -144,13 +127,27 @@ class LatentSpaceDisplay:
         y : array-like of shape (n_samples,), default=None
             Classes or a quantity to colour them by. The name of a pandas Series is the
             title of the legend or colour bar.
-        components : int or pair of int, default=(0, 1)
-            Components along the horizontal and the vertical axis; one for strips. A model
-            of one component needs none.
+        components : int or sequence of int, default=None
+            One for strips; two for a plane, along the horizontal and the vertical axis; more
+            for a pair grid, such as ``range(5)``. ``None``: the first two, or with a
+            projection all.
+        projection : transformer, default=None
+            Makes fewer columns of the posterior means of ``components``: a clone of it is
+            fitted to them by ``fit_transform``, such as ``PCA(2)`` or ``TSNE()``.
+        ellipses : float, default=None
+            Draw the posterior spread of rows: axes of the ellipse are so many standard
+            deviations from its middle. In a plane, one standard deviation of an independent
+            normal posterior holds 0.39 of it, two 0.86. Those of a full posterior are drawn
+            without their correlation. ``None``: none.
+        max_ellipses : int, default=200
+            Rows that have one, at most: of more, evenly spaced ones. ``None``: all rows.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            Where to draw; a pair grid takes its place. ``None``: a new figure.
         scatter_kwargs : dict, default=None
             For :meth:`matplotlib.axes.Axes.scatter`, over the defaults.
+        ellipse_kwargs : dict, default=None
+            For :class:`matplotlib.collections.EllipseCollection`, or
+            :meth:`matplotlib.axes.Axes.hlines` with one component, over the defaults.
 
         Returns
         -------
@@ -160,7 +157,12 @@ class LatentSpaceDisplay:
         Raises
         ------
         ValueError
-            When ``components`` are not in the model or ``y`` is not one value for each row.
+            When ``components`` are not in the model, ``y`` is not one value for each row,
+            ``ellipses`` or ``max_ellipses`` is not positive, or there are ellipses and a
+            projection, which has none.
+        TypeError
+            When ``projection`` has no ``fit_transform``, or there are ellipses and the estimator
+            has no ``posterior``.
         NotFittedError
             When the estimator is not fitted.
 
@@ -179,31 +181,66 @@ class LatentSpaceDisplay:
         'component 2'
         >>> plt.close(display.figure_)
         """
-        Z = np.asarray(estimator.transform(X))
-        components = _drawing.check_components(components, Z.shape[1])
-        name = None if getattr(y, "name", None) is None else str(y.name)
-        y = None if y is None else _labels(y, len(Z))
-        display = cls(Z=Z[:, list(components)], components=components, y=y, y_name=name)
-        return display.plot(ax, scatter_kwargs=scatter_kwargs)
+        model = FittedModel(estimator)
+        if ellipses is not None:
+            _check_ellipses(ellipses, max_ellipses, projection)
+            Z, scale = model.posterior(X, "which ellipses are drawn from")
+        else:
+            Z, scale = model.transform(X), None
+        chosen = _chosen(components, Z.shape[1], projection is not None)
+        y_name = None if getattr(y, "name", None) is None else str(y.name)
+        y = None if y is None else _classes.labels(y, len(Z))
+        Z, names = _projected(projection, Z[:, list(chosen)])
+        scale = None if scale is None else scale[:, list(chosen)]
+        display = cls(Z=Z, components=chosen, y=y, y_name=y_name, scale=scale, names=names)
+        return display.plot(
+            ax,
+            ellipses=ellipses,
+            max_ellipses=max_ellipses,
+            scatter_kwargs=scatter_kwargs,
+            ellipse_kwargs=ellipse_kwargs,
+        )
 
-    def plot(self, ax: Any = None, *, scatter_kwargs: Mapping[str, Any] | None = None) -> Self:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        ellipses: float | None = None,
+        max_ellipses: int | None = 200,
+        scatter_kwargs: Mapping[str, Any] | None = None,
+        ellipse_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Draw the points.
 
         The legend stands beside axes whose figure has a layout engine that makes room for
-        it, as a new figure has, and else in their upper right corner.
+        it, as a new figure has, and else in their upper right corner; above the diagonal of a
+        pair grid.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            Where to draw; a pair grid takes its place. ``None``: a new figure.
+        ellipses : float, default=None
+            Standard deviations of the posterior to draw, from ``scale``. ``None``: none.
+        max_ellipses : int, default=200
+            Rows that have one, at most: of more, evenly spaced ones. ``None``: all rows.
         scatter_kwargs : dict, default=None
             For :meth:`matplotlib.axes.Axes.scatter`, over the defaults. With ``c`` or
             ``color`` in it there is no legend.
+        ellipse_kwargs : dict, default=None
+            For :class:`matplotlib.collections.EllipseCollection`, or
+            :meth:`matplotlib.axes.Axes.hlines` with one component, over the defaults.
 
         Returns
         -------
         display : LatentSpaceDisplay
             Itself.
+
+        Raises
+        ------
+        ValueError
+            When there is no ``scale`` for ``ellipses``, these or ``max_ellipses`` are not
+            positive, or a pair grid shall take the place of axes that are not a subplot.
 
         Examples
         --------
@@ -214,83 +251,110 @@ class LatentSpaceDisplay:
         >>> display = LatentSpaceDisplay(Z=Z, components=(0, 1)).plot()
         >>> plt.close(display.figure_)
         """
-        given = self._given(scatter_kwargs)
-        classes = None if self.y is None else _classes(self.y)
-        self.ax_ = _drawing.new_axes(figsize=(6, 5)) if ax is None else ax
-        self.figure_ = self.ax_.figure
         self.legend_: Any = None
         self.colorbar_: Any = None
-        draw = self._draw_strips if self.Z.shape[1] == 1 else self._draw_plane
-        draw(classes, self._colours(classes), given)
-        self.ax_.set_xlabel(f"component {self.components[0]}")
+        self.ellipses_: Any = None
+        self.histograms_: list[Any] = []
+        spread = self._spread(ellipses, max_ellipses, ellipse_kwargs)
+        points = Points(self.y, self.y_name, scatter_kwargs)
+        names = self.names or [f"component {k}" for k in self.components]
+        draw = {1: self._draw_strips, 2: self._draw_plane}
+        draw.get(self.Z.shape[1], self._draw_grid)(ax, names, points, spread)
+        self.figure_ = self.ax_.figure
         return self
 
-    def _given(self, scatter_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
-        from matplotlib.collections import PathCollection
+    def _spread(
+        self, ellipses: float | None, max_ellipses: int | None, kwargs: Mapping[str, Any] | None
+    ) -> Spread | None:
+        """Return what is drawn around the points."""
+        if ellipses is None:
+            return None
+        _check_ellipses(ellipses, max_ellipses)
+        if self.scale is None:
+            raise ValueError(
+                f"ellipses={ellipses!r}, but there is no scale to draw them from. Pass ellipses "
+                "to from_estimator."
+            )
+        return Spread(ellipses * self.scale, max_ellipses, kwargs)
 
-        given = _drawing.canonical(scatter_kwargs, PathCollection)
-        if "color" in given:  # scatter refuses it beside c
-            given["c"] = given.pop("color")
-        return given
-
-    def _colours(self, classes: np.ndarray | None) -> dict[str, Any]:
-        """Return the keywords that colour the points."""
-        if self.y is None:
-            return {"c": _drawing.PALETTE[0]}
-        if classes is None:
-            return {"c": self.y, "cmap": "viridis"}
-        return {"c": np.searchsorted(classes, self.y), "cmap": _class_colours(len(classes))}
+    def _draw_strips(
+        self, ax: Any, names: Sequence[str], points: Points, spread: Spread | None
+    ) -> None:
+        """Draw one component against y."""
+        self.ax_ = _drawing.new_axes(figsize=(6, 5)) if ax is None else ax
+        self.axes_ = np.array([[self.ax_]])
+        self.scatter_, heights = points.strips(self.ax_, self.Z[:, 0])
+        if spread is not None:
+            room = 0.6 * points.in_strips
+            self.ellipses_ = spread.lines(self.ax_, self.scatter_, self.Z[:, 0], heights, room)
+        self.ax_.set_xlabel(names[0])
 
     def _draw_plane(
-        self, classes: np.ndarray | None, colours: dict[str, Any], given: dict[str, Any]
+        self, ax: Any, names: Sequence[str], points: Points, spread: Spread | None
     ) -> None:
         """Draw two components, to the same scale, as the prior knows no direction."""
-        size = np.clip(20_000 / len(self.Z), 1, 30)
-        defaults = {"s": size, "alpha": 0.8, "linewidth": 0.2} | colours
-        self.scatter_ = self.ax_.scatter(*self.Z.T, **_merged(defaults, given))
+        self.ax_ = _drawing.new_axes(figsize=(6, 5)) if ax is None else ax
+        self.axes_ = np.array([[self.ax_]])
+        self.scatter_ = points.plane(self.ax_, *self.Z.T)
+        if spread is not None:
+            self.ellipses_ = spread.ellipses(self.ax_, self.scatter_, self.Z, (0, 1))
         shared = [self.ax_.get_shared_x_axes(), self.ax_.get_shared_y_axes()]
         alone = any(len(group.get_siblings(self.ax_)) == 1 for group in shared)
         self.ax_.set_aspect("equal", adjustable="datalim" if alone else "box")
-        self.ax_.set_ylabel(f"component {self.components[1]}")
-        if "c" in given or self.y is None:
-            return
-        if classes is None:
-            self.colorbar_ = self.figure_.colorbar(self.scatter_, ax=self.ax_, label=self.y_name)
-        elif len(classes) <= MAX_LEGEND:
-            self._draw_legend(classes)
+        self.ax_.set(xlabel=names[0], ylabel=names[1])
+        self._draw_key(points, self.ax_, self.scatter_, _drawing.beside(self.ax_))
 
-    def _draw_legend(self, classes: np.ndarray) -> None:
-        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False}
-        roomy = self.figure_.get_layout_engine() is not None
-        handles, _ = self.scatter_.legend_elements(num=None, alpha=1, markeredgewidth=0)
-        self.legend_ = self.ax_.legend(
-            handles,
-            [str(name) for name in classes],
-            title=self.y_name,
-            fontsize="medium" if roomy else "small",
-            handletextpad=0.1,
-            ncols=-(-len(classes) // LEGEND_ROWS),
-            **beside if roomy else {"loc": "upper right"},
-        )
-
-    def _draw_strips(
-        self, classes: np.ndarray | None, colours: dict[str, Any], given: dict[str, Any]
+    def _draw_grid(
+        self, ax: Any, names: Sequence[str], points: Points, spread: Spread | None
     ) -> None:
-        """Draw one component against y."""
-        defaults = {"s": 200, "alpha": 0.4, "linewidth": 0.6, "marker": "|"} | colours
-        heights = np.zeros(len(self.Z)) if self.y is None else colours["c"]
-        if self.y is not None and classes is None:
-            defaults |= {"s": 20, "marker": "o"}
-        self.scatter_ = self.ax_.scatter(self.Z[:, 0], heights, **_merged(defaults, given))
-        if self.y is None:
-            self.ax_.set_yticks([])
-        elif classes is not None:
-            self.ax_.set_yticks(range(len(classes)), [str(name) for name in classes])
-        self.ax_.set_ylabel(self.y_name or ("" if self.y is None else "y"))
+        """Draw each component against each."""
+        grid = PairGrid(ax, self.Z, names)
+        grid.draw(points, spread)
+        self.ax_, self.axes_ = grid.ax, grid.axes
+        self.scatter_, self.histograms_ = grid.scatters, grid.histograms
+        self.ellipses_ = grid.ellipses or None
+        corner = {"loc": "upper right", "frameon": False}  # above the diagonal
+        self._draw_key(points, grid.ax, grid.scatters[0], corner)
+
+    def _draw_key(self, points: Points, ax: Any, scatter: Any, place: dict[str, Any]) -> None:
+        """Draw the legend of classes, or the scale of a quantity."""
+        if points.keyed == "legend":
+            self.legend_ = points.legend(ax, scatter, **place)
+        elif points.keyed == "colorbar":
+            panels = [panel for panel in self.axes_.flat if panel is not None]
+            self.colorbar_ = ax.figure.colorbar(scatter, ax=panels, label=self.y_name)
 
 
-def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords of scatter: a colour of the user's needs no colour map of ours."""
-    if "c" in given:
-        defaults.pop("cmap", None)
-    return defaults | given
+def _chosen(
+    components: int | Sequence[int] | None, n_components: int, projected: bool
+) -> tuple[int, ...]:
+    """Return the components to show, or to project."""
+    if components is None:
+        components = range(n_components) if projected else (0, 1)
+    return _drawing.check_components(components, n_components)
+
+
+def _projected(projection: Any, Z: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
+    """Return fewer columns, and their names."""
+    if projection is None:
+        return Z, None
+    if not hasattr(projection, "fit_transform"):
+        raise TypeError(
+            f"projection={projection!r} has no fit_transform. Pass a transformer such as PCA(2)."
+        )
+    Z = np.asarray(clone(projection).fit_transform(Z))
+    return Z, [f"{type(projection).__name__.lower()}{k}" for k in range(Z.shape[1])]
+
+
+def _check_ellipses(ellipses: float, max_ellipses: int | None, projection: Any = None) -> None:
+    if not ellipses > 0:
+        raise ValueError(
+            f"ellipses={ellipses!r} must be a positive number of standard deviations, or None."
+        )
+    if max_ellipses is not None:
+        _drawing.check_positive(max_ellipses, "max_ellipses")
+    if projection is not None:
+        raise ValueError(
+            f"ellipses={ellipses!r} belong to components, and projection={projection!r} shows "
+            "none. Leave one of them out."
+        )

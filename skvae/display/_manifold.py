@@ -3,61 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
-from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
 
 from skvae.display import _drawing
-
-
-def _grid_values(
-    n: int, quantile_range: Sequence[float], linear_range: Real | float | Sequence[float] | None
-) -> np.ndarray:
-    """Return n latent values, ascending."""
-    n = _drawing.check_positive(n, "n")
-    if linear_range is not None:
-        ends = (-linear_range, linear_range) if isinstance(linear_range, Real) else linear_range
-        low, high = _ascending(ends, "linear_range", -np.inf, np.inf)
-        return np.linspace(low, high, n)
-    low, high = _ascending(quantile_range, "quantile_range", 0, 1)
-    return np.array([NormalDist().inv_cdf(p) for p in np.linspace(low, high, n)])
-
-
-def _ascending(ends: Any, name: str, least: float, most: float) -> tuple[float, float]:
-    """Return two ends in order, strictly inside the bounds."""
-    if np.shape(ends) != (2,) or not least < ends[0] < ends[1] < most:
-        raise ValueError(f"{name}={ends!r} must be (low, high) with {least} < low < high < {most}.")
-    return float(ends[0]), float(ends[1])
-
-
-def _ticks(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Return where round latent values lie between the tiles, and their names."""
-    from matplotlib.ticker import MaxNLocator
-
-    nice = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(values[0], values[-1])
-    nice = nice[(nice >= values[0]) & (nice <= values[-1])]
-    names = [f"{value:g}".replace("-", "−") for value in nice]
-    return np.interp(nice, values, np.arange(len(values))), names
+from skvae.display._model import FittedModel
 
 
 class ManifoldDisplay:
     """Pictures decoded from a grid over the latent space.
 
-    The first component grows to the right, the second upward; the others are zero. It is
-    recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+    The first component grows to the right, the second upward; the others are at the median of
+    the prior, which is zero for a standard normal one. It is recommended to use
+    :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     tiles : ndarray of shape (n, n, height, width) or (n, n, height, width, channels)
         The pictures: ``tiles[i, j]`` is decoded where the second component is
-        ``values[i]`` and the first is ``values[j]``. With one component,
+        ``vertical_values[i]`` and the first is ``values[j]``. With one component,
         ``(1, n, height, width)`` and so on.
     values : ndarray of shape (n,)
-        Latent values along each axis, ascending.
+        Latent values along the horizontal axis, ascending.
     components : sequence of int
         The one or two components.
+    vertical_values : ndarray of shape (n,), default=None
+        Those along the vertical axis. ``None``: the same.
 
     Attributes
     ----------
@@ -71,6 +43,7 @@ class ManifoldDisplay:
     See Also
     --------
     LatentSpaceDisplay : Where the rows lie in the same plane.
+    TraversalDisplay : One component after the other.
 
     Examples
     --------
@@ -86,10 +59,18 @@ class ManifoldDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, *, tiles: np.ndarray, values: np.ndarray, components: Sequence[int]) -> None:
+    def __init__(
+        self,
+        *,
+        tiles: np.ndarray,
+        values: np.ndarray,
+        components: Sequence[int],
+        vertical_values: np.ndarray | None = None,
+    ) -> None:
         self.tiles = tiles
         self.values = values
         self.components = components
+        self.vertical_values = vertical_values
 
     @classmethod
     def from_estimator(
@@ -115,11 +96,12 @@ class ManifoldDisplay:
             Pictures along each axis.
         components : int or pair of int, default=(0, 1)
             Components along the horizontal and the vertical axis; one for a strip. A model
-            of one component needs none. The other components are zero.
+            of one component needs none. The others are at the median of the prior.
         quantile_range : pair of float, default=(0.02, 0.98)
-            The grid is at equally spaced quantiles of the standard normal distribution from
-            the first to the second, so that each tile stands for the same share of a
-            standard normal prior.
+            The grid is at equally spaced quantiles of the prior of each component from the
+            first to the second, so that each row and each column of pictures stands for the
+            same share of it. Those of a learned prior are taken from 32,768 draws, the same
+            in every call; an estimator without a prior has the standard normal's.
         linear_range : float or pair of float, default=None
             Instead: equally spaced latent values from the first to the second, or from
             minus the number to the number.
@@ -162,29 +144,28 @@ class ManifoldDisplay:
         array([-1.5,  0. ,  1.5])
         >>> plt.close(display.figure_)
         """
-        n_components = len(estimator.get_feature_names_out())
-        chosen = _drawing.check_components(components, n_components)
-        shape = _drawing.image_shape_of(estimator, image_shape)
-        if shape is None:
-            raise ValueError(
-                "image_shape=None, here and in the estimator: a grid of decoded rows can be "
-                "shown when they are pictures. Pass image_shape=(height, width)."
-            )
-        values = _grid_values(n, quantile_range, linear_range)
-        grid = np.meshgrid(*[values] * len(chosen))
-        Z = np.zeros((grid[0].size, n_components))
-        Z[:, chosen] = np.column_stack([axis.ravel() for axis in grid])
-        tiles = np.asarray(estimator.inverse_transform(Z)).reshape(-1, len(values), *shape)
-        return cls(tiles=tiles, values=values, components=chosen).plot(
-            ax, imshow_kwargs=imshow_kwargs
+        model = FittedModel(estimator)
+        chosen = _drawing.check_components(components, model.n_components, most=2)
+        shape = model.required_image_shape(image_shape)
+        values = _drawing.latent_values(
+            n, quantile_range, linear_range, lambda p: model.prior_quantiles(p)[list(chosen)]
         )
+        axes = np.broadcast_to(values, (len(chosen), values.shape[1]))
+        grid = np.meshgrid(*axes)
+        Z = np.tile(model.prior_quantiles(np.array([0.5])).T, (grid[0].size, 1))
+        Z[:, chosen] = np.column_stack([axis.ravel() for axis in grid])
+        tiles = model.inverse_transform(Z).reshape(-1, axes.shape[1], *shape)
+        vertical = axes[1] if len(chosen) == 2 else None
+        display = cls(tiles=tiles, values=axes[0], components=chosen, vertical_values=vertical)
+        return display.plot(ax, imshow_kwargs=imshow_kwargs)
 
     def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
         """Draw the pictures.
 
         Black is 0 and white is 1, unless values leave that range: then black is the least
         and white the greatest, for colours too. ``tiles[i, j]`` is centred at ``(j, i)`` of
-        the axes, so a latent value z lies at ``np.interp(z, values, range(n))``.
+        the axes, so a latent value z lies at ``np.interp(z, values, range(n))``, on the vertical
+        axis with ``vertical_values``.
 
         Parameters
         ----------
@@ -209,17 +190,17 @@ class ManifoldDisplay:
         (4, 12)
         >>> plt.close(display.figure_)
         """
-        if ax is None:
-            ax = _drawing.new_axes(figsize=_drawing.tiles_figsize(self.tiles, left=0.5))
-        self.ax_, self.figure_ = ax, ax.figure
-        self.image_ = _drawing.draw_tiles(ax, self.tiles[::-1], imshow_kwargs)
-        _drawing.separate_tiles(ax, self.tiles, linewidth=0.5)
-        ticks, names = _ticks(self.values)
-        ax.set_xticks(ticks, names)
-        ax.set_xlabel(f"component {self.components[0]}")
+        rows, columns = self.tiles.shape[:2]
+        self.ax_ = _drawing.tile_axes(ax, rows, columns, self.tiles, left=0.5, below=0.5)
+        self.figure_ = self.ax_.figure
+        self.image_ = _drawing.draw_tiles(self.ax_, self.tiles[::-1], imshow_kwargs)
+        _drawing.separate_tiles(self.ax_, self.tiles, linewidth=0.5)
+        self.ax_.set_xticks(*_drawing.value_ticks(self.values))
+        self.ax_.set_xlabel(f"component {self.components[0]}")
         if len(self.components) == 1:
-            ax.set_yticks([])
+            self.ax_.set_yticks([])
             return self
-        ax.set_yticks(ticks, names)
-        ax.set_ylabel(f"component {self.components[1]}")
+        vertical = self.values if self.vertical_values is None else self.vertical_values
+        self.ax_.set_yticks(*_drawing.value_ticks(vertical))
+        self.ax_.set_ylabel(f"component {self.components[1]}")
         return self

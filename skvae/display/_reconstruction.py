@@ -6,33 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
 from skvae.display import _drawing
-
-MAX_NAMED_FEATURES = 30
-"""More names than this do not fit beside a heat map."""
-
-
-def _dense(rows: Any) -> np.ndarray:
-    """Return a matrix, of any kind that estimators take, as floats."""
-    return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=float)
-
-
-def _unit(estimator: Any, rows: Any) -> float:
-    """Return the value of X that the estimator reads as 1: 255 for images of bytes."""
-    is_bytes = getattr(rows, "dtype", None) == np.uint8
-    return getattr(estimator, "unit_", 1.0) if is_bytes else 1.0
+from skvae.display._heat_map import draw_heat_map
+from skvae.display._model import FittedModel, first_rows
 
 
 class ReconstructionDisplay:
-    """Rows of X with their reconstructions: pictures, or a heat map for tables.
+    """Rows of X, their reconstructions and what is left: pictures, or a heat map for tables.
 
-    Pictures stand over their reconstructions. In the heat map a row of X is a column, to
-    have room for the names of the features, with the originals on the left and the
-    reconstructions on the right, both in their order. Each feature has the mean and the
-    standard deviation of the originals shown as its origin and unit, so that features of
-    any scale are seen beside each other.
+    Pictures stand over their reconstructions, and these over the residuals, original minus
+    reconstruction, where white is 0 and red is more in the original; of pictures in colours,
+    each channel is grey at 0. Both extremes are the greatest residual shown.
+
+    In the heat map a row of X is a column, to have room for the names of the features:
+    originals on the left, then reconstructions, then residuals, all in their order. Each
+    feature has the mean and the standard deviation of the originals shown as its origin and
+    unit, so that features of any scale are seen beside each other; residuals have the same
+    unit.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -51,9 +42,11 @@ class ReconstructionDisplay:
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures, stitched into one, or the heat map.
+        The pictures and their reconstructions, stitched into one, or the heat map.
+    residual_image_ : matplotlib.image.AxesImage or None
+        The residuals of pictures.
     colorbar_ : matplotlib.colorbar.Colorbar or None
-        The scale of the heat map.
+        The scale of the heat map, or of the residuals of grey pictures.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
@@ -98,10 +91,12 @@ class ReconstructionDisplay:
         *,
         n_images: int = 10,
         image_shape: Sequence[int] | None = None,
+        residuals: bool = True,
         ax: Any = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
+        residual_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Reconstruct the first rows of X and plot both.
+        """Reconstruct the first rows of X and plot both, and their difference.
 
         Parameters
         ----------
@@ -116,10 +111,15 @@ class ReconstructionDisplay:
         image_shape : tuple of int, default=None
             ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be
             −1. ``None``: that of the estimator; without one, the rows are a table.
+        residuals : bool, default=True
+            Show what is left of a row without its reconstruction.
         ax : matplotlib.axes.Axes, default=None
             Where to draw. ``None``: a new figure.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
+            residuals of pictures.
+        residual_kwargs : dict, default=None
+            The same of the residuals of pictures.
 
         Returns
         -------
@@ -147,18 +147,28 @@ class ReconstructionDisplay:
         (8, 13)
         >>> plt.close(display.figure_)
         """
-        shape = _drawing.image_shape_of(estimator, image_shape)
-        rows = _safe_indexing(X, slice(0, _drawing.check_positive(n_images, "n_images")))
+        model = FittedModel(estimator)
+        shape = model.image_shape(image_shape)
+        rows = first_rows(X, _drawing.check_positive(n_images, "n_images"))
         display = cls(
-            originals=_dense(rows) / _unit(estimator, rows),
-            reconstructions=_dense(estimator.inverse_transform(estimator.transform(rows))),
+            originals=model.floats(rows),
+            reconstructions=model.inverse_transform(model.transform(rows)),
             image_shape=shape,
-            feature_names=getattr(estimator, "feature_names_in_", None),
+            feature_names=model.feature_names,
         )
-        return display.plot(ax, imshow_kwargs=imshow_kwargs)
+        return display.plot(
+            ax, residuals=residuals, imshow_kwargs=imshow_kwargs, residual_kwargs=residual_kwargs
+        )
 
-    def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
-        """Draw originals and reconstructions.
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        residuals: bool = True,
+        imshow_kwargs: Mapping[str, Any] | None = None,
+        residual_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Draw originals, reconstructions and residuals.
 
         Of pictures, black is 0 and white is 1, unless values leave that range: then black
         is the least and white the greatest of originals and reconstructions together.
@@ -167,8 +177,13 @@ class ReconstructionDisplay:
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw. ``None``: a new figure.
+        residuals : bool, default=True
+            Show what is left of a row without its reconstruction.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
+            residuals of pictures.
+        residual_kwargs : dict, default=None
+            The same of the residuals of pictures.
 
         Returns
         -------
@@ -187,41 +202,59 @@ class ReconstructionDisplay:
         >>> plt.close(display.figure_)
         """
         self.colorbar_: Any = None
-        both = np.stack([self.originals, self.reconstructions])
-        draw = self._draw_table if self.image_shape is None else self._draw_pictures
-        draw(ax, both, imshow_kwargs)
+        self.residual_image_: Any = None
+        if self.image_shape is None:
+            self._draw_table(ax, residuals, imshow_kwargs)
+        else:
+            self._draw_pictures(ax, residuals, imshow_kwargs, residual_kwargs)
+        self.figure_ = self.ax_.figure
         self.ax_.tick_params(length=0)
         return self
 
-    def _draw_pictures(self, ax: Any, both: np.ndarray, imshow_kwargs: Any) -> None:
+    def _draw_pictures(
+        self, ax: Any, residuals: bool, imshow_kwargs: Any, residual_kwargs: Any
+    ) -> None:
+        both = np.stack([self.originals, self.reconstructions])
         tiles = both.reshape(*both.shape[:2], *(self.image_shape or ()))
-        if ax is None:
-            ax = _drawing.new_axes(figsize=_drawing.tiles_figsize(tiles, left=1.2))
-        self.ax_, self.figure_ = ax, ax.figure
-        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
-        _drawing.separate_tiles(ax, tiles, linewidth=2)
-        ax.set_yticks([1, 0], ["original", "reconstruction"])
-        ax.set_xticks([])
+        n_rows, n_images = 2 + residuals * (1 + _drawing.GAP), tiles.shape[1]
+        self.ax_ = _drawing.tile_axes(ax, n_rows, n_images, tiles, left=1.2 + 0.5 * residuals)
+        self.image_ = _drawing.draw_tiles(self.ax_, tiles, imshow_kwargs)
+        if residuals:
+            self._draw_residuals(tiles[:1] - tiles[1:], residual_kwargs or {})
+        _drawing.separate_tiles(self.ax_, tiles, linewidth=2)
+        heights = [1, 0, -1 - _drawing.GAP][: 2 + residuals]
+        last = "residual" if self.colorbar_ else "residual (grey: 0)"
+        self.ax_.set_yticks(heights, ["original", "reconstruction", last][: 2 + residuals])
+        self.ax_.set_xticks([])
 
-    def _draw_table(self, ax: Any, both: np.ndarray, imshow_kwargs: Any) -> None:
-        self.ax_ = _drawing.new_axes() if ax is None else ax
-        self.figure_ = self.ax_.figure
-        n_rows = len(self.originals)
-        spread = self.originals.std(axis=0)
-        scaled = (both - self.originals.mean(axis=0)) / np.where(spread > 0, spread, 1)
-        most = np.abs(scaled).max()
-        defaults = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "aspect": "auto"}
-        self.image_ = self.ax_.imshow(np.vstack(scaled).T, **defaults | dict(imshow_kwargs or {}))
-        self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label="standard deviations from the mean"
+    def _draw_residuals(self, tiles: np.ndarray, residual_kwargs: Mapping[str, Any]) -> None:
+        """Draw differences below the pictures, grey ones with their scale beside them."""
+        in_colours = tiles.shape[4:] not in ((), (1,))
+        tiles = tiles[..., :3] if in_colours else tiles  # opaque
+        most = float(np.abs(tiles).max()) or 1.0
+        kwargs = {"cmap": _drawing.SIGNED} | dict(residual_kwargs)
+        place: dict[str, Any] = {"limits": (-most, most), "corner": (0, -1 - _drawing.GAP)}
+        self.residual_image_ = _drawing.draw_tiles(self.ax_, tiles, kwargs, **place)
+        if in_colours:
+            return
+        beside = self.ax_.inset_axes([1.01, 0, 0.012, 1 / (3 + _drawing.GAP)])
+        end = _drawing.round_below(self.residual_image_.get_clim()[1])
+        self.colorbar_ = self.ax_.figure.colorbar(
+            self.residual_image_, cax=beside, ticks=[-end, end], format="{x:+.3g}"
         )
-        self.ax_.axvline(n_rows - 0.5, color="black", linewidth=1.5)
-        self.ax_.set_xticks([n_rows / 2 - 0.5, 1.5 * n_rows - 0.5], ["original", "reconstruction"])
-        self._name_features()
+        beside.tick_params(labelsize="small", length=2)
 
-    def _name_features(self) -> None:
-        n_features = self.originals.shape[1]
-        if self.feature_names is None or n_features > MAX_NAMED_FEATURES:
-            self.ax_.set_ylabel("feature")
-        else:
-            self.ax_.set_yticks(range(n_features), self.feature_names)
+    def _draw_table(self, ax: Any, residuals: bool, imshow_kwargs: Any) -> None:
+        spread = self.originals.std(axis=0)
+        unit = np.where(spread > 0, spread, 1)
+        middle = self.originals.mean(axis=0)
+        groups = [
+            ("original", (self.originals - middle) / unit),
+            ("reconstruction", (self.reconstructions - middle) / unit),
+            ("residual", (self.originals - self.reconstructions) / unit),
+        ][: 2 + residuals]
+        label = "standard deviations from the mean"
+        self.image_, self.colorbar_ = draw_heat_map(
+            ax, groups, label, self.feature_names, imshow_kwargs
+        )
+        self.ax_ = self.image_.axes

@@ -1,0 +1,154 @@
+"""Callbacks for training: ``VariationalAutoencoder(callbacks=[...])`` takes these and skorch's."""
+
+from __future__ import annotations
+
+import os
+import time
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from skorch.callbacks import Callback
+
+__all__ = ["TensorBoard"]
+
+
+class TensorBoard(Callback):
+    """Log every epoch to TensorBoard.
+
+    Every fit is a run of its own, a new folder ``run_1``, ``run_2``, … of ``log_dir``, also
+    when many processes fit at once, as in a grid search. ``partial_fit`` and a warm-started
+    ``fit`` go on in the run and with the epochs of the model that they continue, whose
+    ``history_`` holds its name under ``"run"``.
+
+    A run has a line for training and one for held-out rows, where there are any, on charts
+    ``loss``, ``reconstruction`` and ``kl``, nats per row; ``dur``, seconds an epoch;
+    ``learning_rate``; and whatever numbers callbacks before this one write to the history.
+    See them with ``tensorboard --logdir runs``.
+
+    skorch's own callback of this name takes an open writer, which cannot be cloned or
+    pickled; this one holds the name of a folder and nothing else.
+
+    Parameters
+    ----------
+    log_dir : path-like, default=None
+        The folder of all runs; it is made. ``None``: ``runs`` in the working directory.
+
+    Raises
+    ------
+    ImportError
+        At ``fit``, when tensorboard (extra ``tensorboard``) is not installed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.callbacks import TensorBoard
+    >>> folder = getfixture("tmp_path")
+    >>> vae = VariationalAutoencoder(max_epochs=2, callbacks=[TensorBoard(folder)])
+    >>> vae.fit(load_iris().data).history_[0]["run"]
+    'run_1'
+    >>> sorted(path.name for path in folder.glob("run_*/*"))
+    ['train']
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str] | None = None) -> None:
+        self.log_dir = log_dir
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Find the run that the model began, or begin one.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            With the history so far.
+        X, y : object, default=None
+            Not used.
+        **kwargs
+            Not used.
+
+        Raises
+        ------
+        ImportError
+            When tensorboard is not installed.
+        """
+        _require_tensorboard()
+        root = Path("runs" if self.log_dir is None else self.log_dir)
+        begun = [row["run"] for row in net.history if "run" in row]
+        self.is_new_ = not begun
+        self.run_ = root / begun[-1] if begun else _new_run(root)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Write the numbers of the epoch.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            Its history has the epoch as its last row.
+        **kwargs
+            Not used.
+        """
+        row = net.history[-1]
+        if self.is_new_:
+            net.history.record("run", self.run_.name)
+            self.is_new_ = False
+        numbers = {name: float(value) for name, value in row.items() if _is_logged(name, value)}
+        numbers["learning_rate"] = net.optimizer_.param_groups[0]["lr"]
+        for line in ("train", "valid"):
+            prefix = f"{line}_"
+            of_line = {k.removeprefix(prefix): v for k, v in numbers.items() if _line(k) == line}
+            if of_line:
+                _append(self.run_ / line, row["epoch"], of_line)
+
+
+def _append(folder: Path, step: int, numbers: dict[str, float]) -> None:
+    """Append to the one file of a line, so that all epochs so far are there, whatever comes.
+
+    ``SummaryWriter`` would begin a file in every call of ``partial_fit``, and TensorBoard
+    takes those of the same second in the order of their names.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    values = [{"tag": name, "simple_value": value} for name, value in numbers.items()]
+    events = [Event(wall_time=time.time(), step=step, summary={"value": values})]
+    path = folder / "events.out.tfevents.skvae"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        events.insert(0, Event(wall_time=time.time(), file_version="brain.Event:2"))
+    with path.open("ab") as file:
+        for event in events:
+            RecordWriter(file).write(event.SerializeToString())
+
+
+def _line(name: str) -> str:
+    """Return the line that this entry of the history belongs to."""
+    return "valid" if name.startswith("valid_") else "train"
+
+
+def _is_logged(name: str, value: Any) -> bool:
+    """Whether this entry of the history is a number that changes with training."""
+    counted = name == "epoch" or name.endswith("_batch_count")
+    return type(value) is not bool and isinstance(value, Real) and not counted
+
+
+def _new_run(root: Path) -> Path:
+    """Make the first ``run_n`` that is not there; no two processes make the same."""
+    n = 1
+    while True:
+        path = root / f"run_{n}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            n += 1
+        else:
+            return path
+
+
+def _require_tensorboard() -> None:
+    try:
+        import tensorboard  # noqa: F401 - only to see whether it is there
+    except ImportError as error:
+        raise ImportError(
+            'TensorBoard needs tensorboard. Install it: pip install "skvae[tensorboard]".'
+        ) from error
