@@ -37,6 +37,8 @@ extensions = [
     "pages",
 ]
 exclude_patterns = ["_build"]
+smartquotes = False  # a default is "auto", not “auto”
+toc_object_entries_show_parents = "hide"
 
 # Markdown
 
@@ -73,6 +75,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # what a display is called is of no interest
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,

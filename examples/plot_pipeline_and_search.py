@@ -73,7 +73,7 @@ print(search.best_params_, f"{search.best_score_:.1f} nats per digit")
 
 # %%
 # How the candidates went, and where they were given up. A race is won by who starts fast: models
-# of many components learn more slowly, and a first round that is too short gives up the best.
+# of many components learn more slowly, and a first round that is too short can give up the best.
 
 import matplotlib.pyplot as plt
 import pandas as pd
