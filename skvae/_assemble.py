@@ -105,13 +105,7 @@ class Architecture:
 
 
 def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:
-    """Return ``(height, width, channels)``, the −1 filled in, or ``None`` for tables.
-
-    Raises
-    ------
-    ValueError
-        When the shape is malformed or does not hold ``n_features`` values.
-    """
+    """Return ``(height, width, channels)``, the −1 filled in, or ``None`` for tables."""
     if image_shape is None:
         return None
     shape = tuple(image_shape)
@@ -178,13 +172,7 @@ _AS_GIVEN = (
 
 
 def resolve(params: Mapping[str, Any], n_features: int) -> Architecture:
-    """Return the architecture that an estimator's parameters, no longer "auto", ask for.
-
-    Raises
-    ------
-    ValueError
-        When ``image_shape``, ``hidden_layer_sizes`` or ``conv_channels`` is malformed.
-    """
+    """Return the architecture that an estimator's parameters, no longer "auto", ask for."""
     return Architecture(
         n_features=n_features,
         n_components=int(params["n_components"]),
@@ -204,12 +192,7 @@ def build(
 ) -> VAE:
     """Build the model, weights drawn from ``generator``.
 
-    Parameters
-    ----------
-    loc, scale : Tensor of shape (n_features,)
-        Location and scale of the training columns, for the likelihood.
-    x : Tensor of shape (n, n_features)
-        Some training rows, for the prior.
+    The likelihood sees location and scale of the training columns, the prior some of the rows.
     """
     likelihood = part(architecture.likelihood, LIKELIHOODS)
     likelihood.initialize(loc, scale)

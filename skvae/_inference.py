@@ -58,16 +58,9 @@ def _converted(model: VAE) -> VAE:
 class Inference:
     """A model in evaluation mode and in the precision of the caller's rows.
 
-    Parameters
-    ----------
-    model : VAE
-    dtype : numpy dtype
-        float32 or float64. Networks are trained in float32; for float64 rows they are
-        converted (to a copy), which keeps the result for a row independent of its batch to
-        1e-12 or so.
-    device : str
-    title : str, default=None
-        Of a progress bar over rows, should they take long. ``None``: no bar.
+    Networks are trained in float32; for float64 rows they are converted (to a copy), which keeps
+    the result for a row independent of its batch to 1e-12 or so. The title is that of a progress
+    bar over rows, should they take long.
     """
 
     def __init__(

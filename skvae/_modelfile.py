@@ -30,13 +30,7 @@ def write(
 ) -> None:
     """Write a state, atomically: a crash midway leaves the file that was there.
 
-    Parameters
-    ----------
-    path : path-like
-    header : mapping
-        Plain values that describe the file: class and versions.
-    state : mapping
-        The estimator's state.
+    The header holds plain values that describe the file: class and versions.
     """
     arrays: dict[str, np.ndarray] = {}
     document = {
@@ -47,19 +41,11 @@ def write(
     }
     text = json.dumps(document)
     metadata = {"skvae": text, "sha256": _digest(text, arrays)}
-    _replace(Path(path), to_bytes(arrays, metadata))
+    replace(Path(path), to_bytes(arrays, metadata))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the JSON document and the arrays of a model file.
-
-    Raises
-    ------
-    OSError
-        When there is no such file, or it cannot be read.
-    ValueError
-        When the file is truncated, corrupted, not of skvae, or of a later format.
-    """
+    """Return the JSON document and the arrays of a model file, checked."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -104,16 +90,8 @@ def decode(
 ) -> Any:
     """Return the value that JSON stands for; the inverse of ``_encode``.
 
-    Parameters
-    ----------
-    name : str
-        The parameter or attribute that is being read.
-    arrays : dict of ndarray
-        Arrays by name; those that the value refers to are taken out.
-    parts : mapping
-        Classes that may be constructed, by name.
-    given : mapping
-        The user's own objects, by parameter name.
+    Arrays that the value refers to are taken out; only ``parts`` may be constructed; the user's
+    own objects are given by the name of the parameter.
     """
     if isinstance(value, list):
         return [decode(item, name, arrays, parts, given) for item in value]
@@ -243,7 +221,7 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write to a temporary file beside the target, flush it to disk, and rename it."""
     # Not tempfile, whose files nobody else may read.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -38,12 +38,7 @@ def sobol(n_points: int, n_components: int) -> Tensor:
 def rotated_noise(keys: np.ndarray, points: Tensor) -> Tensor:
     """Return standard normal noise of shape ``(n_points, n, n_components)``.
 
-    Parameters
-    ----------
-    keys : ndarray of shape (n,), uint64
-        A hash of each row.
-    points : Tensor of shape (n_points, n_components)
-        In the unit cube.
+    The keys are a hash of each row; the points lie in the unit cube.
     """
     u = (points.unsqueeze(1) + _shifts(keys, points.shape[1])) % 1.0
     return torch.special.ndtri(u.clamp(2.0**-54, 1 - 2.0**-53))

@@ -203,8 +203,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     unit_ : float
         255 where ``fit`` saw images of uint8 in [0, 255] under a likelihood of values in
         [0, 1]; else 1. Rows of uint8 are then read as ``X / unit_``, a batch at a time, and
-        what the model returns is in those units, [0, 1]: the same numbers as for the floats
-        ``X / 255``, which is what densities refer to and pictures are drawn from.
+        what the model returns, densities too, is in those units.
     likelihood_ : Likelihood
         What was chosen and fitted.
     encoder_, decoder_ : torch.nn.Module
@@ -237,8 +236,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     >>> vae = VariationalAutoencoder(n_components=2, max_epochs=5, random_state=0)
     >>> vae.fit_transform(X).shape
     (1797, 2)
-    >>> vae.sample(3).shape
-    (3, 64)
+    >>> vae.sample(3).shape, vae.inverse_transform([[0.0, 1.0]]).shape
+    ((3, 64), (1, 64))
+    >>> vae.score(X) < vae.score_samples(X, n_importance_samples=9).mean()  # both below log p(x)
+    np.True_
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 - scikit-learn's declaration
@@ -388,15 +389,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             On parameters out of range, on X that is not a matrix of finite numbers, lies
             outside the likelihood's support or does not fit ``image_shape``, and when
             the loss stops being finite. The estimator is then as it was before.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> vae.n_iter_, str(vae.likelihood_)
-        (5, "Gaussian(scale='feature', min_scale=0.001)")
         """
         return self._fit(X, sample_weight, self.warm_start and hasattr(self, "net_"))
 
@@ -427,17 +419,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError, TypeError
             As ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(random_state=0)
-        >>> for _ in range(3):
-        ...     vae = vae.partial_fit(X)
-        >>> vae.n_iter_
-        3
         """
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 
@@ -614,15 +595,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When X holds objects that are no numbers.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> vae.transform(X[:3]).shape
-        (3, 2)
         """
         rows = self._rows(X)
         return self._inference(rows.dtype, "transform").transform(rows, self._n_features_out)
@@ -644,16 +616,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError, TypeError, NotFittedError
             As ``transform``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> loc, scale = vae.posterior(X)
-        >>> (loc == vae.transform(X)).all(), (scale > 0).all()
-        (np.True_, np.True_)
         """
         rows = self._rows(X)
         return self._inference(rows.dtype, "posterior").posterior(rows, self._n_features_out)
@@ -679,15 +641,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When Z holds objects that are no numbers.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> vae.inverse_transform([[0.0, 0.0], [1.0, -1.0]]).shape
-        (2, 4)
         """
         check_is_fitted(self)
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
@@ -715,15 +668,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError, TypeError, NotFittedError
             As ``transform``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> (vae.reconstruct(X) == vae.inverse_transform(vae.transform(X))).all()
-        np.True_
         """
         rows = self._rows(X)
         inference = self._inference(rows.dtype, "reconstruct")
@@ -760,15 +704,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When ``n_samples`` is not a positive whole number.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> vae.sample(3).shape, vae.sample(3, mean=True).shape
-        ((3, 4), (3, 4))
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
@@ -812,17 +747,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             no numbers.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> elbo = vae.score_samples(X)
-        >>> tighter = vae.score_samples(X, n_importance_samples=50)
-        >>> elbo.shape, bool(tighter.mean() > elbo.mean())
-        ((150,), True)
         """
         rows = self._rows(X)
         check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
@@ -852,15 +776,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError, TypeError, NotFittedError
             As ``score_samples``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> bool(vae.score(X) == vae.score_samples(X).mean())
-        True
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 
@@ -933,14 +848,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             the file.
         OSError
             When the file cannot be written.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> vae.save(getfixture("tmp_path") / "iris.safetensors")
         """
         check_is_fitted(self)
         self._validate_params()
@@ -952,11 +859,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def model_card(self, X: Any = None) -> str:
         """Return a description of the fitted model as Markdown, to travel beside its file.
 
-        The shape of the data, the model and its parameters, the bound on training and
-        held-out rows, the components, how to load it and the versions of the libraries;
-        the same text for the same model. What only you know is left open: what the model is
-        for, where the rows come from. The head is that of a card on Hugging Face, where the
-        text goes into ``README.md`` (Mitchell et al. 2019, https://arxiv.org/abs/1810.03993).
+        The data, the model, its parameters, scores and components, how to load it and the
+        versions of the libraries; the same text for the same model. What only you know is
+        left open: what it is for, where the rows come from. On Hugging Face the text goes
+        into ``README.md`` (Mitchell et al. 2019, https://arxiv.org/abs/1810.03993).
 
         Parameters
         ----------
@@ -975,18 +881,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             As ``score_samples``.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> print(vae.model_card()[:38])
-        ---
-        library_name: skvae
-        tags:
-        - skvae
         """
         check_is_fitted(self)
         return _model_card.model_card(self, X)

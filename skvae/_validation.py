@@ -44,20 +44,9 @@ def _is_category(dtype: Any) -> bool:
 
 
 def encode_categories(X: Any, levels: dict[str, list[Any]]) -> Any:
-    """Return a copy of a DataFrame with codes in place of categories.
+    """Return a copy of a DataFrame with codes in place of the categories of some columns.
 
-    Parameters
-    ----------
-    X : DataFrame
-        Columns that are not in ``levels`` stay as they are.
-    levels : dict of list
-        The categories of each column in the order of their codes; see
-        :func:`category_levels`.
-
-    Raises
-    ------
-    ValueError
-        When a value is missing, or none of the categories.
+    The codes are positions in ``levels``, which :func:`category_levels` returned.
     """
     X = X.copy()
     for name in X.columns:
@@ -85,21 +74,8 @@ def check_rows(
 ) -> Any:
     """Return X as a 2-D array or CSR matrix in its own dtype, checked.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Whose ``n_features_in_`` and ``feature_names_in_`` X must have.
-    X : array-like or sparse matrix
-        Rows.
-    reset : bool
-        Set these attributes instead.
-    levels : dict of list, default=None
-        Categories to replace by codes where X is a DataFrame.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When X is not a matrix of finite numbers with the columns of ``fit``.
+    It must have the estimator's ``n_features_in_`` and ``feature_names_in_``, unless ``reset``
+    sets these. Codes take the place of categories where X is a DataFrame.
     """
     if isinstance(X, list | tuple):
         X = np.asarray(X)
@@ -137,16 +113,7 @@ def unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
     """Return the value of X that is read as 1: 255 for the bytes of images, else 1.
 
     Bytes are those of images when some are above 1 and the likelihood is one of values in
-    [0, 1], or is left open for rows that are images.
-
-    Parameters
-    ----------
-    X : ndarray or CSR matrix
-        Checked rows.
-    likelihood : Likelihood, or its class, or None
-        None where it is left open.
-    is_image : bool
-        Whether rows are images.
+    [0, 1], or is left open (``None``) for rows that are images.
     """
     reads_bytes = is_image if likelihood is None else getattr(likelihood, "reads_bytes", False)
     if X.dtype != np.uint8 or not reads_bytes:
@@ -155,13 +122,7 @@ def unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
 
 
 def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
-    """Return ``sample_weight`` as an array of non-negative float64, or ``None``.
-
-    Raises
-    ------
-    ValueError
-        When it is negative, not finite, all zero, or of another length than X.
-    """
+    """Return ``sample_weight`` as an array of non-negative float64, or ``None``."""
     if sample_weight is None:
         return None
     if not np.asarray(sample_weight).any():
@@ -202,23 +163,8 @@ def resolve_likelihood(
     """Return a likelihood, a name or an object, with nothing left open.
 
     ``"auto"`` becomes a name, ``"mixed"`` a ``Mixed`` by the types of the columns, and in a
-    ``Mixed`` names of columns become indices. All else is returned as it is.
-
-    Parameters
-    ----------
-    likelihood : str or Likelihood
-        The estimator's parameter.
-    X : array-like
-        What the user gave: a DataFrame has types of columns.
-    rows : Rows
-        The same, checked.
-    feature_names : sequence of str, default=None
-        ``feature_names_in_``, where there is.
-
-    Raises
-    ------
-    ValueError
-        When a ``Mixed`` does not have every column in exactly one block.
+    ``Mixed`` names of columns become indices. All else is returned as it is. X is what the user
+    gave, as a DataFrame has types of columns; ``rows`` are the same, checked.
     """
     if isinstance(likelihood, str):
         if likelihood == "auto":
@@ -268,13 +214,7 @@ def _kinds_by_value(rows: Rows) -> list[str]:
 
 
 def check_support(rows: Rows, likelihood: Any) -> None:
-    """Check that every value lies where the likelihood has a density.
-
-    Raises
-    ------
-    ValueError
-        Naming the likelihood, the values found and the cure.
-    """
+    """Check that every value lies where the likelihood has a density."""
     for block, _ in rows.blocks():
         _check_block(torch.from_numpy(block), likelihood)
 

@@ -26,8 +26,7 @@ class TensorBoard(Callback):
     ``learning_rate``; and whatever numbers callbacks before this one write to the history.
     See them with ``tensorboard --logdir runs``.
 
-    skorch's own callback of this name takes an open writer, which cannot be cloned or
-    pickled; this one holds the name of a folder and nothing else.
+    Unlike skorch's callback of this name, it can be cloned and pickled.
 
     Parameters
     ----------

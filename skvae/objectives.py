@@ -432,15 +432,7 @@ class BetaTCVAE(Objective):
 def aggregate_log_prob(posterior: Any, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``log q(z)`` and ``Σ_j log q(z_j)`` with ``q(z) = 1/n Σ_i q(z|x_i)``.
 
-    Parameters
-    ----------
-    posterior : Distribution with batch_shape (n,)
-        q(z|x_i); its marginals are taken as normal, which they are for normal families.
-    z : Tensor of shape (..., d)
-
-    Returns
-    -------
-    log_aggregate, log_marginals : Tensor of shape (...)
+    Marginals of q(z|x_i) are taken as normal, which they are for normal families.
     """
     n = math.log(posterior.batch_shape[0])
     log_aggregate = torch.logsumexp(pairwise_log_prob(posterior, z), -1) - n

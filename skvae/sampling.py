@@ -122,17 +122,6 @@ class LatentDensitySampler(BaseEstimator):
         ValueError, TypeError
             On parameters out of range, X that the model does not take, y of another length,
             and a class of too few rows for its density.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.neighbors import KernelDensity
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.sampling import LatentDensitySampler
-        >>> X, y = load_iris(return_X_y=True)
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> LatentDensitySampler(vae, KernelDensity(bandwidth=0.2)).fit(X, y).classes_
-        array([0, 1, 2])
         """
         vae = _fitted(self.vae, X)
         rows = vae._rows(X)
@@ -182,17 +171,6 @@ class LatentDensitySampler(BaseEstimator):
             As ``sample_latent``.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.sampling import LatentDensitySampler
-        >>> X, y = load_iris(return_X_y=True)
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> sampler = LatentDensitySampler(vae, random_state=0).fit(X, y)
-        >>> sampler.sample(3, y=1, mean=True).shape
-        (3, 4)
         """
         seed = self._seed(random_state)
         Z = self.sample_latent(n_samples, y=y, random_state=seed)
@@ -230,19 +208,6 @@ class LatentDensitySampler(BaseEstimator):
             or holds another number of them, or ``fit`` had none.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.sampling import LatentDensitySampler
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> sampler = LatentDensitySampler(vae, random_state=0).fit(X)
-        >>> Z = sampler.sample_latent(5, random_state=1)
-        >>> rows = sampler.sample(5, mean=True, random_state=1)
-        >>> abs(rows - vae.inverse_transform(Z)).max() < 1e-5
-        np.True_
         """
         seed = self._seed(random_state)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
@@ -276,16 +241,6 @@ class LatentDensitySampler(BaseEstimator):
         ------
         ValueError, TypeError, NotFittedError
             As there.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.sampling import LatentDensitySampler
-        >>> X = load_iris().data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> LatentDensitySampler(vae).fit(X).interpolate(X[:2], X[-2:], n=5).shape
-        (2, 5, 4)
         """
         check_is_fitted(self)
         return interpolate(self.vae_, x1, x2, n, method=method)
@@ -458,15 +413,6 @@ class FlowDensity(BaseEstimator):
         ValueError
             On parameters out of range, X that is not a matrix of finite numbers, a flow
             over vectors of another size, and when the density stops being finite.
-
-        Examples
-        --------
-        >>> import zuko
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae.sampling import FlowDensity
-        >>> X = load_iris().data[:, :2]
-        >>> FlowDensity(zuko.flows.MAF(2), n_steps=5, random_state=0).fit(X).loc_
-        array([5.843, 3.057])
         """
         X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         self.loc_, scale = X.mean(0), X.std(0)
@@ -522,16 +468,6 @@ class FlowDensity(BaseEstimator):
             When X is not a matrix of finite numbers with the columns of ``fit``.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> import zuko
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae.sampling import FlowDensity
-        >>> X = load_iris().data[:, :2]
-        >>> density = FlowDensity(zuko.flows.MAF(2), n_steps=5, random_state=0).fit(X)
-        >>> density.score_samples(X).shape
-        (150,)
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -562,16 +498,6 @@ class FlowDensity(BaseEstimator):
             When ``n_samples`` is not a positive whole number.
         NotFittedError
             Before ``fit``.
-
-        Examples
-        --------
-        >>> import zuko
-        >>> from sklearn.datasets import load_iris
-        >>> from skvae.sampling import FlowDensity
-        >>> X = load_iris().data[:, :2]
-        >>> density = FlowDensity(zuko.flows.MAF(2), n_steps=5, random_state=0).fit(X)
-        >>> density.sample(3, random_state=1).shape
-        (3, 2)
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)

@@ -27,11 +27,9 @@ def explore(
     pointer, as pictures, or for tables as values on the scale of each feature. It works with
     a mouse, a finger or the keyboard: Tab to the plane, then the arrow keys.
 
-    The decoder is baked in: it is asked at ``grid`` × ``grid`` points that span the plane,
-    and between them the page mixes the four nearest answers, linearly in both directions;
-    of categories it takes the nearest. That holds for every decoder, convolutions, your own
-    modules and whole pipelines, where one written again in JavaScript would hold for dense
-    layers only, and carry weights that weigh more than the grid.
+    Any decoder will do, a whole pipeline's too: it is asked at ``grid`` × ``grid`` points that
+    span the plane, and between them the page mixes the four nearest answers, linearly in both
+    directions; of categories it takes the nearest.
 
     Parameters
     ----------
@@ -81,9 +79,8 @@ def explore(
 
     Notes
     -----
-    5,000 of MNIST's digits, 28 × 28 grey pixels, make a file of 1.6 MB, which a browser on two
-    cores shows within 0.3 s. Between nodes its pictures differ from the decoder's on average by
-    0.005 of the way from black to white, with ``grid=24`` by 0.009.
+    5,000 of MNIST's digits make a file of 1.6 MB. Between nodes its pictures differ from the
+    decoder's on average by 0.005 of the way from black to white, with ``grid=24`` by 0.009.
 
     Pictures of rows, and of the grid, are made smaller by a whole number where all of a kind
     have more than eight million pixels; the page says so. Of tables with more than 32 features
@@ -105,9 +102,8 @@ def explore(
     'digits.html'
     """
     # Here, so that `import skvae` does not wait for what only displays need.
-    from skvae._explore._labels import make_labels
     from skvae._explore._page import render
-    from skvae._explore._plane import Plane
+    from skvae._explore._plane import Plane, make_labels
     from skvae._explore._rows import Source, pictures, table
     from skvae.display._model import FittedModel
 

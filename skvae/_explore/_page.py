@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SCRIPTS = ("base.js", "plane.js", "rows.js", "controls.js", "main.js")
+SCRIPTS = ("plane.js", "rows.js", "main.js")
 
 
 def pack(values: Any, dtype: str) -> str:
@@ -31,15 +31,7 @@ def png(image: np.ndarray) -> str:
 
 
 def render(title: str, description: str, contents: dict[str, Any]) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    title, description : str
-        What stands above the plane.
-    contents : dict
-        What the scripts read, as JSON can hold it.
-    """
+    """Return the page; the scripts read the contents, which JSON can hold."""
     style, script = _text("page.css"), "\n".join(map(_text, SCRIPTS))
     return Template(_text("page.html")).substitute(
         title=html.escape(title),

@@ -35,16 +35,9 @@ class Source:
 
 
 def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
-    """Return pictures of all rows, and of the nodes.
+    """Return pictures of all rows, and of the nodes, ``(n_up, n_right, H, W[, C])``.
 
     Their scale is that of the rows: where there are none, a decoder may go far beyond.
-
-    Parameters
-    ----------
-    source : Source
-        The rows.
-    tiles : ndarray of shape (n_up, n_right, height, width) or (..., channels)
-        What is decoded at the nodes, from the lowest line to the highest.
     """
     up, right, *shape = tiles.shape
     low = min(0.0, *(float(np.nanmin(block)) for block in source.blocks()))
@@ -93,17 +86,7 @@ def _sheet(images: np.ndarray) -> np.ndarray:
 
 
 def table(source: Source, decoded: np.ndarray, n_near: np.ndarray) -> dict[str, Any]:
-    """Return values of all rows, and at the nodes.
-
-    Parameters
-    ----------
-    source : Source
-        The rows.
-    decoded : ndarray of shape (n_nodes, n_features)
-        What is decoded at the nodes.
-    n_near : ndarray of shape (n_nodes,)
-        How many rows are nearest to each.
-    """
+    """Return values of all rows, and at the nodes; so many rows are near each of these."""
     n_features = decoded.shape[1]
     given = source.model.feature_names
     names = [f"feature {k}" for k in range(n_features)] if given is None else list(map(str, given))

@@ -22,7 +22,6 @@ class Plane {
 
   // Latent coordinates and pixels of the page.
 
-  /** Take over the size that the page gives. */
   fit() {
     this.width = this.canvas.clientWidth;
     this.height = this.canvas.clientHeight;
@@ -82,7 +81,6 @@ class Plane {
     }
   }
 
-  /** Move the view by pixels. */
   pan(pixelX, pixelY) {
     const moved = [pixelX, pixelY];
     for (const [k, { view }] of this.zoomable())
@@ -234,7 +232,7 @@ class Plane {
     context.restore();
   }
 
-  /** Return what is written at the vertical axis, and where. */
+  /** What is written at the vertical axis, and where. */
   marksUp() {
     const { lanes, view } = this.axes[1];
     if (lanes) return lanes.map((name, lane) => [lane, name]);

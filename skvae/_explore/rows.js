@@ -34,7 +34,6 @@ class Pictures {
     return canvas;
   }
 
-  /** What can be drawn behind the points. */
   get backdrop() {
     return this.nodesUp > 1 ? this.sheet : null;
   }

@@ -1,11 +1,11 @@
-"""What the displays share: axes, colours, checks, and pictures from rows."""
+"""What the displays share: axes, colours, checks, and rows as pictures or heat maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,12 @@ PALETTE = (
 
 SIGNED = "RdBu_r"
 """Colours of values around 0, told apart with any colour vision."""
+
+MAX_NAMED_FEATURES = 40
+"""More names than this do not fit beside a heat map."""
+
+Groups: TypeAlias = list[tuple[str, np.ndarray]]
+"""Groups of rows with their names."""
 
 GAP = 0.15
 """Distance between groups of pictures, in pictures."""
@@ -51,19 +57,47 @@ def canonical(kwargs: Mapping[str, Any] | None, artist: type) -> dict[str, Any]:
     return dict(cbook.normalize_kwargs(dict(kwargs or {}), artist))
 
 
+# Rows as pictures or as heat maps
+
+
+class PicturesOrHeatMap:
+    """What displays of rows have in common.
+
+    Rows that have an ``image_shape`` are pictures: the display draws them in ``_draw_pictures``
+    and puts them into ``image_``. Else ``_groups`` returns what a heat map shows, and what its
+    values are.
+    """
+
+    image_shape: Sequence[int] | None
+    feature_names: Sequence[str] | None
+    image_: Any
+    _draw_pictures: Any
+    _groups: Any
+
+    def _draw(self, ax: Any, imshow_kwargs: Mapping[str, Any] | None, **options: Any) -> Self:
+        self.colorbar_: Any = None
+        if self.image_shape is None:
+            groups, label = self._groups(**options)
+            drawn = draw_heat_map(ax, groups, label, self.feature_names, imshow_kwargs)
+            self.image_, self.colorbar_ = drawn
+        else:
+            self._draw_pictures(ax, imshow_kwargs, **options)
+        self.ax_ = self.image_.axes
+        self.figure_ = self.ax_.figure
+        return self
+
+    def _tiles(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows, ``(..., n_features)``, as pictures."""
+        return rows.reshape(*rows.shape[:-1], *(self.image_shape or ()))
+
+
 # Checks
 
 
 def check_components(
     components: int | Sequence[int], n_components: int, most: int | None = None
 ) -> tuple[int, ...]:
-    """Return distinct components that exist, ``most`` of them at most.
-
-    Raises
-    ------
-    ValueError
-        Naming those that do not.
-    """
+    """Return distinct components that exist, ``most`` of them at most."""
     chosen = tuple(index(k) for k in np.atleast_1d(components))
     if n_components == 1 and chosen == (0, 1):  # the default of every display
         return (0,)
@@ -118,13 +152,7 @@ def levels(n: int, quantile_range: Sequence[float]) -> np.ndarray:
 
 
 def resolve_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[int, ...]:
-    """Return the shape with its −1 filled in, ``(H, W)`` or ``(H, W, C)``, as imshow takes it.
-
-    Raises
-    ------
-    ValueError
-        When rows of ``n_features`` do not have that shape, or it is not that of a picture.
-    """
+    """Return the shape with its −1 filled in, ``(H, W)`` or ``(H, W, C)``, as imshow takes it."""
     try:
         shape = np.broadcast_to(0.0, n_features).reshape(tuple(image_shape)).shape
     except (TypeError, ValueError):
@@ -161,23 +189,10 @@ def draw_tiles(
     limits: tuple[float, float] | None = None,
     corner: tuple[float, float] = (0.0, 0.0),
 ) -> Any:
-    """Draw pictures side by side, each one unit wide and high.
+    """Draw pictures ``(rows, columns, H, W[, C])`` side by side, each one unit wide and high.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    tiles : ndarray of shape (rows, columns, height, width[, channels])
-        NaN stay blank.
-    imshow_kwargs : dict
-        Over the defaults.
-    limits : pair of float, default=None
-        The values of black and white. ``None``: those of :func:`black_and_white`.
-    corner : pair of float, default=(0.0, 0.0)
-        Where the middle of the lower left picture is.
-
-    Returns
-    -------
-    image : matplotlib.image.AxesImage
+    NaN stay blank. The limits are the values of black and white, by default those of
+    :func:`black_and_white`; the middle of the lower left picture is in the corner.
     """
     rows, columns, height, width = tiles.shape[:4]
     image = stitch(tiles)
@@ -199,17 +214,9 @@ def draw_tiles(
 def tile_axes(
     ax: Any, rows: float, columns: float, tiles: np.ndarray, left: float = 0.1, below: float = 0.1
 ) -> Any:
-    """Return the axes given, or those of a new figure that so many pictures fill.
+    """Return the axes given, or those of a new figure that so many such pictures fill.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes or None
-    rows, columns : float
-        How many pictures.
-    tiles : ndarray of shape (..., ..., height, width[, channels])
-        Some of them.
-    left, below : float, default=0.1
-        The width of the labels on the left and the height of those below, inches.
+    Labels need room on the left and below, in inches.
     """
     if ax is not None:
         return ax
@@ -246,3 +253,65 @@ def round_below(value: float) -> float:
 def number(value: float) -> str:
     """Return a number with few digits and a proper minus."""
     return f"{value:.3g}".replace("-", "−")
+
+
+# Heat maps
+
+
+def standardised(
+    groups: Groups, moments: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[Groups, str]:
+    """Return groups in units of each feature's standard deviation, and what the values are."""
+    if moments is None:
+        return groups, "value"
+    middle, unit = moments
+    label = "standard deviations from the mean"
+    return [(name, (rows - middle) / unit) for name, rows in groups], label
+
+
+def draw_heat_map(
+    ax: Any,
+    groups: Groups,
+    label: str,
+    feature_names: Sequence[str] | None,
+    imshow_kwargs: Mapping[str, Any] | None,
+) -> tuple[Any, Any]:
+    """Draw groups of rows on one scale, whose middle colour is 0; return image and colour bar.
+
+    A row is a column, to have room for the names of the features.
+    """
+    names, matrices = zip(*groups, strict=True)
+    rows = np.vstack(matrices)
+    n_features = rows.shape[1]
+    if ax is None:
+        ax = new_axes(figsize=_figsize(n_features, len(groups)))
+    most = np.abs(rows).max() or 1.0
+    defaults = {"cmap": SIGNED, "vmin": -most, "vmax": most, "aspect": "auto"}
+    if "norm" in (imshow_kwargs or {}):  # which has limits of its own
+        del defaults["vmin"], defaults["vmax"]
+    image = ax.imshow(rows.T, **defaults | dict(imshow_kwargs or {}))
+    colorbar = ax.figure.colorbar(image, ax=ax, label=label)
+    ends = np.cumsum([0, *map(len, matrices)]) - 0.5
+    for end in ends[1:-1]:
+        ax.axvline(end, color="black", linewidth=1.5)
+    ax.set_xticks((ends[1:] + ends[:-1]) / 2, names)
+    ax.grid(False)
+    ax.tick_params(length=0)
+    _name_features(ax, n_features, feature_names)
+    return image, colorbar
+
+
+def _figsize(n_features: int, n_groups: int) -> tuple[float, float]:
+    """Return inches: a line of text for each feature, room for the names of the groups."""
+    return float(np.clip(1.1 * n_groups + 3, 6.4, 12)), float(np.clip(0.22 * n_features, 3, 8) + 1)
+
+
+def _name_features(ax: Any, n_features: int, feature_names: Sequence[str] | None) -> None:
+    if n_features > MAX_NAMED_FEATURES or feature_names is None:
+        from matplotlib.ticker import MaxNLocator
+
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylabel("feature")
+    else:
+        size = "medium" if n_features <= 20 else "small"
+        ax.set_yticks(range(n_features), feature_names, fontsize=size)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import clone
 
-from skvae.display import _classes, _drawing
+from skvae.display import _drawing, _points
 from skvae.display._model import FittedModel
-from skvae.display._pair_grid import PairGrid
-from skvae.display._points import Points, Spread
+from skvae.display._points import PairGrid, Points, Spread
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LatentSpaceDisplay:
     """Scatter plot of posterior means, coloured by class or by a quantity.
 
@@ -83,22 +84,12 @@ class LatentSpaceDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(
-        self,
-        *,
-        Z: np.ndarray,
-        components: Sequence[int],
-        y: np.ndarray | None = None,
-        y_name: str | None = None,
-        scale: np.ndarray | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        self.Z = Z
-        self.components = components
-        self.y = y
-        self.y_name = y_name
-        self.scale = scale
-        self.names = names
+    Z: np.ndarray
+    components: Sequence[int]
+    y: np.ndarray | None = None
+    y_name: str | None = None
+    scale: np.ndarray | None = None
+    names: Sequence[str] | None = None
 
     @classmethod
     def from_estimator(
@@ -165,21 +156,6 @@ class LatentSpaceDisplay:
             has no ``posterior``.
         NotFittedError
             When the estimator is not fitted.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> from sklearn.datasets import load_diabetes
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.display import LatentSpaceDisplay
-        >>> X, y = load_diabetes(return_X_y=True)
-        >>> vae = VariationalAutoencoder(n_components=3, max_epochs=5, random_state=0).fit(X)
-        >>> display = LatentSpaceDisplay.from_estimator(
-        ...     vae, X, y, components=(0, 2), scatter_kwargs={"cmap": "cividis"}
-        ... )
-        >>> display.ax_.get_ylabel()
-        'component 2'
-        >>> plt.close(display.figure_)
         """
         model = FittedModel(estimator)
         if ellipses is not None:
@@ -189,7 +165,7 @@ class LatentSpaceDisplay:
             Z, scale = model.transform(X), None
         chosen = _chosen(components, Z.shape[1], projection is not None)
         y_name = None if getattr(y, "name", None) is None else str(y.name)
-        y = None if y is None else _classes.labels(y, len(Z))
+        y = None if y is None else _points.labels(y, len(Z))
         Z, names = _projected(projection, Z[:, list(chosen)])
         scale = None if scale is None else scale[:, list(chosen)]
         display = cls(Z=Z, components=chosen, y=y, y_name=y_name, scale=scale, names=names)
@@ -241,15 +217,6 @@ class LatentSpaceDisplay:
         ValueError
             When there is no ``scale`` for ``ellipses``, these or ``max_ellipses`` are not
             positive, or a pair grid shall take the place of axes that are not a subplot.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> import numpy as np
-        >>> from skvae.display import LatentSpaceDisplay
-        >>> Z = np.random.default_rng(0).normal(size=(50, 2))
-        >>> display = LatentSpaceDisplay(Z=Z, components=(0, 1)).plot()
-        >>> plt.close(display.figure_)
         """
         self.legend_: Any = None
         self.colorbar_: Any = None

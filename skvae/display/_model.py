@@ -23,18 +23,7 @@ MODEL_ROWS = 1000
 
 
 class FittedModel:
-    """A fitted estimator, seen as the steps of a pipeline before a model, and the model.
-
-    Parameters
-    ----------
-    estimator : estimator instance
-        Fitted: a model, a pipeline that ends in one, or a search over either.
-
-    Raises
-    ------
-    NotFittedError
-        When it is not fitted.
-    """
+    """A model, a pipeline that ends in one, or a search: the model, and the steps before it."""
 
     def __init__(self, estimator: Any) -> None:
         check_is_fitted(estimator)
@@ -46,13 +35,7 @@ class FittedModel:
             self.last = steps[-1]
 
     def part(self, name: str, use: str) -> Any:
-        """Return an attribute of the model.
-
-        Raises
-        ------
-        TypeError
-            When it has none, saying what it would be used for.
-        """
+        """Return an attribute of the model, or say what it would be used for."""
         if not hasattr(self.last, name):
             raise TypeError(
                 f"estimator is a {type(self.last).__name__}, which has no {name}, {use}. Pass a "

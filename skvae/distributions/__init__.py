@@ -14,8 +14,8 @@ tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, 
 """
 
 from skvae.distributions._base import Affine, Independent, InverseTransformSampling
-from skvae.distributions._blocks import Blocks, BlockSupport
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
+from skvae.distributions._composed import Blocks, BlockSupport, Mixture, pairwise_log_prob
 from skvae.distributions._counts import (
     GivenTotal,
     NegativeBinomial,
@@ -23,12 +23,9 @@ from skvae.distributions._counts import (
     ZeroInflated,
     size_factor,
 )
-from skvae.distributions._mixture import Mixture, pairwise_log_prob
-from skvae.distributions._normal import MultivariateNormal, Normal
-from skvae.distributions._real import Laplace, StudentT
-from skvae.distributions._transformed import Transformed
+from skvae.distributions._real import Laplace, MultivariateNormal, Normal, StudentT
+from skvae.distributions._transformed import Transformed, require_zuko
 from skvae.distributions._unit_interval import Bernoulli, ContinuousBernoulli
-from skvae.distributions._zuko import require_zuko
 
 __all__ = [
     "Affine",

@@ -1,4 +1,4 @@
-"""Distributions of real features with heavier tails than the normal."""
+"""Distributions over the real numbers, of single values and of vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,156 @@ from torch import Tensor
 from torch import distributions as td
 from torch.distributions import constraints
 
-from skvae.distributions._base import InverseTransformSampling, lgamma_difference
+from skvae.distributions._base import (
+    Independent,
+    InverseTransformSampling,
+    NoiseSampling,
+    lgamma_difference,
+)
+
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+class Normal(NoiseSampling, td.Normal):
+    """The normal distribution of torch, with the caller's noise.
+
+    Parameters
+    ----------
+    loc : Tensor of any shape
+        The mean.
+    scale : Tensor of a shape that broadcasts to it
+        The standard deviation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Normal
+    >>> Normal(torch.zeros(2), torch.tensor([1.0, 3.0])).reparameterize(torch.ones(2))
+    tensor([1., 3.])
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor) -> None:
+        # torch's own constructor makes both of one shape: a large matrix of a few scales.
+        self.loc, self.scale = loc, scale
+        td.Distribution.__init__(self, loc.shape, validate_args=False)
+
+    @property
+    def stddev(self) -> Tensor:
+        """The scale, for every location."""
+        return self.scale.expand(self.loc.shape)
+
+    def entropy(self) -> Tensor:
+        """Return ``½ + log(scale · √(2π))``, nats."""
+        return 0.5 + _LOG_SQRT_2PI + self.stddev.log()
+
+    def detach(self) -> Normal:
+        """Return the same distribution, its parameters cut off from the graph.
+
+        Returns
+        -------
+        p : Normal
+            Draws of ``reparameterize`` then carry no gradient of the parameters.
+        """
+        return Normal(self.loc.detach(), self.scale.detach())
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Return ``loc + scale · noise`` (Kingma and Welling 2014), differentiable."""
+        return torch.addcmul(self.loc, self.scale, noise)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value`` in nats, elementwise."""
+        u = (value - self.loc) / self.scale
+        return -0.5 * u.square() - (self.scale.log() + _LOG_SQRT_2PI)
+
+
+@td.register_kl(Normal, Normal)
+def _kl_normal_normal(p: Normal, q: Normal) -> Tensor:
+    """KL(N(m, s²) ‖ N(μ, σ²)) = ½ (r² + ((m − μ)/σ)² − 1) − log r, where r = s/σ."""
+    ratio = p.scale / q.scale
+    shift = (p.loc - q.loc) / q.scale
+    return 0.5 * (ratio.square() + shift.square() - 1) - ratio.log()
+
+
+class MultivariateNormal(NoiseSampling):
+    """``N(loc, scale_tril scale_trilᵀ)``, correlated components, with the caller's noise.
+
+    The density of a z that ``reparameterize`` has just made comes from its noise: to recover
+    it from z, ``scale_tril⁻¹ (z − loc)``, loses all digits where a scale is near singular.
+
+    Parameters
+    ----------
+    loc : Tensor of shape (..., d)
+        The mean.
+    scale_tril : Tensor of shape (..., d, d)
+        Lower triangular, its diagonal positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import MultivariateNormal
+    >>> p = MultivariateNormal(torch.zeros(2), torch.tensor([[1.0, 0.0], [3.0, 4.0]]))
+    >>> p.stddev
+    tensor([1., 5.])
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+
+    def __init__(self, loc: Tensor, scale_tril: Tensor) -> None:
+        self.loc, self.scale_tril = loc, scale_tril
+        self._last: tuple[Tensor, Tensor] | None = None
+        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+    def detach(self) -> MultivariateNormal:
+        """Return the same distribution, its parameters cut off from the graph.
+
+        Returns
+        -------
+        p : MultivariateNormal
+            Draws of ``reparameterize`` then carry no gradient of the parameters.
+        """
+        return MultivariateNormal(self.loc.detach(), self.scale_tril.detach())
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc``."""
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of the covariance."""
+        return self.scale_tril.square().sum(-1)
+
+    @property
+    def log_det(self) -> Tensor:
+        """Half the logarithm of the covariance's determinant, of the batch's shape."""
+        return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Return ``loc + scale_tril · noise``, differentiable."""
+        z = self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        self._last = z, noise
+        return z
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of vectors in nats, of shape ``value.shape[:-1]``."""
+        normalizer = self.log_det + 0.5 * value.shape[-1] * math.log(2 * math.pi)
+        return -0.5 * self._noise(value).square().sum(-1) - normalizer
+
+    def _noise(self, value: Tensor) -> Tensor:
+        if self._last is not None and self._last[0] is value:
+            return self._last[1]
+        residual = (value - self.loc).unsqueeze(-1)
+        return torch.linalg.solve_triangular(self.scale_tril, residual, upper=False).squeeze(-1)
+
+
+@td.register_kl(MultivariateNormal, Independent)
+def _kl_multivariate_independent(p: MultivariateNormal, q: Independent) -> Tensor:
+    """KL(N(m, LLᵀ) ‖ N(μ, diag σ²)) = ½ Σ (Var/σ² + (m − μ)²/σ² − 1 + log σ²) − log det L."""
+    base = q.base_dist
+    if not isinstance(base, td.Normal):
+        raise NotImplementedError  # torch's word for: estimate it from draws
+    squares = (p.variance + (p.loc - base.loc).square()) / base.scale.square()
+    return (0.5 * (squares - 1) + base.scale.log()).sum(-1) - p.log_det
 
 
 class Laplace(InverseTransformSampling, td.Laplace):

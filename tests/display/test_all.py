@@ -20,7 +20,7 @@ from skvae.display import (
     SampleGridDisplay,
     TraversalDisplay,
 )
-from skvae.display._components import ACTIVE_NATS as THRESHOLD
+from skvae.display._fit import ACTIVE_NATS as THRESHOLD
 from tests.display.models import COLOURED, IRIS, LABELS, X, shown, small
 
 DRAW = {

@@ -1,18 +1,20 @@
-"""What each component does."""
+"""Points of the latent space, decoded: along each component, and over a plane."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from skvae.display import _drawing
-from skvae.display._heat_map import draw_heat_map
+from skvae.display._drawing import Groups, PicturesOrHeatMap
 from skvae.display._model import FittedModel
 
 
-class TraversalDisplay:
+@dataclass(kw_only=True, eq=False, repr=False)
+class TraversalDisplay(PicturesOrHeatMap):
     """Rows decoded while one component moves and the others stay at a base point.
 
     A row of pictures for each component, the one with the greatest KL first; of a table, a
@@ -67,36 +69,22 @@ class TraversalDisplay:
     >>> from skvae.display import TraversalDisplay
     >>> X = load_digits().data / 16
     >>> vae = VariationalAutoencoder(4, image_shape=(8, 8), max_epochs=2, random_state=0).fit(X)
-    >>> display = TraversalDisplay.from_estimator(vae, n=7)
+    >>> display = TraversalDisplay.from_estimator(vae, X, x=X[0], n=7)
     >>> display.rows.shape
     (4, 7, 64)
     >>> plt.close(display.figure_)
     """
 
-    def __init__(
-        self,
-        *,
-        rows: np.ndarray,
-        values: np.ndarray,
-        components: np.ndarray,
-        kl: np.ndarray,
-        base: np.ndarray,
-        base_row: np.ndarray,
-        levels: np.ndarray | None = None,
-        image_shape: Sequence[int] | None = None,
-        feature_names: Sequence[str] | None = None,
-        feature_scale: np.ndarray | None = None,
-    ) -> None:
-        self.rows = rows
-        self.values = values
-        self.components = components
-        self.kl = kl
-        self.base = base
-        self.base_row = base_row
-        self.levels = levels
-        self.image_shape = image_shape
-        self.feature_names = feature_names
-        self.feature_scale = feature_scale
+    rows: np.ndarray
+    values: np.ndarray
+    components: np.ndarray
+    kl: np.ndarray
+    base: np.ndarray
+    base_row: np.ndarray
+    levels: np.ndarray | None = None
+    image_shape: Sequence[int] | None = None
+    feature_names: Sequence[str] | None = None
+    feature_scale: np.ndarray | None = None
 
     @classmethod
     def from_estimator(
@@ -160,21 +148,6 @@ class TraversalDisplay:
             When the estimator has no ``kl_per_component_``.
         NotFittedError
             When the estimator is not fitted.
-
-        Examples
-        --------
-        From a row, by the values that the rows have:
-
-        >>> import matplotlib.pyplot as plt
-        >>> from sklearn.datasets import load_wine
-        >>> from skvae import VariationalAutoencoder
-        >>> from skvae.display import TraversalDisplay
-        >>> X = load_wine(as_frame=True).data
-        >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
-        >>> display = TraversalDisplay.from_estimator(vae, X, x=X.iloc[[0]], n=5)
-        >>> display.values.shape
-        (2, 5)
-        >>> plt.close(display.figure_)
         """
         model = FittedModel(estimator)
         kl = np.asarray(model.part("kl_per_component_", "which rows are sorted by"))
@@ -220,36 +193,15 @@ class TraversalDisplay:
         -------
         display : TraversalDisplay
             Itself.
-
-        Examples
-        --------
-        >>> import matplotlib.pyplot as plt
-        >>> import numpy as np
-        >>> from skvae.display import TraversalDisplay
-        >>> rows = np.random.default_rng(0).random((2, 3, 16))
-        >>> display = TraversalDisplay(
-        ...     rows=rows,
-        ...     values=np.array([[-1, 0, 1], [-1, 0, 1]]),
-        ...     components=np.array([1, 0]),
-        ...     kl=np.array([2.0, 0.5]),
-        ...     base=np.zeros(2),
-        ...     base_row=rows[0, 1],
-        ...     image_shape=(4, 4),
-        ... ).plot()
-        >>> [label.get_text() for label in display.ax_.get_yticklabels()]
-        ['component 1, 2.00 nats', 'component 0, 0.50 nats']
-        >>> plt.close(display.figure_)
         """
-        self.colorbar_: Any = None
-        draw = self._draw_table if self.image_shape is None else self._draw_pictures
-        draw(ax, imshow_kwargs)
-        self.ax_ = self.image_.axes
-        self.figure_ = self.ax_.figure
+        self._draw(ax, imshow_kwargs)
+        if self.image_shape is None:
+            self._name_groups()
         return self
 
     def _draw_pictures(self, ax: Any, imshow_kwargs: Any) -> None:
         n_shown, n = self.values.shape
-        tiles = self.rows.reshape(n_shown, n, *(self.image_shape or ()))
+        tiles = self._tiles(self.rows)
         ax = _drawing.tile_axes(ax, n_shown, n, tiles, left=1.8, below=0.5)
         self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
         _drawing.separate_tiles(ax, tiles, linewidth=1)
@@ -261,15 +213,14 @@ class TraversalDisplay:
         ax.set_xlabel(f"{name} of the component")
         ax.set_xticks(*(([], []) if values is None else _drawing.value_ticks(values)))
 
-    def _draw_table(self, ax: Any, imshow_kwargs: Any) -> None:
+    def _groups(self) -> tuple[Groups, str]:
         unit = 1.0 if self.feature_scale is None else self.feature_scale
         changes = (self.rows - self.base_row) / unit
         names = [f"{k}\n{kl:.2f}" for k, kl in zip(self.components, self.kl, strict=True)]
-        groups = list(zip(names, changes, strict=True))
         label = "change of the feature" + ", standard deviations" * (self.feature_scale is not None)
-        self.image_, self.colorbar_ = draw_heat_map(
-            ax, groups, label, self.feature_names, imshow_kwargs
-        )
+        return list(zip(names, changes, strict=True)), label
+
+    def _name_groups(self) -> None:
         span, values = self._columns()
         if values is not None:
             span += f" from {_drawing.number(values[0])} to {_drawing.number(values[-1])}"
@@ -310,3 +261,163 @@ def _base(model: FittedModel, x: Any, z: Any) -> np.ndarray:
             "a value for each."
         )
     return base
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ManifoldDisplay:
+    """Pictures decoded from a grid over the latent space.
+
+    The first component grows to the right, the second upward; the others are at the median of
+    the prior, which is zero for a standard normal one. It is recommended to use
+    :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    tiles : ndarray of shape (n, n, height, width) or (n, n, height, width, channels)
+        The pictures: ``tiles[i, j]`` is decoded where the second component is
+        ``vertical_values[i]`` and the first is ``values[j]``. With one component,
+        ``(1, n, height, width)`` and so on.
+    values : ndarray of shape (n,)
+        Latent values along the horizontal axis, ascending.
+    components : sequence of int
+        The one or two components.
+    vertical_values : ndarray of shape (n,), default=None
+        Those along the vertical axis. ``None``: the same.
+
+    Attributes
+    ----------
+    image_ : matplotlib.image.AxesImage
+        The pictures, stitched into one.
+    ax_ : matplotlib.axes.Axes
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    See Also
+    --------
+    LatentSpaceDisplay : Where the rows lie in the same plane.
+    TraversalDisplay : One component after the other.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.display import ManifoldDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VariationalAutoencoder(image_shape=(8, 8), max_epochs=2, random_state=0).fit(X)
+    >>> display = ManifoldDisplay.from_estimator(vae, n=3, linear_range=1.5)
+    >>> display.tiles.shape, display.values
+    ((3, 3, 8, 8), array([-1.5,  0. ,  1.5]))
+    >>> plt.close(display.figure_)
+    """
+
+    tiles: np.ndarray
+    values: np.ndarray
+    components: Sequence[int]
+    vertical_values: np.ndarray | None = None
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        n: int = 20,
+        components: int | Sequence[int] = (0, 1),
+        quantile_range: Sequence[float] = (0.02, 0.98),
+        linear_range: float | Sequence[float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        ax: Any = None,
+        imshow_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Decode a grid of points and plot the pictures.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Fitted, with ``inverse_transform``: a :class:`~skvae.VariationalAutoencoder`, or
+            a pipeline that ends in one.
+        n : int, default=20
+            Pictures along each axis.
+        components : int or pair of int, default=(0, 1)
+            Components along the horizontal and the vertical axis; one for a strip. A model
+            of one component needs none. The others are at the median of the prior.
+        quantile_range : pair of float, default=(0.02, 0.98)
+            The grid is at equally spaced quantiles of the prior of each component from the
+            first to the second, so that each row and each column of pictures stands for the
+            same share of it. Those of a learned prior are taken from 32,768 draws, the same
+            in every call; an estimator without a prior has the standard normal's.
+        linear_range : float or pair of float, default=None
+            Instead: equally spaced latent values from the first to the second, or from
+            minus the number to the number.
+        image_shape : tuple of int, default=None
+            ``(height, width)`` or ``(height, width, channels)`` of a decoded row; one entry
+            may be −1. ``None``: that of the estimator.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw. ``None``: a new figure.
+        imshow_kwargs : dict, default=None
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+
+        Returns
+        -------
+        display : ManifoldDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            When the rows are not pictures of ``image_shape``, ``components`` are not in the
+            model, ``n`` is not positive, or a range does not ascend (inside 0 and 1 for
+            ``quantile_range``).
+        NotFittedError
+            When the estimator is not fitted.
+        """
+        model = FittedModel(estimator)
+        chosen = _drawing.check_components(components, model.n_components, most=2)
+        shape = model.required_image_shape(image_shape)
+        values = _drawing.latent_values(
+            n, quantile_range, linear_range, lambda p: model.prior_quantiles(p)[list(chosen)]
+        )
+        axes = np.broadcast_to(values, (len(chosen), values.shape[1]))
+        grid = np.meshgrid(*axes)
+        Z = np.tile(model.prior_quantiles(np.array([0.5])).T, (grid[0].size, 1))
+        Z[:, chosen] = np.column_stack([axis.ravel() for axis in grid])
+        tiles = model.inverse_transform(Z).reshape(-1, axes.shape[1], *shape)
+        vertical = axes[1] if len(chosen) == 2 else None
+        display = cls(tiles=tiles, values=axes[0], components=chosen, vertical_values=vertical)
+        return display.plot(ax, imshow_kwargs=imshow_kwargs)
+
+    def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
+        """Draw the pictures.
+
+        Black is 0 and white is 1, unless values leave that range: then black is the least
+        and white the greatest, for colours too. ``tiles[i, j]`` is centred at ``(j, i)`` of
+        the axes, so a latent value z lies at ``np.interp(z, values, range(n))``, on the vertical
+        axis with ``vertical_values``.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw. ``None``: a new figure.
+        imshow_kwargs : dict, default=None
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+
+        Returns
+        -------
+        display : ManifoldDisplay
+            Itself.
+        """
+        rows, columns = self.tiles.shape[:2]
+        self.ax_ = _drawing.tile_axes(ax, rows, columns, self.tiles, left=0.5, below=0.5)
+        self.figure_ = self.ax_.figure
+        self.image_ = _drawing.draw_tiles(self.ax_, self.tiles[::-1], imshow_kwargs)
+        _drawing.separate_tiles(self.ax_, self.tiles, linewidth=0.5)
+        self.ax_.set_xticks(*_drawing.value_ticks(self.values))
+        self.ax_.set_xlabel(f"component {self.components[0]}")
+        if len(self.components) == 1:
+            self.ax_.set_yticks([])
+            return self
+        vertical = self.values if self.vertical_values is None else self.vertical_values
+        self.ax_.set_yticks(*_drawing.value_ticks(vertical))
+        self.ax_.set_ylabel(f"component {self.components[1]}")
+        return self
