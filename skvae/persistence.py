@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from skvae import _assemble, _modelfile
+from skvae._allotment import Allotment
 from skvae._vae import VariationalAutoencoder
 
 __all__ = ["load"]
@@ -26,8 +24,6 @@ OPTIONAL = {"feature_names_in_", "_sklearn_output_config"}
 ALLOWANCE = 2**26
 """Bytes that a model may need beyond three times its arrays, and for each column."""
 COLUMN = 2**8
-OPERATION = 2**13
-"""Bytes that count for every tensor that is made, however small: a module around it."""
 
 
 def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder:
@@ -241,82 +237,3 @@ def _check_slots(net: Any) -> None:
             for name, slot in fresh.state[probe].items()
         ):
             raise ValueError("The optimiser's state is none that a valid model has.")
-
-
-class Allotment(TorchDispatchMode):
-    """Make a model that is known by its parameters alone, within so many bytes.
-
-    Every operation is tried out on torch's meta device, which has shapes and no memory, and
-    refused before it takes more than is left. What a layer puts out is only asked for its
-    shape while a model is made: it is not computed, but is ones that lie in one place.
-    """
-
-    LAYERS = frozenset({torch.ops.aten.convolution.default, torch.ops.aten.addmm.default})
-
-    def __init__(self, nbytes: int) -> None:
-        super().__init__()
-        self.nbytes = nbytes
-        self.taken = 0
-        self.live: list[tuple[StorageWeakRef, int]] = []
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if any(result.alias_info is not None for result in func._schema.returns):
-            # A view, or a change in place: of nothing, where there is but one number.
-            idle = func._schema.is_mutable and _is_hollow(args[0])
-            return args[0] if idle else func(*args, **kwargs)
-        given = _tensors((args, kwargs))
-        is_trial = func in self.LAYERS or any(map(_is_hollow, given))
-        elementwise = torch.Tag.pointwise in func.tags and not is_trial
-        # Shapes suffice for those, and they are many.
-        outline = _broadcast(given) if elementwise else _outline(func, args, kwargs)
-        if is_trial and outline is not None:
-            return tree_map_only(Tensor, _hollow, outline)
-        self._check(sum(tensor.nbytes for tensor in _tensors(outline)))
-        made = func(*args, **kwargs)
-        self._count(_tensors(made))
-        return made
-
-    def _check(self, nbytes: int) -> None:
-        """Raise ``ValueError`` when so much more would be too much."""
-        if self.taken + nbytes > self.nbytes:
-            self.live = [(ref, taken) for ref, taken in self.live if not ref.expired()]
-            self.taken = sum(taken for _, taken in self.live)
-        if self.taken + nbytes > self.nbytes:
-            raise ValueError("A valid model needs no more memory than its arrays do.")
-
-    def _count(self, tensors: list[Tensor]) -> None:
-        for tensor in tensors:
-            nbytes = OPERATION + tensor.nbytes
-            self.live.append((StorageWeakRef(tensor.untyped_storage()), nbytes))
-            self.taken += nbytes
-
-
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
-
-
-def _broadcast(tensors: list[Tensor]) -> Tensor:
-    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))
-    return torch.empty(shape, dtype=torch.float64, device="meta")
-
-
-def _outline(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Return what an operation would, without memory; None where it depends on values."""
-    args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
-    if "device" in kwargs:
-        kwargs = kwargs | {"device": torch.device("meta")}
-    try:
-        return func(*args, **kwargs)
-    except (NotImplementedError, RuntimeError):
-        return None  # then no larger than what it is given
-
-
-def _hollow(outline: Tensor) -> Tensor:
-    return torch.ones((), dtype=outline.dtype).expand(outline.shape)
-
-
-def _is_hollow(tensor: Tensor) -> bool:
-    return tensor.numel() > 1 and not any(tensor.stride())

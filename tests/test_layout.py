@@ -9,7 +9,7 @@ import skvae
 
 ROOT = Path(skvae.__file__).parent
 LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_modelfile"]
-LEAVES += ["callbacks"]
+LEAVES += ["_allotment", "callbacks"]
 PARTS = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -27,7 +27,7 @@ ALLOWED = (
         "_vae": {"_assemble", "_inference", "_modelfile", "_training", "_validation"}
         | {"_model_card", "_version", "exceptions", "networks"},
         "_model_card": {"_version"},
-        "persistence": {"_assemble", "_modelfile", "_vae"},
+        "persistence": {"_allotment", "_assemble", "_modelfile", "_vae"},
         "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
         | {"distributions"},
         "sampling": {"_training", "_vae"},
