@@ -36,9 +36,9 @@ def title(name):
 
 def draw(folder):
     """Return a figure of the pictures with their titles."""
-    figure = plt.figure(figsize=(13, 9), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    grid = figure.add_gridspec(3, 12)
+    figure = plt.figure(figsize=(13, 7.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06, hspace=0, wspace=0.02)
+    grid = figure.add_gridspec(3, 12, height_ratios=[1.1, 1.1, 1])
     cells = [grid[0, 3 * k : 3 * k + 3] for k in range(4)]
     cells += [grid[row, 4 * k : 4 * k + 4] for row in (1, 2) for k in range(3)]
     for (name, number), cell in zip(PICTURES.items(), cells, strict=True):
