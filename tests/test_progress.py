@@ -57,6 +57,13 @@ def test_terms_are_shown_before_an_epoch_ends(capsys, every_step):
     assert len(set(percents)) > 5
 
 
+def test_the_last_held_out_loss_stays_while_an_epoch_runs(capsys, every_step):
+    vae(early_stopping=True).fit(X)
+    second = [s for s in states(capsys) if s.startswith("epoch 2/2") and "kl=" in s]
+    assert len(second) > 5
+    assert all("held-out loss=" in state for state in second)
+
+
 def test_epochs_are_counted_from_where_this_fit_begins(capsys):
     model = vae(warm_start=True).fit(X)
     model.fit(X)
