@@ -13,6 +13,7 @@ import cloudpickle
 import joblib
 import numpy as np
 import pytest
+import sklearn
 import skops.io
 import torch
 from numpy.testing import assert_array_equal
@@ -54,10 +55,10 @@ def through_joblib(model):
     return joblib.load(buffer)
 
 
-def through_skops(model):
+def through_skops(model, others=()):
     data = skops.io.dumps(model)
-    assert skops.io.get_untrusted_types(data=data) == [OURS]
-    return skops.io.loads(data, trusted=[OURS])
+    assert set(skops.io.get_untrusted_types(data=data)) - {*others} == {OURS}
+    return skops.io.loads(data, trusted=[OURS, *others])
 
 
 def through_file(model, path):
@@ -181,7 +182,9 @@ def test_skops_takes_a_pipeline_of_mixed_columns():
     reals = ColumnTransformer([("scale", StandardScaler(), list("abc"))], remainder="passthrough")
     reals.set_output(transform="pandas")
     pipeline = make_pipeline(reals, vae(likelihood="mixed")).fit(table)
-    back = through_skops(pipeline)
+    # A class of scikit-learn's own, of 1.6 alone, that skops does not know.
+    others = ["sklearn.compose._column_transformer._RemainderColsList"]
+    back = through_skops(pipeline, others if sklearn.__version__ < "1.7" else [])
     assert_array_equal(back.transform(table), pipeline.transform(table))
     assert back[1].categories_ == {"remainder__kind": ["x", "y", "z"]}
 
