@@ -17,6 +17,7 @@ import skorch
 import torch
 
 from skvae._version import __version__
+from skvae.likelihoods import Bernoulli
 
 SHOWN = 20
 """Columns, categories and components that are listed one by one."""
@@ -45,7 +46,7 @@ def model_card(estimator: Any, X: Any = None) -> str:
         f"## Components\n\n{_components(estimator)}",
         f"## Parameters\n\n{_parameters(estimator)}",
         f"## How to load\n\n{_loading(estimator)}",
-        f"## Versions\n\n{_table(('library', 'version'), library_versions().items())}",
+        f"## Versions\n\n{_versions()}",
         _USES,
     ]
     return "\n\n".join(sections) + "\n"
@@ -80,9 +81,9 @@ def _front_matter(estimator: Any) -> str:
 def _summary(estimator: Any) -> str:
     return (
         f"A variational autoencoder with {len(estimator.kl_per_component_)} latent components, "
-        f"fitted with skvae {__version__} to {estimator.n_samples_:,} rows of "
-        f"{estimator.n_features_in_:,} columns. `transform` returns the mean of q(z|x) for each "
-        "row, `inverse_transform` the mean of p(x|z) in the units of X, `sample` draws rows, and "
+        f"fitted to {estimator.n_samples_:,} rows of {estimator.n_features_in_:,} columns. "
+        "`transform` returns the mean of q(z|x) for each row, `inverse_transform` the "
+        "mean of p(x|z) in the units of X, `sample` draws rows, and "
         "`score_samples` bounds log p(x) from below, in nats per row."
     )
 
@@ -135,8 +136,9 @@ def _meaning(likelihood: Any) -> str:
 
 def _is_discrete(likelihood: Any) -> bool:
     # Bernoulli takes grey values too, so that its support is an interval.
-    is_bernoulli = type(likelihood).__name__ == "Bernoulli"
-    return is_bernoulli or bool(getattr(likelihood.support, "is_discrete", False))
+    return isinstance(likelihood, Bernoulli) or bool(
+        getattr(likelihood.support, "is_discrete", False)
+    )
 
 
 def _fit(estimator: Any, X: Any) -> str:
@@ -226,6 +228,11 @@ def _is_own(name: str, value: Any) -> bool:
     """Whether this is a network or part of a class that a file does not hold."""
     is_part = hasattr(value, "forward") or (name == "objective" and callable(value))
     return is_part and not type(value).__module__.startswith("skvae.")
+
+
+def _versions() -> str:
+    table = _table(("library", "version"), library_versions().items())
+    return f"Those that this card was written with.\n\n{table}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -26,13 +26,13 @@ ALLOWED = (
         "_validation": {"_training", "likelihoods"},
         "_vae": {"_assemble", "_inference", "_modelfile", "_training", "_validation"}
         | {"_model_card", "_version", "exceptions", "networks"},
-        "_model_card": {"_version"},
+        "_model_card": {"_version", "likelihoods"},
         "persistence": {"_allotment", "_assemble", "_modelfile", "_vae"},
         "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
         | {"distributions"},
         "sampling": {"_training", "_vae"},
         "export": {"export", "_modelfile", "_vae", "_version", "networks"},
-        "display": {"_validation", "display", "sampling"},
+        "display": {"_vae", "_validation", "display", "sampling"},
         "_explore": {"_explore", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }

@@ -40,8 +40,8 @@ def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
     Their scale is that of the rows: where there are none, a decoder may go far beyond.
     """
     up, right, *shape = tiles.shape
-    low = min(0.0, *(float(np.nanmin(block)) for block in source.blocks()))
-    high = max(1.0, *(float(np.nanmax(block)) for block in source.blocks()))
+    ends = [(float(np.nanmin(block)), float(np.nanmax(block))) for block in source.blocks()]
+    low, high = min(0.0, *(end[0] for end in ends)), max(1.0, *(end[1] for end in ends))
 
     def small(n_images: int, blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, str]:
         """Return so many pictures as bytes, and a note of their size where it changed."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skvae._vae import ACTIVE_NATS
 from skvae.display import _drawing
 from skvae.display._model import FittedModel
 
@@ -152,9 +153,6 @@ class HistoryDisplay:
             kwargs = defaults | _drawing.canonical(line_kwargs, Line2D)
             (self.lines_[name],) = ax.plot(epochs, values, **kwargs)
 
-
-ACTIVE_NATS = 0.05
-"""Where ``active_components_`` of an estimator begins."""
 
 MAX_NAMED_COMPONENTS = 40
 """More numbers than this do not fit below the bars."""

@@ -10,7 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from skvae import display as displays
-from skvae._vae import ACTIVE_NATS
 from skvae.display import (
     ComponentDisplay,
     InterpolationDisplay,
@@ -20,7 +19,6 @@ from skvae.display import (
     SampleGridDisplay,
     TraversalDisplay,
 )
-from skvae.display._fit import ACTIVE_NATS as THRESHOLD
 from tests.display.models import COLOURED, IRIS, LABELS, X, shown, small
 
 DRAW = {
@@ -160,10 +158,6 @@ def test_a_step_without_a_way_back_is_named(images):
     pipe = make_pipeline(OneWay(), small()).fit(IRIS.data)
     with pytest.raises(TypeError, match="has a OneWay before the model, which has no inverse_tr"):
         SampleGridDisplay.from_estimator(pipe)
-
-
-def test_the_threshold_is_that_of_the_estimator():
-    assert THRESHOLD == ACTIVE_NATS
 
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
