@@ -3,13 +3,68 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-__all__ = ["VAE", "kl_per_component", "marginal_kl"]
+__all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl"]
+
+
+class Batch(NamedTuple):
+    """Some rows, with what is known beside them: what a step of training sees.
+
+    Attributes
+    ----------
+    x : Tensor of shape (n, n_features)
+        Rows, in the units of X.
+    context : Tensor of shape (n, n_context) or None
+        What the rows are given and the model does not describe.
+    label : Tensor of shape (n,) or None
+        What a classifier learns; NaN: unknown.
+    weight : Tensor of shape (n,) or None
+        How much each row counts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.model import Batch
+    >>> Batch(torch.zeros(3, 4)).x.shape
+    torch.Size([3, 4])
+    """
+
+    x: Tensor
+    context: Tensor | None = None
+    label: Tensor | None = None
+    weight: Tensor | None = None
+
+
+class Joint(NamedTuple):
+    """What a bound is made of: q(z|x), draws from it, p(x|z) and p(z).
+
+    Attributes
+    ----------
+    posterior : torch.distributions.Distribution
+        With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+    z : Tensor of shape (n_samples, n, latent_dim)
+        Drawn from it.
+    likelihood : torch.distributions.Distribution
+        With batch shape ``(n_samples, n)`` and event shape ``(n_features,)``.
+    prior : torch.distributions.Distribution
+        With event shape ``(latent_dim,)``; with a context, of batch shape ``(n,)``.
+
+    Examples
+    --------
+    >>> from skvae.model import Joint
+    >>> Joint._fields
+    ('posterior', 'z', 'likelihood', 'prior')
+    """
+
+    posterior: Distribution
+    z: Tensor
+    likelihood: Distribution
+    prior: Distribution
 
 
 class VAE(nn.Module):
