@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from skvae._training.rows import Rows
-from skvae._training.streams import Stream, generator
+from skvae._data import Rows
+from skvae._random import Stream, generator
+from skvae.model import Batch
 
 
 class Store(Protocol):
     """Where batches are cut from."""
 
-    def take(self, positions: Tensor) -> Tensor:
-        """Return rows as floats on the device."""
+    def take(self, positions: Tensor) -> Batch:
+        """Return rows as floats on the device, with what is known beside them."""
         ...
 
 
@@ -26,9 +28,9 @@ class Streamed:
     def __init__(self, rows: Rows, device: str) -> None:
         self.rows, self.device = rows, device
 
-    def take(self, positions: Tensor) -> Tensor:
-        """Return rows as floats on the device."""
-        return self.rows.take(positions.cpu().numpy(), self.device)
+    def take(self, positions: Tensor) -> Batch:
+        """Return rows as floats on the device, with what is known beside them."""
+        return self.rows.batch(positions.cpu().numpy(), self.device)
 
 
 class Resident:
@@ -36,14 +38,17 @@ class Resident:
 
     def __init__(self, rows: Rows, device: str) -> None:
         self.rows = rows
+        beside = rows.beside(slice(None), device)
+        self.beside = {name: value for name, value in beside.items() if value is not None}
         dtype = torch.from_numpy(rows.raw(slice(0, 0))).dtype
         self.raw = torch.empty((len(rows), rows.n_features), dtype=dtype, device=device)
         for part in rows.parts(4096):
             self.raw[part] = torch.from_numpy(rows.raw(part)).to(device)
 
-    def take(self, positions: Tensor) -> Tensor:
-        """Return rows as floats on the device."""
-        return self.rows.scaled(self.raw[positions])
+    def take(self, positions: Tensor) -> Batch:
+        """Return rows as floats on the device, with what is known beside them."""
+        beside = {name: value[positions] for name, value in self.beside.items()}
+        return Batch(self.rows.scaled(self.raw[positions]), **beside)
 
 
 def store(rows: Rows, device: str) -> Store:
@@ -56,7 +61,7 @@ def store(rows: Rows, device: str) -> Store:
 
 
 class Batches:
-    """Iterate over rows as ``({"x", "noise"}, weight)``, once for each epoch.
+    """Iterate over rows as ``({"batch", "noise"}, weight)``, once for each epoch.
 
     Parameters
     ----------
@@ -69,6 +74,8 @@ class Batches:
         Number of the first epoch.
     shuffle : bool
         New order and noise in every epoch (training), or always the same (validation).
+    max_steps : int or None
+        Batches in all epochs together.
     device : str
     """
 
@@ -81,21 +88,21 @@ class Batches:
         seed: int,
         epoch: int = 0,
         shuffle: bool = False,
+        max_steps: int | None = None,
         device: str = "cpu",
     ) -> None:
         self.n_rows = len(rows)
         self.store = store(rows, device)
-        weight = None if rows.weight is None else torch.from_numpy(rows.weight)
-        self.weight = None if weight is None else weight.float().to(device)
         self.batch_size = batch_size
-        self.noise_shape = (n_samples, latent_dim)
+        self.latent_dim, self.n_samples = latent_dim, n_samples
         self.seed = seed
         self.epoch = epoch
         self.shuffle = shuffle
+        self.steps_left = math.inf if max_steps is None else max_steps
         self.device = device
 
     def __len__(self) -> int:
-        return -(-self.n_rows // self.batch_size)
+        return n_batches(self.n_rows, self.batch_size)
 
     def _order(self) -> tuple[Tensor, torch.Generator]:
         """Return the order of the rows in this epoch, and the generator of its noise."""
@@ -108,11 +115,18 @@ class Batches:
         self.epoch += 1
         return torch.randperm(self.n_rows, generator=order), noise
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor | None]]:
-        order, noise = self._order()
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
+        order, generator = self._order()
         for positions in order.to(self.device).split(self.batch_size):
-            x = self.store.take(positions)
-            z = torch.randn(
-                (len(positions), *self.noise_shape), generator=noise, device=self.device
-            )
-            yield {"x": x, "noise": z}, None if self.weight is None else self.weight[positions]
+            if not self.steps_left:
+                break
+            self.steps_left -= 1
+            batch = self.store.take(positions)
+            shape = self.n_samples, len(positions), self.latent_dim
+            noise = torch.randn(shape, generator=generator, device=self.device)
+            yield {"batch": batch, "noise": noise}, batch.weight
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches an epoch has."""
+    return -(-n_rows // batch_size)

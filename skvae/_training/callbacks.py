@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
-from skvae._training.streams import Stream, generator
+from skvae._random import Stream, generator
 from skvae.objectives import Bound
 
 
@@ -36,6 +36,16 @@ class Sums:
         return (torch.as_tensor(self.total) / self.n_rows).tolist()
 
 
+def check_loss(loss: float, net: Any) -> None:
+    """Raise ``ValueError`` for a loss that is not finite, with its epoch and likely causes."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"The training loss became {loss} in epoch {len(net.history)}. Likely causes: "
+            f"learning_rate={net.lr} is too large, or X holds outliers that are many standard "
+            "deviations away. Lower learning_rate, or scale or clip X."
+        )
+
+
 class RecordBound(Callback):
     """Write the epoch's loss, reconstruction and KL to the history; stop at the first NaN."""
 
@@ -53,13 +63,7 @@ class RecordBound(Callback):
         """
         for name, value in net.epoch_means().items():
             net.history.record(name, value)
-        loss = net.history[-1, "train_loss"]
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"The training loss became {loss} in epoch {net.history[-1, 'epoch']}. Likely "
-                f"causes: learning_rate={net.lr} is too large, or X holds outliers that are "
-                "many standard deviations away. Lower learning_rate, or scale or clip X."
-            )
+        check_loss(net.history[-1, "train_loss"], net)
 
 
 class SeedNoise(Callback):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -18,21 +18,22 @@ from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor
 
+from skvae._data import Rows
+from skvae._random import Stream
 from skvae._training.batches import Batches
 from skvae._training.callbacks import (
     DropBatches,
     RecordBound,
     SeedNoise,
     StopEarly,
+    check_loss,
 )
 from skvae._training.devices import resolve_precision
 from skvae._training.process import flushed_denormals, kept_heap
 from skvae._training.progress import EpochBar
-from skvae._training.rows import Rows
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
-from skvae._training.streams import Stream
 from skvae.model import VAE
-from skvae.objectives import Bound
+from skvae.objectives import ELBO, Bound
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -44,33 +45,49 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass
 class TrainingPlan:
-    """How to train: the estimator's parameters of that, resolved."""
+    """How to train: the estimator's parameters of that, resolved. Their defaults are its own."""
 
     objective: Any
     seed: int
     max_epochs: int
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    learning_rate_schedule: str = "constant"
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
-    tol: float = 1e-4
-    callbacks: list[Any] = field(default_factory=list)
-    verbose: int = 0
-    device: str = "cpu"
-    precision: str = "float32"
-    compile: bool = False
+    max_steps: int | None
+    batch_size: int
+    learning_rate: float
+    learning_rate_schedule: str
+    optimizer: str
+    weight_decay: float
+    gradient_clip: float | None
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    callbacks: list[Any]
+    verbose: int
+    device: str
+    precision: str
+    compile: bool
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], **resolved: Any) -> TrainingPlan:
+        """Return the plan of an estimator's parameters, some of which were resolved.
+
+        Numbers of numpy become Python's, which is what torch and JSON take.
+        """
+        values = {field.name: params.get(field.name) for field in fields(cls)} | resolved
+        return cls(**{k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
 
 
 class VAENet(NeuralNet):
-    """A skorch net: its batches are ``({"x", "noise"}, weight)``, its criterion an objective.
+    """A skorch net: its batches are ``({"batch", "noise"}, weight)``, its criterion an objective.
 
-    The epochs are skorch's, with its callbacks and history. The steps within are ours: they
-    make fewer calls, and read nothing back from the device.
+    The epochs are skorch's, with its callbacks and history. Of its methods are overridden
+
+    - what a model of three distributions needs: ``initialize_criterion`` (an objective is no
+      module), ``infer`` (precision), ``get_loss`` (the bound of a batch, and its sums),
+      ``get_params_for_optimizer`` (which parameters decay);
+    - what makes a step cheaper, by fewer calls and nothing read back from the device:
+      ``run_single_epoch``, ``train_step``, ``notify`` with ``initialize_callbacks``,
+      ``_set_training``.
     """
 
     def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
@@ -140,7 +157,7 @@ class VAENet(NeuralNet):
             step = step_fn(batch, **fit_params)
             step["loss"] = loss = step["loss"].detach()
             batches[-1][f"{prefix}_loss"] = loss.item() if loss.is_cpu else loss
-            batches[-1][f"{prefix}_batch_size"] = len(batch[0]["x"])
+            batches[-1][f"{prefix}_batch_size"] = len(batch[0]["batch"].x)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             del step, loss  # or the next step would need memory beside this one's
             n_batches += 1
@@ -160,19 +177,28 @@ class VAENet(NeuralNet):
         if self.module_.training is not training:
             super()._set_training(training)
 
-    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
+    def infer(self, x: dict[str, Any], **fit_params: Any) -> Any:
         """Run the model on a batch, in bfloat16 where that was asked for."""
-        if not self.bfloat16:
-            return self.module_(**x, **fit_params)
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16):
-            return self.module_(**x, **fit_params)
+        try:
+            if not self.bfloat16:
+                return self.module_(**x, **fit_params)
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16):
+                return self.module_(**x, **fit_params)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                f"batch_size={self.batch_size} makes a batch of one row, which has no variance "
+                "for a torch.nn.BatchNorm of encoder or decoder. Set another batch_size, or use "
+                "torch.nn.LayerNorm."
+            ) from error
 
     def get_loss(
         self, y_pred: tuple[Any, ...], y_true: Tensor | None, X: Any = None, training: bool = False
     ) -> Tensor:
         """Return the batch's mean loss, rows weighted by ``y_true``."""
         epoch = len(self.history) - 1 if training else None
-        bound = self.criterion_(X["x"], *y_pred, epoch=epoch)
+        bound = self.criterion_(X["batch"].x, *y_pred, epoch=epoch)
         if y_true is not None:
             bound = Bound(*(term * y_true for term in bound))
         self.sums_[training].add(bound)
@@ -207,7 +233,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         module.decoder.compile(mode=mode)
     batches = partial(
         Batches,
-        latent_dim=module.prior().event_shape[0],
+        latent_dim=module.latent_dim,
         n_samples=plan.objective.n_samples,
         seed=plan.seed,
         device=plan.device,
@@ -220,7 +246,9 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        iterator_train=partial(batches, shuffle=True, epoch=len(history)),
+        iterator_train=partial(
+            batches, shuffle=True, epoch=len(history), max_steps=plan.max_steps
+        ),
         iterator_valid=batches,
         train_split=None,
         callbacks=_callbacks(plan),
@@ -247,7 +275,8 @@ def _callbacks(plan: TrainingPlan) -> list[Any]:
     """Return our callbacks around copies of the user's, which skorch would change."""
     ours: list[Any] = [SeedNoise(plan.seed)]
     if plan.learning_rate_schedule != "constant":
-        ours.append(ScheduleLearningRate(SCHEDULES[plan.learning_rate_schedule]))
+        factor = SCHEDULES[plan.learning_rate_schedule]
+        ours.append(ScheduleLearningRate(factor, plan.max_steps))
     if plan.gradient_clip is not None:
         ours.append(GradientNormClipping(plan.gradient_clip))
     if plan.early_stopping:
@@ -276,31 +305,70 @@ def plain_history(net: VAENet) -> list[dict[str, Any]]:
     ]
 
 
-def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
-    """Hold out rows for early stopping, where the plan has it.
+def n_held_out(n_rows: int, validation_fraction: float) -> int:
+    """Return how many rows early stopping holds out.
 
     Raises
     ------
     ValueError
-        When one of the two parts would be empty.
+        When none would be left.
     """
-    if not plan.early_stopping:
-        return rows, None
-    n_valid = int(np.ceil(plan.validation_fraction * len(rows)))
-    if n_valid >= len(rows):
+    n_valid = int(np.ceil(validation_fraction * n_rows))
+    if n_valid >= n_rows:
         raise ValueError(
-            f"early_stopping=True with validation_fraction={plan.validation_fraction} leaves no "
-            f"row to train on: X has {len(rows)} row(s), n_samples={len(rows)}. "
+            f"early_stopping=True with validation_fraction={validation_fraction} leaves no "
+            f"row to train on: X has {n_rows} row(s), n_samples={n_rows}. "
             "Give more rows or set early_stopping=False."
         )
+    return n_valid
+
+
+def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
+    """Hold out rows for early stopping, where the plan has it."""
+    if not plan.early_stopping:
+        return rows, None
+    n_valid = n_held_out(len(rows), plan.validation_fraction)
     order = np.random.RandomState(plan.seed + Stream.SPLIT).permutation(len(rows))
     return rows.subset(np.sort(order[n_valid:])), rows.subset(np.sort(order[:n_valid]))
 
 
+CHECKED_ROWS = 1000
+"""Rows whose loss is looked at once training is over."""
+
+
 def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
-    """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short."""
+    """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short.
+
+    Raises
+    ------
+    ValueError
+        When the loss, that of the last weights too, is not finite.
+    KeyboardInterrupt
+        When Ctrl-C came before there was one whole epoch in the net's history.
+    """
     net.train_split = lambda dataset: (dataset, held_out)
     with kept_heap(), flushed_denormals():
         net.partial_fit(rows)
+        if not plain_history(net):
+            raise KeyboardInterrupt
+        _check_weights(net, rows)
     net.train_split = None
     return len(plain_history(net)) < len(net.history)
+
+
+def _check_weights(net: VAENet, rows: Rows) -> None:
+    """Raise ``ValueError`` unless the bound is finite after the last step too.
+
+    Every epoch's loss is that before its steps. The elbo draws no numbers of its own.
+    """
+    net._set_training(False)
+    for x, _ in net.get_iterator(rows.subset(rows.spread(CHECKED_ROWS)), training=False):
+        with torch.no_grad():
+            check_loss(float(ELBO()(x["batch"].x, *net.infer(x)).loss.mean()), net)
+
+
+def kept_epoch(net: VAENet) -> int:
+    """Return the number of the epoch whose weights the net has: the last, or the best."""
+    best = [c.best_epoch_ for _, c in net.callbacks_ if isinstance(c, StopEarly)]
+    # 0: no epoch of early stopping came to an end.
+    return (best and best[0]) or plain_history(net)[-1]["epoch"]

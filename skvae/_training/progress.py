@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from skorch.callbacks import Callback
-from torch import Tensor
+
+from skvae.model import Batch
 
 DELAY = 1.0
 """Seconds after which a call counts as long."""
@@ -39,13 +40,13 @@ def _bar(title: str | None, n_rows: int, delay: float = 0.0) -> Any:
 
 
 def follow(
-    batches: Iterator[tuple[slice, Tensor]], n_rows: int, title: str
-) -> Iterator[tuple[slice, Tensor]]:
+    batches: Iterator[tuple[slice, Batch]], n_rows: int, title: str
+) -> Iterator[tuple[slice, Batch]]:
     """Yield the batches, under a bar once they take long."""
     with _bar(title, n_rows, DELAY) as bar:
-        for part, x in batches:
-            yield part, x
-            bar.update(len(x))
+        for part, batch in batches:
+            yield part, batch
+            bar.update(len(batch.x))
 
 
 class EpochBar(Callback):
@@ -66,7 +67,7 @@ class EpochBar(Callback):
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = True, **kw: Any) -> None:
         """Advance; where that is seen, some ten times a second, show the epoch so far."""
-        if training and self.bar_.update(len(batch[0]["x"])):
+        if training and self.bar_.update(len(batch[0]["batch"].x)):
             self._show(net.epoch_means())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:

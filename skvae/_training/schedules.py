@@ -39,15 +39,19 @@ class ScheduleLearningRate(Callback):
     ----------
     factor : callable
         Maps progress in [0, 1) to a factor.
+    max_steps : int or None
+        Where the fit ends, if its epochs have not ended it before.
     """
 
-    def __init__(self, factor: Callable[[float], float]) -> None:
+    def __init__(self, factor: Callable[[float], float], max_steps: int | None = None) -> None:
         self.factor = factor
+        self.max_steps = max_steps
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Start at the first step."""
         self.step_ = 0
-        self.n_steps_ = net.max_epochs * math.ceil(len(X) / net.batch_size)
+        n_steps = net.max_epochs * math.ceil(len(X) / net.batch_size)
+        self.n_steps_ = n_steps if self.max_steps is None else min(n_steps, self.max_steps)
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the rate of this step."""
