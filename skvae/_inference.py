@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from skvae import _quadrature
-from skvae._training import Rows, follow, hash_rows
-from skvae.model import VAE, kl_per_component, marginal_kl
+from skvae._data import Rows, hash_rows
+from skvae._training import follow
+from skvae.model import VAE, Batch, Joint, kl_per_component, marginal_kl
 from skvae.objectives import ELBO
 
 FEW_ROWS = 32
@@ -78,18 +79,21 @@ class Inference:
         with torch.no_grad():
             return self.model.prior()
 
-    def _distributions(self, x: Tensor, noise: Tensor) -> tuple[Any, Tensor, Any, Any]:
-        """Return ``q(z|x), z, p(x|z), p(z)``, as the model does."""
-        posterior: Any = self.model.posterior(x)
-        z = posterior.reparameterize(noise.transpose(0, 1))
-        return posterior, z, self.model.likelihood(z), self.prior
+    def _prior(self, batch: Batch) -> Any:
+        """Return p(z), or p(z|c) where the prior sees a context."""
+        told = self.model.told(self.model.prior, batch.context)
+        return self.model.prior(*told) if told else self.prior
+
+    def _joint(self, batch: Batch, noise: Tensor) -> Joint:
+        """Return q(z|x), z made of the noise, p(x|z) and p(z)."""
+        return self.model(batch, noise, self._prior(batch))
 
     def _map(
         self,
-        function: Callable[[Tensor], Tensor],
+        function: Callable[[Batch], Tensor],
         rows: Rows,
         width: int,
-        like: Callable[[Tensor], Tensor] | None = None,
+        like: Callable[[Batch], Tensor] | None = None,
     ) -> np.ndarray:
         """Apply a function to batches of rows; return the results in one array.
 
@@ -97,14 +101,14 @@ class Inference:
         """
         out = np.empty((len(rows), width), self.dtype)
         target = torch.from_numpy(out)
-        for part, x in self._batches(like or function, rows):
+        for part, batch in self._batches(like or function, rows):
             with torch.inference_mode():
-                target[part] = function(x)
+                target[part] = function(batch)
         return out
 
     def _batches(
-        self, function: Callable[[Tensor], Any], rows: Rows
-    ) -> Iterator[tuple[slice, Tensor]]:
+        self, function: Callable[[Batch], Any], rows: Rows
+    ) -> Iterator[tuple[slice, Batch]]:
         """Yield rows, as many at a time as the function may take, by what it makes of one.
 
         They are views of X where it can be, unless the function changes what it is given.
@@ -115,12 +119,12 @@ class Inference:
         batches = rows.batches(size, self.device, copy=changed)
         return batches if self.title is None else follow(batches, len(rows), self.title)
 
-    def _batch_size(self, function: Callable[[Tensor], Any], rows: Rows) -> tuple[int, bool]:
+    def _batch_size(self, function: Callable[[Batch], Any], rows: Rows) -> tuple[int, bool]:
         """Try the function on one row: return how many to give it, and whether it changes them."""
-        x = rows.take(slice(0, 1), self.device)
-        version = x._version
+        batch = rows.batch(slice(0, 1), self.device)
+        x, version = batch.x, batch.x._version
         with torch.inference_mode(), self._eagerly(), LargestOutput() as largest:
-            function(x)
+            function(batch)
         budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
         return max(1, budget // max(largest.nbytes, x.nbytes)), x._version != version
 
@@ -130,66 +134,72 @@ class Inference:
             return nullcontext()
         return torch.compiler.set_stance("force_eager")
 
-    def posterior(self, rows: Rows, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, batch: Batch) -> Any:
+        return self.model.posterior(batch.x, batch.context)
+
+    def posterior(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x)."""
 
-        def moments(x: Tensor) -> Tensor:
-            q = self.model.posterior(x)
+        def moments(batch: Batch) -> Tensor:
+            q = self._posterior(batch)
             return torch.cat([q.mean, q.stddev], -1)
 
-        both = self._map(moments, rows, 2 * n_components)
-        return both[:, :n_components], both[:, n_components:]
+        both = self._map(moments, rows, 2 * self.model.latent_dim)
+        return both[:, : self.model.latent_dim], both[:, self.model.latent_dim :]
 
-    def transform(self, rows: Rows, n_components: int) -> np.ndarray:
+    def _posterior_mean(self, batch: Batch) -> Tensor:
+        return self._posterior(batch).mean
+
+    def transform(self, rows: Rows) -> np.ndarray:
         """Return the mean of q(z|x)."""
-        return self._map(lambda x: self.model.posterior(x).mean, rows, n_components)
+        return self._map(self._posterior_mean, rows, self.model.latent_dim)
 
-    def decode(self, rows: Rows, n_features: int) -> np.ndarray:
+    def _likelihood(self, batch: Batch) -> Any:
+        """Return p(x|z) of a batch of z."""
+        return self.model.likelihood(batch.x.to(self.torch_dtype), batch.context)
+
+    def _mean(self, batch: Batch) -> Tensor:
+        return self._likelihood(batch).mean
+
+    def decode(self, z: Rows) -> np.ndarray:
         """Return the mean of p(x|z) for rows of z."""
-        return self._map(self._mean, rows, n_features)
+        return self._map(self._mean, z, self.model.n_features)
 
-    def sample(
-        self, n_samples: int, n_features: int, mean: bool, generator: torch.Generator
-    ) -> np.ndarray:
-        """Return draws of x, or of E[x|z], with z from the prior."""
+    def sample_latent(self, n_samples: int, generator: torch.Generator) -> np.ndarray:
+        """Return draws of z from the prior."""
         sizes = [min(DRAWS, n_samples - start) for start in range(0, n_samples, DRAWS)]
         with torch.inference_mode():
             z = [self.prior.sample((size,), generator=generator).cpu() for size in sizes]
-        return self.sample_given(Rows(torch.cat(z).numpy()), n_features, mean, generator)
+        return torch.cat(z).numpy()
 
-    def sample_given(
-        self, z: Rows, n_features: int, mean: bool, generator: torch.Generator
-    ) -> np.ndarray:
+    def sample(self, z: Rows, mean: bool, generator: torch.Generator) -> np.ndarray:
         """Return draws of x, or E[x|z], for rows of z."""
-        draw = self._mean if mean else lambda z: self._likelihood(z).sample(generator=generator)
-        return self._map(draw, z, n_features, like=self._mean)
 
-    def _likelihood(self, z: Tensor) -> Any:
-        return self.model.likelihood(z.to(self.torch_dtype))
+        def draw(batch: Batch) -> Tensor:
+            return self._likelihood(batch).sample(generator=generator)
 
-    def _mean(self, z: Tensor) -> Tensor:
-        return self._likelihood(z).mean
+        return self._map(self._mean if mean else draw, z, self.model.n_features, like=self._mean)
 
     def sample_posterior(self, rows: Rows, generator: torch.Generator) -> np.ndarray:
         """Return one draw of z from q(z|x) for each row."""
 
-        def draw(x: Tensor) -> Tensor:
-            noise = torch.randn(len(x), self._latent_dim, generator=generator, device=self.device)
-            posterior: Any = self.model.posterior(x)
-            return posterior.reparameterize(noise.to(self.torch_dtype))
+        def draw(batch: Batch) -> Tensor:
+            shape = len(batch.x), self.model.latent_dim
+            noise = torch.randn(shape, generator=generator, device=self.device)
+            return self._posterior(batch).reparameterize(noise.to(self.torch_dtype))
 
-        return self._map(draw, rows, self._latent_dim, like=lambda x: self.model.posterior(x).mean)
+        return self._map(draw, rows, self.model.latent_dim, like=self._posterior_mean)
 
     def draws(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return balanced draws z from q(z|x), ``(n, 2·N_PAIRS, latent_dim)``, and their log q."""
 
-        def draw(x: Tensor) -> Tensor:
-            posterior: Any = self.model.posterior(x)
-            z = posterior.reparameterize(self._balanced_noise(x))
+        def draw(batch: Batch) -> Tensor:
+            posterior = self._posterior(batch)
+            z = posterior.reparameterize(self._balanced_noise(batch.x))
             both = torch.cat([z, posterior.log_prob(z).unsqueeze(-1)], -1)
             return both.transpose(0, 1).flatten(1)
 
-        shape = len(rows), 2 * _quadrature.N_PAIRS, self._latent_dim + 1
+        shape = len(rows), 2 * _quadrature.N_PAIRS, self.model.latent_dim + 1
         both = self._map(draw, rows, shape[1] * shape[2]).reshape(shape)
         return both[..., :-1], both[..., -1]
 
@@ -199,26 +209,25 @@ class Inference:
         Where it does not split into components, that of their marginals.
         """
 
-        def kl(x: Tensor) -> Tensor:
-            posterior: Any = self.model.posterior(x)
-            z = posterior.reparameterize(self._balanced_noise(x))
-            terms = kl_per_component(posterior, self.prior, z)
+        def kl(batch: Batch) -> Tensor:
+            posterior, prior = self._posterior(batch), self._prior(batch)
+            z = posterior.reparameterize(self._balanced_noise(batch.x))
+            terms = kl_per_component(posterior, prior, z)
             splits = terms.shape == posterior.mean.shape
-            return terms if splits else marginal_kl(posterior, self.prior)
+            return terms if splits else marginal_kl(posterior, prior)
 
-        total = np.zeros(self._latent_dim)
-        for part, x in self._batches(kl, rows):
-            weight = np.ones(len(x)) if rows.weight is None else rows.weight[part]
+        total = np.zeros(self.model.latent_dim)
+        for part, batch in self._batches(kl, rows):
+            weight = np.ones(len(batch.x)) if rows.weight is None else rows.weight[part]
             with torch.inference_mode():
-                total += weight @ kl(x).double().cpu().numpy()
+                total += weight @ kl(batch).double().cpu().numpy()
         return total / len(rows)
 
     def terms(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         """Return reconstruction and KL, the two terms of the elbo, in nats per row."""
 
-        def bound(x: Tensor) -> Tensor:
-            noise = self._balanced_noise(x).transpose(0, 1)
-            terms = ELBO()(x, *self._distributions(x, noise))
+        def bound(batch: Batch) -> Tensor:
+            terms = ELBO()(batch.x, *self._joint(batch, self._balanced_noise(batch.x)))
             return torch.stack([terms.reconstruction, terms.kl], -1)
 
         both = self._map(bound, rows, 2)
@@ -226,27 +235,24 @@ class Inference:
 
     def importance_weighted_bound(self, rows: Rows, n_importance_samples: int) -> np.ndarray:
         """Return ``log mean_k p(x, z_k) / q(z_k|x)``, nats per row (Burda et al. 2016)."""
-        points = _quadrature.sobol(n_importance_samples, self._latent_dim)
+        points = _quadrature.sobol(n_importance_samples, self.model.latent_dim)
 
-        def bound(x: Tensor) -> Tensor:
-            keys = hash_rows(x.cpu().numpy())
-            draws = [self._log_weights(x, keys, some) for some in points.split(DRAWS)]
+        def bound(batch: Batch) -> Tensor:
+            keys = hash_rows(batch.x.cpu().numpy())
+            draws = [self._log_weights(batch, keys, some) for some in points.split(DRAWS)]
             log_weights = torch.logsumexp(torch.stack(draws), 0)
             return (log_weights - math.log(n_importance_samples)).unsqueeze(-1)
 
         return self._map(bound, rows, 1)[:, 0]
 
-    def _log_weights(self, x: Tensor, keys: np.ndarray, points: Tensor) -> Tensor:
+    def _log_weights(self, batch: Batch, keys: np.ndarray, points: Tensor) -> Tensor:
         """Return ``log Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` over some draws, of shape ``(n,)``."""
         noise = _quadrature.rotated_noise(keys, points).to(self.device, self.torch_dtype)
-        posterior, z, likelihood, prior = self._distributions(x, noise.transpose(0, 1))
-        log_weight = likelihood.log_prob(x) + prior.log_prob(z) - posterior.log_prob(z)
+        posterior, z, likelihood, prior = self._joint(batch, noise)
+        log_weight = likelihood.log_prob(batch.x) + prior.log_prob(z) - posterior.log_prob(z)
         return torch.logsumexp(log_weight, 0)
 
     def _balanced_noise(self, x: Tensor) -> Tensor:
-        noise = _quadrature.balanced_noise(hash_rows(x.cpu().numpy()), self._latent_dim)
+        """Return noise of shape ``(2·N_PAIRS, n, latent_dim)``."""
+        noise = _quadrature.balanced_noise(hash_rows(x.cpu().numpy()), self.model.latent_dim)
         return noise.to(self.device, self.torch_dtype)
-
-    @property
-    def _latent_dim(self) -> int:
-        return self.prior.event_shape[0]

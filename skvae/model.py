@@ -70,18 +70,26 @@ class Joint(NamedTuple):
 class VAE(nn.Module):
     """Prior p(z), likelihood p(x|z) and amortised posterior q(z|x).
 
-    See Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114).
+    See Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114). With a context c beside
+    every row the decoder makes p(x|z, c); prior and encoder are told c where they declare that
+    they see it (Sohn, Lee and Yan 2015, https://papers.nips.cc/paper/5775).
 
     Parameters
     ----------
     prior : torch.nn.Module
-        Returns p(z).
+        Returns p(z); one whose ``sees_context`` is true takes the context and returns p(z|c).
     encoder : torch.nn.Module
-        Maps embedded rows ``(n, n_features)`` to q(z|x).
+        Maps embedded rows ``(n, n_features)`` to q(z|x); with ``sees_context``, and their
+        context, to q(z|x, c).
     decoder : torch.nn.Module
-        Maps z ``(n, latent_dim)`` to parameters ``(n, n_features, n_params)``.
+        Maps z ``(n, latent_dim)``, with a context side by side with it, to parameters
+        ``(n, n_features, n_params)``.
     likelihood_family : torch.nn.Module
         Maps those parameters to p(x|z), and embeds rows for the encoder.
+    latent_dim : int
+        Dimension of z.
+    n_features : int
+        Columns of X.
 
     Examples
     --------
@@ -90,22 +98,31 @@ class VAE(nn.Module):
     >>> import torch
     >>> from sklearn.datasets import load_iris
     >>> from skvae import VariationalAutoencoder
-    >>> X = load_iris().data
-    >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+    >>> from skvae.model import Batch
+    >>> x = torch.tensor(load_iris().data)
+    >>> vae = VariationalAutoencoder(max_epochs=5, random_state=0).fit(x.numpy())
     >>> model = vae.net_.module_
-    >>> posterior, z, likelihood, prior = model(torch.tensor(X), torch.zeros(150, 3, 2))
-    >>> z.shape, likelihood.log_prob(torch.tensor(X)).shape
+    >>> posterior, z, likelihood, prior = model(Batch(x), noise=torch.zeros(3, 150, 2))
+    >>> z.shape, likelihood.log_prob(x).shape
     (torch.Size([3, 150, 2]), torch.Size([3, 150]))
     """
 
     def __init__(
-        self, prior: nn.Module, encoder: nn.Module, decoder: nn.Module, likelihood_family: nn.Module
+        self,
+        prior: nn.Module,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood_family: nn.Module,
+        latent_dim: int,
+        n_features: int,
     ) -> None:
         super().__init__()
         self.prior = prior
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood_family: Any = likelihood_family
+        self.latent_dim = latent_dim
+        self.n_features = n_features
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -117,66 +134,138 @@ class VAE(nn.Module):
         self.__dict__.pop("dtype", None)
         return super()._apply(fn, recurse)
 
-    def posterior(self, x: Tensor) -> Distribution:
+    def posterior(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """Return q(z|x).
 
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
             Rows.
+        context : Tensor of shape (n, n_context), default=None
+            What they are given.
 
         Returns
         -------
         posterior : torch.distributions.Distribution
             With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
-        return self.encoder(self.likelihood_family.embed(x).to(self.dtype))
+        embedded = self.likelihood_family.embed(x).to(self.dtype)
+        return self.encoder(embedded, *self.told(self.encoder, context))
 
-    def likelihood(self, z: Tensor) -> Distribution:
+    def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:
+        """Return the context as one more argument of a part that sees it.
+
+        Parameters
+        ----------
+        part : torch.nn.Module
+            The prior or the encoder; others know of no context, and are called as ever.
+        context : Tensor of shape (n, n_context) or None
+            What the rows are given.
+
+        Returns
+        -------
+        arguments : list of Tensor
+            Empty, or the context in the precision of the networks.
+        """
+        if context is None or not getattr(part, "sees_context", False):
+            return []
+        return [context.to(self.dtype)]
+
+    def likelihood(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         """Return p(x|z).
 
         Parameters
         ----------
         z : Tensor of shape (..., latent_dim)
             Points in the latent space.
+        context : Tensor of a shape that broadcasts to (..., n_context), default=None
+            What their rows are given.
 
         Returns
         -------
         likelihood : torch.distributions.Distribution
             With batch shape ``(...)`` and event shape ``(n_features,)``.
         """
-        params = self.decoder(z.reshape(-1, z.shape[-1])).to(self.dtype)
+        told = z
+        if context is not None:
+            told = torch.cat([z, context.to(z.dtype).expand(*z.shape[:-1], -1)], -1)
+        params = self.decoder(told.reshape(-1, told.shape[-1])).to(self.dtype)
         return self.likelihood_family(params.reshape(*z.shape[:-1], *params.shape[1:]))
 
-    def forward(
-        self, x: Tensor, noise: Tensor
-    ) -> tuple[Distribution, Tensor, Distribution, Distribution]:
-        """Return ``q(z|x), z, p(x|z), p(z)``, all that a bound is made of.
+    def forward(self, batch: Batch, noise: Tensor, prior: Distribution | None = None) -> Joint:
+        """Return all that a bound of some rows is made of.
 
         Parameters
         ----------
-        x : Tensor of shape (n, n_features)
-            Rows.
-        noise : Tensor of shape (n, n_samples, latent_dim)
+        batch : Batch
+            Rows, with their context.
+        noise : Tensor of shape (n_samples, n, latent_dim)
             Standard normal.
+        prior : torch.distributions.Distribution, default=None
+            p(z), where it was made before: a prior may run the encoder for it.
 
         Returns
         -------
-        posterior : torch.distributions.Distribution
-            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
-        z : Tensor of shape (n_samples, n, latent_dim)
-            Drawn from it.
-        likelihood : torch.distributions.Distribution
-            With batch shape ``(n_samples, n)`` and event shape ``(n_features,)``.
-        prior : torch.distributions.Distribution
-            With event shape ``(latent_dim,)``.
+        joint : Joint
+            q(z|x), z, p(x|z) and p(z).
         """
-        posterior = self.posterior(x)
+        posterior: Any = self.posterior(batch.x, batch.context)
         # In full precision also inside a bfloat16 region: the density of z needs the digits.
-        # reparameterize is in the interface of our posteriors, not in that of torch's.
         with torch.autocast(noise.device.type, enabled=False):
-            z = posterior.reparameterize(noise.transpose(0, 1))  # type: ignore[attr-defined]
-        return posterior, z, self.likelihood(z), self.prior()
+            z = posterior.reparameterize(noise)
+        if prior is None:
+            prior = self.prior(*self.told(self.prior, batch.context))
+        return Joint(posterior, z, self.likelihood(z, batch.context), prior)
+
+    def given(self, context: Tensor) -> VAE:
+        """Return the model of rows that all have one context.
+
+        Parameters
+        ----------
+        context : Tensor of shape (n_context,)
+            What they are given.
+
+        Returns
+        -------
+        model : VAE
+            With the networks of this one. Its methods need no context.
+        """
+        return _GivenContext(self, context)
+
+
+class _GivenPrior(nn.Module):
+    """p(z|c) with c bound."""
+
+    context: Tensor
+
+    def __init__(self, prior: nn.Module, context: Tensor) -> None:
+        super().__init__()
+        self.conditional = prior
+        self.register_buffer("context", context, persistent=False)
+
+    def forward(self) -> Distribution:
+        return self.conditional(self.context)
+
+
+class _GivenContext(VAE):
+    """A model with its context bound; see :meth:`VAE.given`."""
+
+    context: Tensor
+
+    def __init__(self, model: VAE, context: Tensor) -> None:
+        context = context.to(model.dtype)
+        prior = model.prior
+        if getattr(prior, "sees_context", False):
+            prior = _GivenPrior(prior, context)
+        networks = model.encoder, model.decoder, model.likelihood_family
+        super().__init__(prior, *networks, model.latent_dim, model.n_features)
+        self.register_buffer("context", context, persistent=False)
+
+    def posterior(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        return super().posterior(x, self.context.expand(len(x), -1))
+
+    def likelihood(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        return super().likelihood(z, self.context)
 
 
 def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:

@@ -439,6 +439,8 @@ class Encoder(nn.Module):
         Maps embedded rows ``(n, n_embedded)`` to features ``(n, n_out)``.
     head : torch.nn.Module
         Maps features to q(z|x); see :class:`skvae.posteriors.Posterior`.
+    sees_context : bool, default=False
+        Whether the body takes the context of a row, side by side with it.
 
     Examples
     --------
@@ -451,24 +453,31 @@ class Encoder(nn.Module):
     torch.Size([3, 2])
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module, sees_context: bool = False) -> None:
         super().__init__()
         self.body = body
         self.head = head
+        self.sees_context = sees_context
 
-    def forward(self, x: Tensor) -> torch.distributions.Distribution:
+    def forward(
+        self, x: Tensor, context: Tensor | None = None
+    ) -> torch.distributions.Distribution:
         """Return q(z|x).
 
         Parameters
         ----------
         x : Tensor of shape (n, n_embedded)
             Rows as the likelihood embeds them.
+        context : Tensor of shape (n, n_context), default=None
+            What they are given.
 
         Returns
         -------
         posterior : torch.distributions.Distribution
             With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
+        if context is not None:
+            x = torch.cat([x, context], -1)
         return self.head(self.body(x))
 
 

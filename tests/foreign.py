@@ -1,10 +1,14 @@
-"""Parts of a model as a user would write them outside the package."""
+"""Parts of a model, and an estimator, as others would write them outside the package."""
 
+import numpy as np
 import torch
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
 from torch import distributions as td
 from torch import nn
 
-from skvae.distributions import InverseTransformSampling
+from skvae import VariationalAutoencoder
+from skvae.distributions import Independent, InverseTransformSampling, Normal
 from skvae.objectives import Bound
 
 
@@ -44,6 +48,47 @@ class LaplacePrior(nn.Module):
 
     def forward(self):
         return Vector(SeededLaplace(self.loc, torch.ones_like(self.loc)), 1)
+
+
+class ShiftedNormal(nn.Module):
+    """p(z|c) = N(W c, 1): a prior that sees the context of a row."""
+
+    sees_context = True
+
+    def initialize(self, latent_dim, n_context):
+        self.weight = nn.Parameter(torch.zeros(n_context, latent_dim))
+
+    def forward(self, context):
+        loc = context @ self.weight
+        return Independent(Normal(loc, torch.ones_like(loc)))
+
+
+class GivenColumns(TransformerMixin, BaseEstimator):
+    """A VAE of all columns but the last ones, which every row is given."""
+
+    def __init__(self, vae=None, n_given=1):
+        self.vae = vae
+        self.n_given = n_given
+
+    def _split(self, X):
+        X = np.asarray(X)
+        return X[:, : -self.n_given], X[:, -self.n_given :]
+
+    def fit(self, X, y=None):
+        vae = VariationalAutoencoder() if self.vae is None else clone(self.vae)
+        rows, given = self._split(X)
+        self.vae_ = vae._fit(rows, None, continued=False, context=given)
+        return self
+
+    def transform(self, X):
+        check_is_fitted(self)
+        rows = self.vae_._read(*self._split(X))
+        return self.vae_._inference(rows.dtype).transform(rows)
+
+    def score_samples(self, X):
+        rows = self.vae_._read(*self._split(X))
+        reconstruction, kl = self.vae_._inference(rows.dtype).terms(rows)
+        return reconstruction - kl
 
 
 class SquaredBound:

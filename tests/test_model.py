@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import distributions as td
 
-from skvae import VariationalAutoencoder, _assemble
+from skvae import VariationalAutoencoder
+from skvae._architecture import Architecture
 from skvae.distributions import Independent, Normal
 from skvae.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian
-from skvae.model import VAE, kl_per_component
+from skvae.model import VAE, Batch, kl_per_component
 from skvae.networks import RowsToImages
 from tests.foreign import LaplacePrior
 
@@ -23,12 +24,11 @@ def generator(seed=0):
 
 
 def build(n_features=6, likelihood="gaussian", **params):
-    params = VariationalAutoencoder(**({"hidden_layer_sizes": (16,)} | params)).get_params(
-        deep=False
-    )
-    architecture = _assemble.resolve(params | {"likelihood": likelihood}, n_features)
+    params = vars(VariationalAutoencoder(hidden_layer_sizes=(16,))) | params
+    told = {name: params.pop(name, 0) for name in ("n_context", "encoder_sees_context")}
+    architecture = Architecture.of(params | {"likelihood": likelihood}, n_features, 100, **told)
     half = torch.full((n_features,), 0.5).double()
-    return _assemble.build(architecture, half, half / 2, half.expand(3, -1), generator())
+    return architecture.build(half, half / 2, half.expand(3, -1), generator())
 
 
 def parameters(module):
@@ -99,13 +99,13 @@ def test_the_decoders_pixels_are_where_the_rows_have_them():
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
 def test_forward_returns_the_three_distributions(likelihood):
     model = build(likelihood=likelihood)
-    x, noise = torch.rand(5, 6), torch.randn(5, 7, 2)
-    posterior, z, p, prior = model(x, noise)
+    x, noise = torch.rand(5, 6), torch.randn(7, 5, 2)
+    posterior, z, p, prior = model(Batch(x), noise)
     assert posterior.batch_shape == (5,)
     assert z.shape == (7, 5, 2)
     assert p.log_prob(x).shape == (7, 5)
     assert prior.log_prob(z).shape == (7, 5)
-    torch.testing.assert_close(z[3], posterior.mean + posterior.stddev * noise[:, 3])
+    torch.testing.assert_close(z[3], posterior.mean + posterior.stddev * noise[3])
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
