@@ -16,6 +16,7 @@ import sklearn
 import skorch
 import torch
 
+from skvae import _state
 from skvae._version import __version__
 from skvae.likelihoods import Bernoulli
 
@@ -142,7 +143,7 @@ def _is_discrete(likelihood: Any) -> bool:
 
 
 def _fit(estimator: Any, X: Any) -> str:
-    epoch = _kept_epoch(estimator)
+    epoch = estimator.history_[estimator.best_epoch_ - 1]
     rows = [_bound("training rows", epoch, "train")]
     if "valid_loss" in epoch:
         rows.append(_bound("held-out rows", epoch, "valid"))
@@ -162,20 +163,6 @@ def _fit(estimator: Any, X: Any) -> str:
 def _bound(name: str, epoch: dict[str, Any], prefix: str) -> tuple[str, str, str, str]:
     reconstruction, kl = epoch[f"{prefix}_reconstruction"], epoch[f"{prefix}_kl"]
     return name, f"{reconstruction - kl:.4g}", f"{reconstruction:.4g}", f"{kl:.4g}"
-
-
-def _kept_epoch(estimator: Any) -> dict[str, Any]:
-    """Return the epoch whose weights the model has: the last, or the best held-out one."""
-    history = estimator.history_
-    if "valid_loss" not in history[-1]:
-        return history[-1]
-    kept = history[-1]
-    threshold = np.inf
-    for row in history:
-        # As early stopping counts: an improvement is one by more than tol.
-        if row.get("valid_loss", np.inf) < threshold:
-            kept, threshold = row, row["valid_loss"] - estimator.tol
-    return kept
 
 
 def _components(estimator: Any) -> str:
@@ -227,7 +214,7 @@ def _loading(estimator: Any) -> str:
 def _is_own(name: str, value: Any) -> bool:
     """Whether this is a network or part of a class that a file does not hold."""
     is_part = hasattr(value, "forward") or (name == "objective" and callable(value))
-    return is_part and not type(value).__module__.startswith("skvae.")
+    return is_part and type(value) is not _state.PARTS.get(type(value).__name__)
 
 
 def _versions() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,26 +19,34 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
+from torch import nn
+
+from skvae import _template
+from skvae._template import Template
 
 FORMAT = "skvae"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OBJECTS = ("encoder", "decoder", "likelihood", "prior", "posterior_family", "objective")
 """Parameters whose objects a model cannot do without."""
 
 
 def write(
-    path: str | os.PathLike[str], header: Mapping[str, Any], state: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    header: Mapping[str, Any],
+    state: Mapping[str, Any],
+    parts: Mapping[str, type],
 ) -> None:
     """Write a state, atomically: a crash midway leaves the file that was there.
 
-    The header holds plain values that describe the file: class and versions.
+    The header holds plain values that describe the file: class and versions. Objects of
+    ``parts`` become data; others are not stored.
     """
     arrays: dict[str, np.ndarray] = {}
     document = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         **header,
-        "state": {name: _encode(value, name, arrays) for name, value in state.items()},
+        "state": {name: _encode(value, name, arrays, parts) for name, value in state.items()},
     }
     text = json.dumps(document)
     metadata = {"skvae": text, "sha256": _digest(text, arrays)}
@@ -53,6 +62,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     except OSError:
         raise
     except Exception as error:  # of safetensors, and of numpy for types that it has not
+        check_memory(path, error)
         raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from error
     if "skvae" not in metadata or "sha256" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not one that skvae's save wrote.")
@@ -64,6 +74,15 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         raise ValueError(f"{path} does not hold a valid model: {error}") from error
     _check_document(document, path)
     return document, arrays
+
+
+def check_memory(path: str | os.PathLike[str], error: Exception) -> None:
+    """Raise ``MemoryError`` where an error says, in whatever words, that there is no more."""
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        raise MemoryError(f"{path} needs more memory than there is: {error}") from error
+
+
+_OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")
 
 
 def _check_document(document: Any, path: str | os.PathLike[str]) -> None:
@@ -143,32 +162,36 @@ def _given(name: str, described: str, given: Mapping[str, Any]) -> Any:
     )
 
 
-def _encode(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+def _encode(
+    value: Any, name: str, arrays: dict[str, np.ndarray], parts: Mapping[str, type]
+) -> Any:
     """Return JSON for a value; arrays are put aside."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        items = [_encode(item, name, arrays) for item in value]
+        items = [_encode(item, name, arrays, parts) for item in value]
         if any(map(_is_foreign, items)):
             return {"foreign": type(value).__qualname__}
         return items if isinstance(value, list) else {"tuple": items}
     if _is_packed(value):
         return value
     if isinstance(value, Mapping):
-        return {"dict": {str(key): _encode(item, key, arrays) for key, item in value.items()}}
+        content = {str(key): _encode(item, key, arrays, parts) for key, item in value.items()}
+        return {"dict": content}
     if isinstance(value, np.ndarray):
         return _encode_array(value, name, arrays)
-    if _is_ours(value):
-        params = _encode(value.get_params(deep=False), name, arrays)
+    if _is_part(value, parts):
+        params = _encode(value.get_params(deep=False), name, arrays, parts)
         if not any(map(_is_foreign, params["dict"].values())):
             return {"part": {"class": type(value).__name__, "params": params}}
     return {"foreign": type(value).__qualname__}
 
 
-def _is_ours(value: Any) -> bool:
-    return type(value).__module__.startswith("skvae.") and hasattr(value, "get_params")
+def _is_part(value: Any, parts: Mapping[str, type]) -> bool:
+    """Whether a reader would make this object again: its class is one of the registry."""
+    return type(value) is parts.get(type(value).__name__)
 
 
 def _is_foreign(encoded: Any) -> bool:
@@ -180,25 +203,45 @@ def _is_packed(value: Any) -> bool:
     return isinstance(content, dict) and content.keys() == {"class", "params"}
 
 
-def pack(value: Any) -> Any:
-    """Return a part of ours, or a dict of them, as the plain data that a file would hold.
+def pack(state: Mapping[str, Any], parts: Mapping[str, type]) -> dict[str, Any]:
+    """Return a state with parts of ours and networks of the user's as plain data.
 
-    All else is returned as it is: arrays, numbers, and objects of the user's own classes.
+    All else is as it was: arrays, numbers, and objects of other classes.
     """
-    if isinstance(value, dict):
-        return {key: pack(item) for key, item in value.items()}
-    arrays: dict[str, np.ndarray] = {}
-    encoded = _encode(value, "", arrays) if _is_ours(value) else None
-    return encoded if _is_packed(encoded) and not arrays else value
+    seen: dict[int, Any] = {}
+
+    def packed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: packed(item) for key, item in value.items()}
+        if _is_part(value, parts):
+            arrays: dict[str, np.ndarray] = {}
+            encoded = _encode(value, "", arrays, parts)
+            return encoded if _is_packed(encoded) and not arrays else value
+        if isinstance(value, nn.Module):
+            # One network in two places stays one.
+            seen.setdefault(id(value), (_template.packed(value), value))
+            return seen[id(value)][0]
+        return value
+
+    return packed(dict(state))
 
 
-def unpack(value: Any, parts: Mapping[str, type]) -> Any:
+def unpack(state: Mapping[str, Any], parts: Mapping[str, type]) -> dict[str, Any]:
     """Return what :func:`pack` was given."""
-    if _is_packed(value):
-        return decode(value, "", {}, parts, {})
-    if isinstance(value, dict):
-        return {key: unpack(item, parts) for key, item in value.items()}
-    return value
+    seen: dict[int, nn.Module] = {}
+
+    def unpacked(value: Any) -> Any:
+        if _is_packed(value):
+            return decode(value, "", {}, parts, {})
+        if isinstance(value, dict):
+            return {key: unpacked(item) for key, item in value.items()}
+        if isinstance(value, Template):
+            if id(value) not in seen:
+                seen[id(value)] = _template.unpacked(value)
+            return seen[id(value)]
+        return value
+
+    return unpacked(dict(state))
 
 
 def _encode_array(value: np.ndarray, name: str, arrays: dict[str, np.ndarray]) -> Any:

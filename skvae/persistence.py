@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae import _assemble, _modelfile
+from skvae import _modelfile, _state
 from skvae._allotment import Allotment
 from skvae._vae import VariationalAutoencoder
+from skvae.likelihoods import LIKELIHOODS
+from skvae.posteriors import POSTERIORS
+from skvae.priors import PRIORS
 
 __all__ = ["load"]
-
-ESTIMATORS = {VariationalAutoencoder.__name__: VariationalAutoencoder}
-OPTIONAL = {"feature_names_in_", "_sklearn_output_config"}
-"""State that not every model has."""
 
 ALLOWANCE = 2**26
 """Bytes that a model may need beyond three times its arrays, and for each column."""
@@ -56,6 +54,8 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
     ------
     OSError
         When there is no such file, or it cannot be read.
+    MemoryError
+        When the memory of this machine does not suffice.
     ValueError
         When the file is truncated, corrupted, foreign, of a later format or not a valid
         model, or an object of the user's is missing.
@@ -74,24 +74,26 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
     np.True_
     """
     document, arrays = _modelfile.read(path)
-    if document["class"] not in ESTIMATORS:
+    known = _state.ESTIMATORS
+    if document["class"] not in known:
         raise ValueError(
-            f"{path} holds a {document['class'][:99]!r}; this skvae knows {sorted(ESTIMATORS)}."
+            f"{path} holds a {document['class'][:99]!r}; this skvae knows {sorted(known)}."
         )
-    estimator = ESTIMATORS[document["class"]]()
+    estimator = known[document["class"]]()
     unknown = sorted(set(objects) - set(estimator.get_params(deep=False)))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a parameter of {document['class']}.")
     # Objects of the user's run as they are.
     trusted = objects.keys() & set(_modelfile.OBJECTS)
     try:
-        state = _state(estimator, document, arrays, objects)
+        state = _state_of(estimator, document, arrays, objects)
         with nullcontext() if trusted else Allotment(_limit(state)):
             estimator.__setstate__(state)
         _check_arrays(estimator, state["_arrays"])
     except (ImportError, OSError, Warning):
         raise
     except Exception as error:  # what a hostile structure may trip over has no end
+        _modelfile.check_memory(path, error)
         told = (
             f": {error}"
             if isinstance(error, ValueError)
@@ -108,103 +110,89 @@ def _limit(state: dict[str, Any]) -> int:
     return ALLOWANCE + COLUMN * columns + 3 * sum(array.nbytes for array in arrays)
 
 
-def _state(
+def _state_of(
     estimator: Any, document: dict[str, Any], arrays: dict[str, Any], objects: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the estimator's state, which has all its names and no others."""
+    """Return the estimator's state, which has all its names and no others, as plain data."""
+    fitted, params = estimator._fitted, set(estimator.get_params(deep=False))
     encoded = document["state"]
-    params = set(estimator.get_params(deep=False))
-    required = {*estimator._FITTED_STATE} - OPTIONAL
+    for version in range(document["format_version"], _modelfile.FORMAT_VERSION):
+        encoded = _UPGRADES[version](encoded)
+    optional = {name for name, attribute in fitted.items() if attribute.is_optional}
+    required = {*fitted} - optional
     if document["format_version"] == _modelfile.FORMAT_VERSION:
         required |= params  # older files lack what came later, which has its default
     for name in sorted(required ^ set(encoded)):
-        if name in required or name not in params | OPTIONAL:
+        if name in required or name not in params | optional:
             raise ValueError(
                 f"A valid model has {'' if name in required else 'no '}{name!r} in its state."
             )
     state = {
-        name: _modelfile.decode(value, name, arrays, _assemble.PARTS, objects)
+        name: _modelfile.decode(value, name, arrays, _state.PARTS, objects)
         for name, value in encoded.items()
     }
     if arrays:
         raise ValueError(f"A valid model has no array {min(arrays)!r}.")
     _check_parameters(estimator, {name: state[name] for name in params & set(state)})
-    _check_structure(estimator, state["_fitted_structure"])
-    _check_attributes(state)
+    structure = {name: state["_architecture"][name] for name in params & {*state["_architecture"]}}
+    _check_parameters(estimator, structure | {"optimizer": state["_optimizer"]})
+    _state.check(fitted, _state.restored(fitted, state))
     return state
 
 
 def _check_parameters(estimator: Any, params: dict[str, Any]) -> None:
     """Raise ``ValueError`` for a parameter that ``fit`` would refuse."""
     type(estimator)(**params)._validate_params()
-
-
-def _check_structure(estimator: Any, structure: dict[str, Any]) -> None:
-    """Raise ``ValueError`` unless this is what some parameters resolve to."""
-    params = {name: value for name, value in structure.items() if name != "n_features"}
-    _check_parameters(estimator, params)
-    resolved = vars(_assemble.resolve(params, structure["n_features"]))
-    if {*resolved, "optimizer"} != {*structure}:
-        raise ValueError(f"A valid model's structure is not {sorted(structure)}.")
-    for name, value in resolved.items():
-        if type(value) is not type(structure[name]) or not _assemble.same(value, structure[name]):
-            raise ValueError(f"A valid model has no {name}={structure[name]!r} in its structure.")
-
-
-def _check_attributes(state: dict[str, Any]) -> None:
-    """Raise ``ValueError`` for a fitted attribute that ``fit`` could not have set."""
-    structure, history = state["_fitted_structure"], state["history_"]
-    n_components, n_features = structure["n_components"], structure["n_features"]
-    output = state.get("_sklearn_output_config", {})
-    valid = {
-        "n_features_in_": _are_counts([state["n_features_in_"], n_features])
-        and state["n_features_in_"] == n_features,
-        "n_samples_": _are_counts([state["n_samples_"]]),
-        "feature_names_in_": "feature_names_in_" not in state
-        or _is_array(state["feature_names_in_"], "O", n_features),
-        "categories_": _are_categories(state["categories_"]),
-        "unit_": state["unit_"] in (1.0, 255.0),
-        "history_": isinstance(history, list) and all(map(_is_epoch, history)),
-        "n_iter_": _are_counts([state["n_iter_"]]) and state["n_iter_"] == len(history),
-        "kl_per_component_": _is_array(state["kl_per_component_"], "f", n_components),
-        "active_components_": _is_array(state["active_components_"], "b", n_components),
-        # A file holds no callbacks; the user's own come from elsewhere.
-        "callbacks": not any(map(_is_plain, state["callbacks"] or ())),
-        "device": not state["device"].startswith("meta"),
-        "_arrays": isinstance(state["_arrays"], dict),
-        "_seed": type(state["_seed"]) is int and 0 <= state["_seed"] < 2**32,
-        "_fitted_dtype": state["_fitted_dtype"] in ("float32", "float64"),
-        "_sklearn_output_config": isinstance(output, dict)
-        and all(key == "transform" and isinstance(value, str) for key, value in output.items()),
-    }
-    for name, is_valid in valid.items():
-        if not is_valid:
-            raise ValueError(f"{name} is none that a valid model has.")
-
-
-def _are_counts(values: Iterable[Any]) -> bool:
-    return all(type(value) is int and value > 0 for value in values)
+    # A file holds no callbacks; the user's own come from elsewhere.
+    if any(map(_is_plain, params.get("callbacks") or ())):
+        raise ValueError("callbacks are none that a valid model has.")
+    if params.get("device", "").startswith("meta"):
+        raise ValueError("device is none that a valid model has.")
 
 
 def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | list | dict | tuple)
 
 
-def _is_array(value: Any, kind: str, length: int) -> bool:
-    is_one = isinstance(value, np.ndarray) and value.dtype.kind == kind
-    return is_one and value.shape == (length,)
+def _from_version_1(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state of format 1, as JSON, in the terms of format 2.
+
+    There the architecture is whole, with parts as objects, the optimiser beside it; what X
+    means is known to the reader; and the epoch whose weights were kept is recorded.
+    """
+    state = dict(state)
+    structure = dict(state.pop("_fitted_structure")["dict"])
+    state["_optimizer"] = structure.pop("optimizer")
+    structure |= {"n_context": 0, "encoder_sees_context": False}
+    structure["dropout"] = float(structure["dropout"])
+    for name, registry in (
+        ("likelihood", LIKELIHOODS),
+        ("prior", PRIORS),
+        ("posterior_family", POSTERIORS),
+    ):
+        if isinstance(structure[name], str):
+            made = registry[structure[name]].__name__
+            structure[name] = {"part": {"class": made, "params": {"dict": {}}}}
+    state["_architecture"] = {"dict": structure}
+    reader = {"categories": state.pop("categories_"), "unit": state.pop("unit_"), "constant": []}
+    state["_reader"] = {"dict": reader}
+    state["best_epoch_"] = _best_epoch([row["dict"] for row in state["history_"]], state["tol"])
+    return state
 
 
-def _are_categories(categories: Any) -> bool:
-    return isinstance(categories, dict) and all(
-        isinstance(levels, list) and all(isinstance(level, str | int | float) for level in levels)
-        for levels in categories.values()
-    )
+def _best_epoch(history: list[dict[str, Any]], tol: float) -> int:
+    """Return the last epoch, or where rows were held out the one that early stopping restored."""
+    kept, threshold = len(history), np.inf
+    if "valid_loss" in history[-1]:
+        for number, row in enumerate(history, start=1):
+            # An improvement is one by more than tol.
+            if row.get("valid_loss", np.inf) < threshold:
+                kept, threshold = number, row["valid_loss"] - tol
+    return kept
 
 
-def _is_epoch(row: Any) -> bool:
-    terms = ("epoch", "dur", "train_loss", "train_reconstruction", "train_kl")
-    return isinstance(row, dict) and all(isinstance(row.get(term), int | float) for term in terms)
+_UPGRADES = {1: _from_version_1}
+"""For every older format, what makes a state of it one of the next."""
 
 
 def _check_arrays(estimator: Any, arrays: dict[str, np.ndarray]) -> None:

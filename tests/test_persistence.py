@@ -19,6 +19,7 @@ import torch
 from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -28,6 +29,7 @@ from skorch.callbacks import EpochTimer
 
 import skvae
 from skvae import VariationalAutoencoder, _modelfile
+from skvae.callbacks import TensorBoard
 from skvae.likelihoods import Categorical, ContinuousBernoulli, Gaussian, Mixed
 from skvae.objectives import ELBO, IWAE, BetaTCVAE, CyclicalAnnealing
 from skvae.posteriors import InverseAutoregressiveFlow
@@ -241,6 +243,47 @@ class TestState:
             assert repr(back.likelihood) == repr(model.likelihood)
             assert repr(back.objective) == repr(model.objective)
 
+    @pytest.mark.parametrize("params", WITH_PARTS, ids=lambda params: "-".join(params))
+    def test_a_hash_is_that_of_an_equal_estimator(self, params):
+        """By it joblib.Memory finds again what was fitted."""
+        model = vae(**params)
+        assert joblib.hash(model) == joblib.hash(clone(model))
+        assert joblib.hash(model) != joblib.hash(vae(**params, **{"tol": 0.1}))
+
+    def test_a_hash_knows_the_numbers_of_a_network(self):
+        network = mlp(64, 12)
+        before = joblib.hash(vae(encoder=network))
+        with torch.no_grad():
+            network[0].weight += 1
+        assert joblib.hash(vae(encoder=network)) != before
+
+    def test_a_cache_of_a_pipeline_hits(self, tmp_path):
+        y = load_digits().target[:200]
+        steps = vae(encoder=mlp(64, 12)), LogisticRegression()
+        pipeline = make_pipeline(*steps, memory=joblib.Memory(tmp_path, verbose=0))
+        first = pipeline.fit(X, y)[0].history_[0]["dur"]
+        assert pipeline.fit(X, y)[0].history_[0]["dur"] == first
+
+    def test_a_network_in_two_places_stays_one(self):
+        model = vae(encoder=mlp(64, 12), decoder=mlp(2, 9)).fit(X)
+        back = pickle.loads(pickle.dumps(model))
+        assert back.partial_fit(X).n_iter_ == 3
+        assert back.encoder is back._architecture.encoder
+
+    def test_networks_keep_what_their_numbers_have(self):
+        """Shared weights, frozen ones, buffers that are in no state_dict, and other types."""
+        network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+        network[1].weight = network[0].weight
+        network[0].bias.requires_grad_(False)
+        network.register_buffer("lost", torch.arange(3), persistent=False)
+        back = pickle.loads(pickle.dumps(vae(encoder=network))).encoder
+        assert back[1].weight is back[0].weight
+        assert not back[0].bias.requires_grad
+        assert torch.equal(back.lost, network.lost)
+        assert back.lost.dtype == torch.int64
+        half = torch.nn.Linear(3, 3).bfloat16()
+        assert torch.equal(pickle.loads(pickle.dumps(vae(encoder=half))).encoder.bias, half.bias)
+
     def test_parts_that_cannot_be_plain_data_stay_objects(self):
         mixed = Mixed([(LaplaceLikelihood(), list(range(64)))])
         state = vae(likelihood=mixed, prior=LaplacePrior()).__getstate__()
@@ -266,6 +309,18 @@ class TestState:
         assert back.history_[0].pop("picture") is None
         del model.history_[0]["picture"]
         same(model, back)
+
+    @pytest.mark.parametrize("callback", [TensorBoard("runs"), EpochTimer()], ids=repr)
+    def test_callbacks_stay_behind_in_a_file(self, callback, tmp_path, monkeypatch):
+        """Those of ours too: a file holds parts of a model alone."""
+        monkeypatch.chdir(tmp_path)
+        model = vae(callbacks=[callback]).fit(X)
+        model.save("m")
+        back = skvae.load("m")
+        assert back.callbacks is None
+        same(model, back)
+        same(model, pickle.loads(pickle.dumps(model)))
+        assert type(skvae.load("m", callbacks=[callback]).callbacks[0]) is type(callback)
 
     def test_history_is_small(self):
         small, large = vae(batch_size=200).fit(X), vae(batch_size=2).fit(X)
@@ -305,7 +360,7 @@ class TestFile:
     def test_says_what_it_is(self, path):
         with safe_open(path, framework="numpy") as file:
             document = json.loads(file.metadata()["skvae"])
-        assert document["format_version"] == 1
+        assert document["format_version"] == 2
         assert document["class"] == "VariationalAutoencoder"
         assert set(document["versions"]) == {
             "skvae", "torch", "sklearn", "skorch", "numpy", "python",
@@ -319,6 +374,20 @@ class TestFile:
             path.write_bytes(data[:n])
             with pytest.raises(ValueError, match="truncated or not a safetensors file"):
                 skvae.load(path)
+
+    @pytest.mark.parametrize(
+        "error",
+        [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 4000 bytes")],
+        ids=lambda error: type(error).__name__,
+    )
+    @pytest.mark.parametrize("where", ["safe_open", "decode"])
+    def test_a_machine_without_memory_says_so(self, where, error, path, monkeypatch):
+        def fail(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr(_modelfile, where, fail)
+        with pytest.raises(MemoryError):
+            skvae.load(path)
 
     def test_a_flipped_bit(self, path):
         data = path.read_bytes()
@@ -349,7 +418,7 @@ class TestFile:
     def test_a_later_format(self, path):
         self.write(path, format_version=99)
         with pytest.raises(
-            ValueError, match=r"format version 99; this skvae reads up to 1.*Upgrade"
+            ValueError, match=r"format version 99; this skvae reads up to 2.*Upgrade"
         ):
             skvae.load(path)
 

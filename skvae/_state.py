@@ -1,0 +1,152 @@
+"""What a fitted estimator knows: one table for each class, read by save, load and pickling.
+
+An entry says what a valid value is, which a file that may come from anybody is held to, and
+how it becomes plain data (numbers, strings, lists, dicts, arrays) and is made of it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from skvae import likelihoods, objectives, posteriors, priors
+from skvae._architecture import Architecture, same
+from skvae._data import Reader
+
+PARTS: dict[str, type] = {
+    name: getattr(module, name)
+    for module in (likelihoods, priors, posteriors, objectives)
+    for name in module.__all__
+    if hasattr(getattr(module, name), "get_params")
+}
+"""Classes of parts by name: those that a file holds, and that are made when it is read."""
+
+
+class Fitted(NamedTuple):
+    """A fitted attribute."""
+
+    is_valid: Callable[[Any, Mapping[str, Any]], bool]
+    """Whether a fit could have set this value, beside the others by name."""
+    is_optional: bool = False
+    """Whether there are models without it."""
+    to_plain: Callable[[Any], Any] = lambda value: value
+    from_plain: Callable[[Any], Any] = lambda value: value
+
+
+ESTIMATORS: dict[str, type] = {}
+"""Classes of estimators that can be saved and loaded, by name."""
+
+Class = TypeVar("Class", bound=type)
+
+
+def keeps(fitted: Mapping[str, Fitted]) -> Callable[[Class], Class]:
+    """Decorate an estimator's class with the table of its fitted attributes."""
+
+    def declare(cls: Class) -> Class:
+        ESTIMATORS[cls.__name__] = cls
+        cls._fitted = fitted  # type: ignore[attr-defined]
+        return cls
+
+    return declare
+
+
+def plain(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state with its fitted attributes as plain data; others as they are."""
+    return {
+        name: fitted[name].to_plain(value) if name in fitted else value
+        for name, value in state.items()
+    }
+
+
+def restored(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what :func:`plain` was given."""
+    return {
+        name: fitted[name].from_plain(value) if name in fitted else value
+        for name, value in state.items()
+    }
+
+
+def check(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for a fitted attribute that no fit could have set."""
+    for name, attribute in fitted.items():
+        is_missing = name not in state
+        if not attribute.is_optional if is_missing else not attribute.is_valid(state[name], state):
+            raise ValueError(f"{name} is none that a valid model has.")
+
+
+def are_counts(*values: Any) -> bool:
+    """Whether all are positive whole numbers."""
+    return all(type(value) is int and value > 0 for value in values)
+
+
+def is_array(value: Any, kind: str, length: int) -> bool:
+    """Whether this is a vector of a kind of type and a length."""
+    is_one = isinstance(value, np.ndarray) and value.dtype.kind == kind
+    return is_one and value.shape == (length,)
+
+
+def _are_epochs(history: Any) -> bool:
+    terms = ("epoch", "dur", "train_loss", "train_reconstruction", "train_kl")
+    return isinstance(history, list) and all(
+        isinstance(row, dict) and all(isinstance(row.get(term), int | float) for term in terms)
+        for row in history
+    )
+
+
+def _is_reader(reader: Any, state: Mapping[str, Any]) -> bool:
+    """Whether this is a reader, and one that a fit could have made."""
+    return isinstance(reader, Reader) and reader.is_valid(state["n_features_in_"])
+
+
+def _is_architecture(architecture: Any, state: Mapping[str, Any]) -> bool:
+    """Whether this is what some parameters resolve to, for so many columns."""
+    params = architecture.params()
+    n_features = state["n_features_in_"]
+    context = {name: params[name] for name in ("n_context", "encoder_sees_context")}
+    resolved = Architecture.of(params, n_features, 1, **context).params()
+    return all(
+        type(value) is type(params[name]) and same(value, params[name])
+        for name, value in resolved.items()
+    )
+
+
+def _is_output_config(config: Any, state: Mapping[str, Any]) -> bool:
+    return isinstance(config, dict) and all(
+        key == "transform" and isinstance(value, str) for key, value in config.items()
+    )
+
+
+VARIATIONAL_AUTOENCODER: dict[str, Fitted] = {
+    "n_features_in_": Fitted(lambda value, state: are_counts(value)),
+    "feature_names_in_": Fitted(
+        lambda value, state: is_array(value, "O", state["n_features_in_"]), is_optional=True
+    ),
+    "n_samples_": Fitted(lambda value, state: are_counts(value)),
+    "_reader": Fitted(_is_reader, to_plain=Reader.to_plain, from_plain=Reader.from_plain),
+    "_architecture": Fitted(
+        _is_architecture,
+        to_plain=Architecture.params,
+        from_plain=lambda params: Architecture(**params),
+    ),
+    "history_": Fitted(lambda value, state: _are_epochs(value)),
+    "n_iter_": Fitted(
+        lambda value, state: are_counts(value) and value == len(state["history_"])
+    ),
+    "best_epoch_": Fitted(
+        lambda value, state: are_counts(value) and value <= len(state["history_"])
+    ),
+    "kl_per_component_": Fitted(
+        lambda value, state: is_array(value, "f", state["_architecture"].n_components)
+    ),
+    "active_components_": Fitted(
+        lambda value, state: is_array(value, "b", state["_architecture"].n_components)
+    ),
+    "_arrays": Fitted(lambda value, state: isinstance(value, dict)),
+    "_seed": Fitted(lambda value, state: type(value) is int and 0 <= value < 2**32),
+    "_optimizer": Fitted(lambda value, state: isinstance(value, str)),
+    "_fitted_dtype": Fitted(lambda value, state: value in ("float32", "float64")),
+    "_sklearn_output_config": Fitted(_is_output_config, is_optional=True),
+}
+"""Of :class:`skvae.VariationalAutoencoder`; ``_arrays`` stands for the net."""
