@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,16 +17,24 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags, check_array, check_scalar
+from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skvae import _assemble, _model_card, _modelfile, _training, _validation
+from skvae import _model_card, _modelfile, _random, _state, _training
+from skvae._architecture import Architecture, part, settled
+from skvae._data import Columns, Reader, Rows
 from skvae._inference import Inference
-from skvae._training import Rows, Stream, TrainingPlan, VAENet
+from skvae._parameters import check_number
+from skvae._random import Stream
+from skvae._training import TrainingPlan, VAENet
 from skvae.exceptions import PosteriorCollapseWarning
+from skvae.likelihoods import LIKELIHOODS, Likelihood
 from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
+from skvae.objectives import OBJECTIVES
+from skvae.posteriors import POSTERIORS
+from skvae.priors import PRIORS
 
 ACTIVE_NATS = 0.05
 """A component is active when its mean KL over the training rows is above this; the noise of
@@ -36,18 +44,15 @@ SAMPLE_ROWS = 1000
 """Training rows that a prior may see when it is made."""
 
 
-@contextmanager
-def _unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator back the attributes it had, should the block fail."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+class Number(Interval):
+    """scikit-learn's interval, of numbers alone: to Python a boolean is an integer."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether the value is a number in the interval."""
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
 
 
+@_state.keeps(_state.VARIATIONAL_AUTOENCODER)
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Variational autoencoder (VAE).
 
@@ -126,6 +131,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Passes over X. ``"auto"``: as many as make 3,000 steps of the optimiser, beyond
         2,000 rows √(n_samples / 2,000) times that, and never more than 1,000 epochs: 1,000
         for 150 rows, 200 for 1,797, 36 for 60,000 (measured; see the user guide).
+    max_steps : int, default=None
+        Steps of the optimiser, each on ``batch_size`` rows: a budget that does not depend on
+        the number of rows. The last epoch ends with the last step. With
+        ``max_epochs="auto"`` it is the only limit, else the fit ends with the one that it
+        reaches first. Not used by ``partial_fit``.
     batch_size : int, default=128
         Rows for each step of the optimiser.
     learning_rate : float, default=1e-3
@@ -190,6 +200,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``likelihood="mixed"``; their codes, 0, 1, …, stand in rows that come out.
     n_iter_ : int
         Epochs run, all calls of ``partial_fit`` or warm-started ``fit`` together.
+    best_epoch_ : int
+        The epoch whose weights the model has, counted from 1: under ``early_stopping`` the
+        one of the least held-out loss, else the last.
     history_ : list of dict
         One for each epoch: ``epoch``, ``train_loss``, ``train_reconstruction``,
         ``train_kl`` (means over rows, nats), ``valid_*`` where rows were held out, and
@@ -243,40 +256,41 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     """
 
     _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012 - scikit-learn's declaration
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Number(Integral, 1, None, closed="left")],
         "image_shape": ["array-like", None],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "hidden_layer_sizes": ["array-like", Number(Integral, 1, None, closed="left"), None],
         "conv_channels": ["array-like"],
         "conv_block": [StrOptions(set(CONV_BLOCKS))],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Number(Real, 0, 1, closed="left")],
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
         "likelihood": [
-            StrOptions({"auto", *_assemble.LIKELIHOODS}),
+            StrOptions(set(LIKELIHOODS)),
             HasMethods(["initialize", "embed", "forward"]),
         ],
-        "prior": [StrOptions(set(_assemble.PRIORS)), HasMethods(["initialize", "forward"])],
+        "prior": [StrOptions(set(PRIORS)), HasMethods(["initialize", "forward"])],
         "posterior_family": [
-            StrOptions(set(_assemble.POSTERIORS)),
+            StrOptions(set(POSTERIORS)),
             HasMethods(["initialize", "forward"]),
         ],
-        "objective": [StrOptions(set(_assemble.OBJECTIVES)), HasMethods(["__call__"])],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "kl_warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "free_bits": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "objective": [StrOptions(set(OBJECTIVES)), HasMethods(["__call__"])],
+        "beta": [Number(Real, 0, None, closed="left")],
+        "kl_warmup_epochs": [Number(Integral, 0, None, closed="left")],
+        "free_bits": [Number(Real, 0, None, closed="left")],
+        "max_epochs": [Number(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_steps": [Number(Integral, 1, None, closed="left"), None],
+        "batch_size": [Number(Integral, 1, None, closed="left")],
+        "learning_rate": [Number(Real, 0, None, closed="neither")],
         "learning_rate_schedule": [StrOptions(set(_training.SCHEDULES))],
         "optimizer": [StrOptions(set(_training.OPTIMIZERS))],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "gradient_clip": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Number(Real, 0, None, closed="left")],
+        "gradient_clip": [Number(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Number(Integral, 1, None, closed="left")],
+        "tol": [Number(Real, 0, None, closed="left")],
         "callbacks": [list, tuple, None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -307,6 +321,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         kl_warmup_epochs: int = 0,
         free_bits: float = 0.0,
         max_epochs: int | str = "auto",
+        max_steps: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         learning_rate_schedule: str = "constant",
@@ -343,6 +358,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.kl_warmup_epochs = kl_warmup_epochs
         self.free_bits = free_bits
         self.max_epochs = max_epochs
+        self.max_steps = max_steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.learning_rate_schedule = learning_rate_schedule
@@ -423,49 +439,119 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 
     def _fit(
-        self, X: Any, sample_weight: Any, continued: bool, one_epoch: bool = False
-    ) -> VariationalAutoencoder:
-        with _unchanged_on_error(self):
-            if not continued:
-                self.categories_ = _validation.category_levels(X, self.likelihood)
-            checked = _validation.check_rows(self, X, not continued, self.categories_)
-            weight = _validation.check_weight(sample_weight, checked)
-            if not continued:
-                self.unit_ = self._unit_of(checked)
-            rows = _training.weighted_rows(self._as_rows(checked), weight)
-            plan = self._plan(len(rows), continued, one_epoch)
-            net = self._continued_net(rows, plan) if continued else self._new_net(X, rows, plan)
-            _validation.check_support(rows, net.module_.likelihood_family)
-            interrupted = _training.train(net, *_training.split(rows, plan))
-            self._adopt(net, plan.seed, rows)
+        self,
+        X: Any,
+        sample_weight: Any,
+        continued: bool,
+        one_epoch: bool = False,
+        context: Any = None,
+    ) -> Self:
+        """Fit, or train further; ``context`` is what each row is given, ``(n, n_context)``."""
+        # A copy is fitted: until it is whole, and should anything fail, this object is as it
+        # was, for other threads too.
+        model = self._copy()
+        interrupted = model._train(X, sample_weight, context, continued, one_epoch)
         if interrupted:
-            warnings.warn(f"Training was interrupted after {self.n_iter_} epochs.", stacklevel=3)
+            warnings.warn(f"Training was interrupted after {model.n_iter_} epochs.", stacklevel=4)
+        if not model.active_components_.any():
+            warnings.warn(
+                f"No component is active: their KL is at most {model.kl_per_component_.max():.2g} "
+                "nats, so that transform says nothing about X. Try kl_warmup_epochs=20, "
+                "free_bits=0.1, a smaller beta, objective=InfoVAE() or "
+                "ELBO(beta=CyclicalAnnealing()), or more epochs.",
+                PosteriorCollapseWarning,
+                stacklevel=4,
+            )
+        params = {name: value for name, value in vars(self).items() if name in vars(type(self)())}
+        self.__dict__ = vars(model) | params
         return self
 
-    def _plan(self, n_rows: int, continued: bool, one_epoch: bool) -> TrainingPlan:
+    def _copy(self) -> Self:
+        """Return the same model as an object of its own."""
+        copied = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
+
+    def _train(
+        self, X: Any, sample_weight: Any, context: Any, continued: bool, one_epoch: bool
+    ) -> bool:
+        """Read X, make or copy the net, train it and take it over; return whether Ctrl-C came."""
+        likelihood = settled(self.likelihood, LIKELIHOODS)
+        if continued:
+            reader, rows, columns = self._reader.go_on(self, X, sample_weight, context)
+        else:
+            reader, rows, columns = Reader.learn(self, X, likelihood, sample_weight, context)
+        if continued and getattr(likelihood, "left_open", False):
+            likelihood = self._architecture.likelihood
+        elif hasattr(likelihood, "resolve"):
+            likelihood = likelihood.resolve(columns)
+        architecture = self._asked_for(likelihood, rows, continued)
+        seed = self._seed if continued else _random.draw_seed(self.random_state)
+        plan = self._plan(len(rows), seed, one_epoch)
+        if continued:
+            net = self._continued_net(architecture, plan)
+            varied = sorted({*self._reader.constant} - {*reader.constant})
+            if varied and hasattr(likelihood, "meet"):
+                moments = columns.mean[varied], columns.scale[varied]
+                net.module_.likelihood_family.meet(varied, *moments)
+        else:
+            generator = _random.generator(seed, Stream.INITIALIZATION)
+            some = rows.take(rows.spread(SAMPLE_ROWS))
+            model = architecture.build(columns.mean, columns.scale, some, generator)
+            net = _training.make_net(model, plan, [])
+        _check_support(rows, net.module_.likelihood_family)
+        interrupted = _training.train(net, *_training.split(rows, plan))
+        return self._adopt(reader, rows, architecture, net, seed) or interrupted
+
+    def _asked_for(self, likelihood: Any, rows: Rows, continued: bool) -> Architecture:
+        """Return the architecture that the parameters ask for; a fitted one cannot change."""
+        params = self.get_params(deep=False) | {"likelihood": likelihood}
+        n_context = 0 if rows.context is None else rows.context.shape[1]
+        told = {"n_context": n_context, "encoder_sees_context": self._encoder_sees_context}
+        if not continued:
+            return Architecture.of(params, rows.n_features, len(rows), **told)
+        fitted = self._architecture
+        if self.hidden_layer_sizes is None:
+            params["hidden_layer_sizes"] = fitted.hidden_layer_sizes
+        wanted = Architecture.of(params, rows.n_features, len(rows), **told)
+        ours, theirs = wanted.params(), fitted.params()
+        changed = {name: (ours[name], theirs[name]) for name in wanted.differences(fitted)}
+        if self.optimizer != self._optimizer:
+            changed["optimizer"] = self.optimizer, self._optimizer
+        if changed:
+            name, (value, before) = next(iter(changed.items()))
+            raise ValueError(
+                f"{name}={value!r}, but the fitted model, which warm_start or partial_fit "
+                f"continues, has {name}={before!r}. Set it back, or set "
+                "warm_start=False and call fit."
+            )
+        return fitted
+
+    _encoder_sees_context = False
+    """Whether the encoder, too, takes the context of a row, where rows have one."""
+
+    def _plan(self, n_rows: int, seed: int, one_epoch: bool) -> TrainingPlan:
         """Resolve the parameters of training."""
-        auto = _training.default_epochs(n_rows, self.batch_size)
-        epochs = auto if isinstance(self.max_epochs, str) else self.max_epochs
-        return TrainingPlan(
-            objective=self._objective(),
-            seed=self._seed if continued else _training.draw_seed(self.random_state),
-            max_epochs=1 if one_epoch else epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            learning_rate_schedule="constant" if one_epoch else self.learning_rate_schedule,
-            optimizer=self.optimizer,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-            early_stopping=self.early_stopping and not one_epoch,
-            validation_fraction=self.validation_fraction,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            callbacks=list(self.callbacks or []),
-            verbose=int(self.verbose),
-            device=_training.resolve_device(self.device),
-            precision=self.precision,
-            compile=self.compile,
+        early_stopping = self.early_stopping and not one_epoch
+        n_held_out = (
+            _training.n_held_out(n_rows, self.validation_fraction) if early_stopping else 0
         )
+        epochs = _training.epochs_of(
+            self.max_epochs, self.max_steps, self.batch_size, n_rows, n_held_out
+        )
+        resolved = {
+            "objective": self._objective(),
+            "seed": seed,
+            "early_stopping": early_stopping,
+            "callbacks": list(self.callbacks or []),
+            "verbose": int(self.verbose),
+            "device": _training.resolve_device(self.device),
+        }
+        if one_epoch:
+            resolved |= {"max_epochs": 1, "max_steps": None, "learning_rate_schedule": "constant"}
+        else:
+            resolved |= {"max_epochs": epochs}
+        return TrainingPlan.of(self.get_params(deep=False), **resolved)
 
     def _objective(self) -> Any:
         """Make the objective of its name, with the weights that are set, or copy the user's."""
@@ -473,7 +559,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         names = ("beta", "kl_warmup_epochs", "free_bits")
         values = {name: getattr(self, name) for name in names}
         weights = {k: value for k, value in values.items() if value != getattr(defaults, k)}
-        objective = _assemble.part(self.objective, _assemble.OBJECTIVES)
+        objective = part(self.objective, OBJECTIVES)
         known = objective.get_params() if isinstance(self.objective, str) else {}
         for name, value in weights.items():
             if name not in known:
@@ -484,94 +570,58 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 )
         return objective.set_params(**weights) if weights else objective
 
-    def _structure(self, likelihood: Any, n_rows: int) -> dict[str, Any]:
-        """Return the parameters that decide which state the model has, defaults filled in."""
-        params = self.get_params(deep=False)
-        if self.hidden_layer_sizes is None:
-            params["hidden_layer_sizes"] = _assemble.default_layers(
-                self.image_shape is not None, n_rows
-            )
-        architecture = _assemble.resolve(params | {"likelihood": likelihood}, self.n_features_in_)
-        return {**vars(architecture), "optimizer": self.optimizer}
-
-    def _resolved_likelihood(self, X: Any, rows: Rows) -> Any:
-        names = getattr(self, "feature_names_in_", None)
-        return _validation.resolve_likelihood(self.likelihood, X, rows, names)
-
-    def _new_net(self, X: Any, rows: Rows, plan: TrainingPlan) -> VAENet:
-        """Build a model for the rows, which X held."""
-        structure = self._structure(self._resolved_likelihood(X, rows), len(rows))
-        self._fitted_structure = {k: _assemble.snapshot(v) for k, v in structure.items()}
-        self._fitted_dtype = rows.dtype.__name__
-        loc, scale = _validation.column_moments(rows)
-        return self._make_net(plan, [], loc, scale, rows.spread(SAMPLE_ROWS))
-
-    def _continued_net(self, rows: Rows, plan: TrainingPlan) -> VAENet:
-        """Copy the fitted model, so that a failure leaves it as it is."""
-        fitted = self._fitted_structure
-        left_open = _validation.is_left_open(self.likelihood)
-        likelihood = fitted["likelihood"] if left_open else self._resolved_likelihood(None, rows)
-        wanted = self._structure(likelihood, len(rows))
-        if self.hidden_layer_sizes is None:
-            wanted["hidden_layer_sizes"] = fitted["hidden_layer_sizes"]
-        for name, value in wanted.items():
-            if not _assemble.same(value, fitted[name]):
-                raise ValueError(
-                    f"{name}={value!r}, but the fitted model, which warm_start or partial_fit "
-                    f"continues, has {name}={fitted[name]!r}. Set it back, or set "
-                    "warm_start=False and call fit."
-                )
-        net = self._make_net(plan, self.history_)
+    def _continued_net(self, architecture: Architecture, plan: TrainingPlan) -> VAENet:
+        """Copy the fitted net."""
+        net = _training.make_net(architecture.blank(), plan, self.history_)
         _training.load_arrays(net, _training.state_arrays(self.net_))
         return net
 
-    def _make_net(self, plan: TrainingPlan, history: list[dict[str, Any]], *seen: Any) -> VAENet:
-        """Build a net from what was seen of the data, or for a state that will be put in."""
-        structure = dict(self._fitted_structure)
-        del structure["optimizer"]
-        zeros = torch.zeros(1, structure["n_features"]).double()
-        loc, scale, x = seen or (zeros[0], torch.ones_like(zeros[0]), zeros)
-        generator = _training.generator(plan.seed, Stream.INITIALIZATION)
-        model = _assemble.build(_assemble.Architecture(**structure), loc, scale, x, generator)
-        return _training.make_net(model, plan, history)
+    def _adopt(
+        self, reader: Reader, rows: Rows, architecture: Architecture, net: VAENet, seed: int
+    ) -> bool:
+        """Take over a trained net: the only place that sets fitted attributes.
 
-    def _adopt(self, net: VAENet, seed: int, rows: Rows) -> None:
-        """Take over a trained net: the only place that sets fitted attributes."""
+        Return whether Ctrl-C came in the pass over all rows, which is then one over some.
+        """
+        interrupted = False
+        inference = Inference(net.module_, rows.dtype, net.device, self._title("kl_per_component_"))
+        try:
+            kl = inference.kl(rows)
+        except KeyboardInterrupt:
+            kl, interrupted = inference.kl(rows.subset(rows.spread(SAMPLE_ROWS))), True
         self.net_ = net
         self.n_samples_ = int(rows.X.shape[0])
-        self._seed = seed
         self.history_ = _training.plain_history(net)
         self.n_iter_ = len(self.history_)
-        self.kl_per_component_ = self._inference(rows.dtype, "kl_per_component_").kl(rows)
-        self.active_components_ = self.kl_per_component_ > ACTIVE_NATS
-        if not self.active_components_.any():
-            warnings.warn(
-                f"No component is active: their KL is at most {self.kl_per_component_.max():.2g} "
-                "nats, so that transform says nothing about X. Try kl_warmup_epochs=20, "
-                "free_bits=0.1, a smaller beta, objective=InfoVAE() or "
-                "ELBO(beta=CyclicalAnnealing()), or more epochs.",
-                PosteriorCollapseWarning,
-                stacklevel=4,
-            )
+        self.best_epoch_ = _training.kept_epoch(net)
+        self.kl_per_component_ = kl
+        self.active_components_ = kl > ACTIVE_NATS
+        self._reader = reader
+        self._architecture = architecture
+        self._optimizer = self.optimizer
+        self._fitted_dtype = rows.dtype.__name__
+        self._seed = seed
+        return interrupted
 
     # Using the model
 
+    def _whole(self) -> Self:
+        """Return the fitted model as it is now: another thread may refit this object."""
+        model = self._copy()
+        check_is_fitted(model)
+        return model
+
+    def _read(self, X: Any, context: Any = None) -> Rows:
+        """Return rows as this model reads them, with what each is given."""
+        return self._reader.read(self, X, context=context)
+
+    def _title(self, title: str) -> str | None:
+        """Return the title of a progress bar, where there is to be one."""
+        return title if self.verbose else None
+
     def _inference(self, dtype: Any, title: str = "rows") -> Inference:
         """Return the model for rows of a type; the title is that of its progress bar."""
-        shown = title if self.verbose else None
-        return Inference(self.net_.module_, dtype, self.net_.device, shown)
-
-    def _rows(self, X: Any) -> Rows:
-        check_is_fitted(self)
-        return self._as_rows(_validation.check_rows(self, X, False, self.categories_))
-
-    def _as_rows(self, checked: Any) -> Rows:
-        return Rows(checked, unit=self.unit_ if checked.dtype == np.uint8 else 1.0)
-
-    def _unit_of(self, checked: Any) -> float:
-        likelihood = _assemble.LIKELIHOODS.get(self.likelihood, self.likelihood)
-        is_image = self.image_shape is not None
-        return _validation.unit_of(checked, None if likelihood == "auto" else likelihood, is_image)
+        return Inference(self.net_.module_, dtype, self.net_.device, self._title(title))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the mean of q(z|x) for each row: the same for the same row, always.
@@ -596,8 +646,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        rows = self._rows(X)
-        return self._inference(rows.dtype, "transform").transform(rows, self._n_features_out)
+        model = self._whole()
+        rows = model._read(X)
+        return model._inference(rows.dtype, "transform").transform(rows)
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x) for each row.
@@ -617,8 +668,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ValueError, TypeError, NotFittedError
             As ``transform``.
         """
-        rows = self._rows(X)
-        return self._inference(rows.dtype, "posterior").posterior(rows, self._n_features_out)
+        model = self._whole()
+        rows = model._read(X)
+        return model._inference(rows.dtype, "posterior").posterior(rows)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Return the mean of p(x|z) for each z, in the units of X.
@@ -642,14 +694,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
+        model = self._whole()
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
-        if Z.shape[1] != self._n_features_out:
+        if Z.shape[1] != model._n_features_out:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns, but the model has {self._n_features_out} components."
+                f"Z has {Z.shape[1]} columns, but the model has {model._n_features_out} components."
             )
-        inference = self._inference(Z.dtype, "inverse_transform")
-        return inference.decode(Rows(Z), self.n_features_in_)
+        return model._inference(Z.dtype, "inverse_transform").decode(Rows(Z))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return ``inverse_transform(transform(X))``.
@@ -669,10 +720,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ValueError, TypeError, NotFittedError
             As ``transform``.
         """
-        rows = self._rows(X)
-        inference = self._inference(rows.dtype, "reconstruct")
-        Z = inference.transform(rows, self._n_features_out)
-        return inference.decode(Rows(Z), self.n_features_in_)
+        model = self._whole()
+        rows = model._read(X)
+        inference = model._inference(rows.dtype, "reconstruct")
+        Z = inference.transform(rows)
+        return inference.decode(Rows(Z, context=rows.context))
 
     def sample(
         self,
@@ -705,13 +757,48 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        model = self._whole()
+        inference, generator = model._sampling(random_state, "sample")
+        z = Rows(inference.sample_latent(_n_samples(n_samples), generator))
+        return inference.sample(z, mean, generator)
+
+    def sample_latent(
+        self,
+        n_samples: int = 1,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw z from the prior.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            As in ``sample``; with the same int, these are the z behind its rows.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            Points in the latent space, of the type that ``transform`` gave in ``fit``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When ``n_samples`` is not a positive whole number.
+        NotFittedError
+            Before ``fit``.
+        """
+        model = self._whole()
+        inference, generator = model._sampling(random_state, "sample_latent")
+        return inference.sample_latent(_n_samples(n_samples), generator)
+
+    def _sampling(self, random_state: Any, title: str) -> tuple[Inference, torch.Generator]:
+        """Return the model for what it draws itself, and the generator that decides the draws."""
         state = self.random_state if random_state is None else random_state
-        seed = _training.draw_seed(state)
-        generator = _training.generator(seed, Stream.SAMPLING, device=self.net_.device)
-        inference = self._inference(self._fitted_dtype, "sample")
-        return inference.sample(int(n_samples), self.n_features_in_, mean, generator)
+        seed = _random.draw_seed(state)
+        generator = _random.generator(seed, Stream.SAMPLING, device=self.net_.device)
+        return self._inference(self._fitted_dtype, title), generator
 
     def score_samples(self, X: Any, *, n_importance_samples: int = 1) -> np.ndarray:
         """Return a lower bound on log p(x) for each row, in nats.
@@ -748,14 +835,44 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        rows = self._rows(X)
-        check_scalar(n_importance_samples, "n_importance_samples", Integral, min_val=1)
-        _validation.check_support(rows, self.likelihood_)
-        inference = self._inference(rows.dtype, "score_samples")
-        if n_importance_samples > 1:
-            return inference.importance_weighted_bound(rows, int(n_importance_samples))
-        reconstruction, kl = inference.terms(rows)
-        return reconstruction - kl
+        n_draws = check_number(n_importance_samples, "n_importance_samples", int, low=1)
+        if n_draws == 1:
+            reconstruction, kl = self.elbo_terms(X)
+            return reconstruction - kl
+        model = self._whole()
+        rows = model._supported(X)
+        inference = model._inference(rows.dtype, "score_samples")
+        return inference.importance_weighted_bound(rows, n_draws)
+
+    def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the two terms of the elbo for each row, in nats.
+
+        ``reconstruction − kl`` is ``score_samples(X)``.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        reconstruction, kl : ndarray of shape (n_samples,)
+            E_q[log p(x|z)] and KL(q(z|x) ‖ p(z)), nats per row.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``score_samples``.
+        """
+        model = self._whole()
+        rows = model._supported(X)
+        return model._inference(rows.dtype, "score_samples").terms(rows)
+
+    def _supported(self, X: Any) -> Rows:
+        """Return rows as this model reads them, all of which have a density."""
+        rows = self._read(X)
+        _check_support(rows, self.likelihood_)
+        return rows
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean elbo over the rows of X, in nats per row.
@@ -787,6 +904,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return self.net_.module_.likelihood_family
 
     @property
+    def categories_(self) -> dict[str, list[Any]]:
+        """The categories of the data frame of ``fit``, by column."""
+        return self._reader.categories
+
+    @property
+    def unit_(self) -> float:
+        """The value of X that is read as 1."""
+        return self._reader.unit
+
+    @property
     def encoder_(self) -> nn.Module:
         """The encoder with the heads of the posterior."""
         return self.net_.module_.encoder
@@ -798,7 +925,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     @property
     def _n_features_out(self) -> int:
-        return self._fitted_structure["n_components"]
+        return self._architecture.n_components
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -807,23 +934,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return tags
 
     # State
-
-    _FITTED_STATE = (
-        "n_features_in_",
-        "feature_names_in_",
-        "n_samples_",
-        "categories_",
-        "unit_",
-        "history_",
-        "n_iter_",
-        "kl_per_component_",
-        "active_components_",
-        "_arrays",
-        "_seed",
-        "_fitted_structure",
-        "_fitted_dtype",
-        "_sklearn_output_config",
-    )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, for :func:`skvae.load`.
@@ -849,12 +959,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         OSError
             When the file cannot be written.
         """
-        check_is_fitted(self)
-        self._validate_params()
+        model = self._whole()
+        model._validate_params()
         header = {"class": type(self).__name__, "versions": _model_card.library_versions()}
-        names = {*self._parameter_constraints, *self._FITTED_STATE}
-        state = {name: value for name, value in self.__getstate__().items() if name in names}
-        _modelfile.write(path, header, state)
+        names = {*self._parameter_constraints, *self._fitted}
+        state = {name: value for name, value in model._plain_state().items() if name in names}
+        _modelfile.write(path, header, state, _state.PARTS)
 
     def model_card(self, X: Any = None) -> str:
         """Return a description of the fitted model as Markdown, to travel beside its file.
@@ -882,30 +992,49 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        check_is_fitted(self)
-        return _model_card.model_card(self, X)
+        return _model_card.model_card(self._whole(), X)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _plain_state(self) -> dict[str, Any]:
+        """Return all attributes, the fitted ones as plain data."""
         # No net: skorch hides a pickle inside bytes, and a net knows the device it was on.
         state = dict(super().__getstate__())
         net = state.pop("net_", None)
         if net is not None:
             state["_arrays"] = _training.state_arrays(net)
-        # Parts as plain data: a reader such as skops then meets no class but this one.
-        return {name: _modelfile.pack(value) for name, value in state.items()}
+        return _state.plain(self._fitted, state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Parts as plain data: a reader such as skops then meets no class but this one, and
+        # equal models have equal bytes, by which joblib.Memory knows them.
+        return _modelfile.pack(self._plain_state(), _state.PARTS)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = {name: _modelfile.unpack(v, _assemble.PARTS) for name, v in state.items()}
+        state = _state.restored(self._fitted, _modelfile.unpack(state, _state.PARTS))
         arrays = state.pop("_arrays", None)
         super().__setstate__(state)
         if arrays is None:
             return
-        plan = TrainingPlan(
-            objective=_assemble.OBJECTIVES["elbo"](),
+        # What training will be like is for the next call of fit to say.
+        plan = TrainingPlan.of(
+            type(self)().get_params(deep=False),
+            objective=OBJECTIVES["elbo"](),
             seed=self._seed,
             max_epochs=1,
-            optimizer=self._fitted_structure["optimizer"],
+            optimizer=self._optimizer,
+            callbacks=[],
             device=_training.available_device(self.device),
         )
-        self.net_ = self._make_net(plan, self.history_)
+        self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(self.net_, arrays)
+
+
+def _n_samples(n_samples: Any) -> int:
+    """Return how many draws were asked for, checked."""
+    return check_number(n_samples, "n_samples", int, low=1)
+
+
+def _check_support(rows: Rows, likelihood: Any) -> None:
+    """Check that every value lies where the likelihood has a density."""
+    check = getattr(likelihood, "check", partial(Likelihood.check, likelihood))
+    for block, _ in rows.blocks():
+        check(torch.from_numpy(block))

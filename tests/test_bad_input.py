@@ -13,7 +13,9 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
+import skvae
 from skvae import VariationalAutoencoder
+from skvae._inference import Inference
 from skvae.likelihoods import ContinuousBernoulli, Gaussian
 from skvae.objectives import ELBO
 
@@ -61,6 +63,7 @@ PARAMETERS = [
     *[("kl_warmup_epochs", v) for v in (-1, 0.5)],
     *[("free_bits", v) for v in (-1.0, "some")],
     *[("max_epochs", v) for v in (0, 2.5, "many", None)],
+    *[("max_steps", v) for v in (0, 2.5, "many", True)],
     *[("batch_size", v) for v in (0, 1.5, None)],
     *[("learning_rate", v) for v in (0.0, -1.0, "fast")],
     *[("learning_rate_schedule", v) for v in ("linear", None)],
@@ -243,6 +246,13 @@ class TestNonFiniteLoss:
         fitted.set_params(**vae().get_params())
         assert observed(fitted) == before
 
+    @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
+    def test_the_weights_after_the_last_step_count(self, optimizer):
+        """An epoch's loss is that before its steps: one of one step says nothing of its end."""
+        model = vae(max_epochs=1, batch_size=150, optimizer=optimizer, learning_rate=1e30)
+        with pytest.raises(ValueError, match=r"loss became .* in epoch 1.*learning_rate=1e\+30"):
+            model.fit(IRIS)
+
     def test_an_unfitted_estimator_stays_unfitted(self):
         model = vae(learning_rate=1e30, max_epochs=50)
         with pytest.raises(ValueError, match="learning_rate"):
@@ -323,10 +333,39 @@ def test_ctrl_c_keeps_what_there_is(early_stopping):
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_first_epoch():
+    """There is no model yet that could be described or saved; Ctrl-C means stop."""
     model = vae(callbacks=[CtrlC(1)], batch_size=50)
-    with pytest.warns(UserWarning, match="interrupted after 0 epochs"):
+    with pytest.raises(KeyboardInterrupt):
         model.fit(IRIS)
-    assert np.isfinite(model.score(IRIS))
+    assert vars(model) == model.get_params(deep=False)
+    fitted = vae().fit(IRIS)
+    before = observed(fitted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.set_params(callbacks=[CtrlC(1)]).fit(IRIS)
+    assert observed(fitted.set_params(callbacks=None)) == before
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_in_the_final_pass_keeps_the_fit(monkeypatch, tmp_path):
+    """The pass over all rows, for the KL of each component, is then one over some of them."""
+    kl, calls = Inference.kl, []
+
+    def interrupted_once(self, rows):
+        calls.append(len(rows))
+        if len(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return kl(self, rows)
+
+    monkeypatch.setattr(Inference, "kl", interrupted_once)
+    with pytest.warns(UserWarning, match="interrupted after 2 epochs"):
+        model = vae().fit(IRIS)
+    assert len(calls) == 2
+    monkeypatch.undo()
+    same = vae().fit(IRIS)
+    assert_array_equal(model.kl_per_component_, same.kl_per_component_)
+    model.save(tmp_path / "m")
+    assert_array_equal(skvae.load(tmp_path / "m").transform(IRIS), same.transform(IRIS))
+    assert "2 epochs" not in model.model_card()
 
 
 def test_a_callback_that_stops_training_is_no_interruption():

@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 import skvae
 from skvae import VariationalAutoencoder, _inference
 from skvae._inference import Inference
-from skvae._training import Rows, devices
+from skvae._data import Rows
+from skvae._training import devices
 from skvae.display import ReconstructionDisplay
 
 IRIS = load_iris().data
@@ -111,7 +112,7 @@ def spy(heard):
 
     class Spy(Callback):
         def on_batch_end(self, net, batch=None, training=None, loss=None, **kwargs):
-            heard.append((training, float(loss), len(batch[0]["x"])))
+            heard.append((training, float(loss), len(batch[0]["batch"].x)))
 
         def on_grad_computed(self, net, named_parameters, **kwargs):
             heard.extend(name for name, p in named_parameters if p.grad is None)
@@ -286,5 +287,7 @@ class TestInference:
         for few in (1, 1000):
             monkeypatch.setattr(_inference, "FEW_ROWS", few)
             monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu", 2**30)
-            drawn.append(inference.sample(40, 64, False, torch.Generator().manual_seed(0)))
+            generator = torch.Generator().manual_seed(0)
+            z = Rows(inference.sample_latent(40, generator))
+            drawn.append(inference.sample(z, False, generator))
         assert_array_equal(*drawn)

@@ -283,6 +283,48 @@ class TestTraining:
         cold = vae(max_epochs=2).fit(DIGITS).fit(DIGITS)
         assert cold.n_iter_ == 2
 
+    @pytest.mark.parametrize(
+        ("params", "epochs", "steps"),
+        [
+            ({"max_steps": 1}, 1, 1),
+            ({"max_steps": 7}, 3, 7),  # 150 rows are three batches
+            ({"max_steps": 9, "max_epochs": 2}, 2, 6),
+            ({"max_steps": np.int64(4), "max_epochs": 50}, 2, 4),
+            ({"max_steps": 5, "early_stopping": True, "validation_fraction": 0.4}, 3, 5),
+        ],
+        ids=str,
+    )
+    def test_a_budget_in_steps(self, params, epochs, steps):
+        counted = []
+
+        class Steps(Callback):
+            def on_batch_end(self, net, training=None, **kwargs):
+                counted.append(training)
+
+        params = {"max_epochs": "auto", "batch_size": 64, "callbacks": [Steps()]} | params
+        model = vae(**params).fit(IRIS)
+        assert sum(counted) == steps
+        assert model.n_iter_ == epochs
+
+    def test_a_schedule_ends_with_the_steps(self):
+        rates = []
+
+        class Rates(Callback):
+            def on_batch_begin(self, net, training=None, **kwargs):
+                rates.append(net.optimizer_.param_groups[0]["lr"])
+
+        params = {"max_epochs": "auto", "max_steps": 7, "callbacks": [Rates()]}
+        vae(learning_rate_schedule="cosine", batch_size=64, **params).fit(IRIS)
+        assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(7) / 7)) / 2)
+
+    def test_the_best_epoch_is_recorded(self):
+        params = {"learning_rate": 0.03, "max_epochs": 300, "n_iter_no_change": 5, "tol": 0.0}
+        model = vae(early_stopping=True, **params).fit(IRIS)
+        losses = [row["valid_loss"] for row in model.history_]
+        assert model.best_epoch_ == np.argmin(losses) + 1 < model.n_iter_
+        assert vae().fit(IRIS).best_epoch_ == 4
+        assert model.partial_fit(IRIS).best_epoch_ == model.n_iter_
+
     def test_partial_fit_streams_chunks(self):
         model = vae()
         for chunk in np.array_split(DIGITS, 3):
@@ -387,6 +429,27 @@ class TestTraining:
             assert "train_kl" in out
 
 
+class TestTerms:
+    def test_the_two_terms_make_the_score(self):
+        model = vae().fit(DIGITS)
+        reconstruction, kl = model.elbo_terms(DIGITS)
+        assert_array_equal(reconstruction - kl, model.score_samples(DIGITS))
+        assert (kl > 0).all()
+        loc, scale = model.posterior(DIGITS)
+        exact = 0.5 * (loc**2 + scale**2 - 1 - 2 * np.log(scale)).sum(1)
+        assert_allclose(kl, exact)
+
+    @pytest.mark.parametrize("prior", ["normal", "mixture", "vamp", "flow"])
+    def test_the_latent_draws_are_those_behind_the_rows(self, prior):
+        model = vae(prior=prior).fit(DIGITS)
+        Z = model.sample_latent(300, random_state=3)
+        assert Z.shape == (300, 2)
+        assert Z.dtype == np.float64
+        assert_array_equal(model.inverse_transform(Z), model.sample(300, mean=True, random_state=3))
+        assert_array_equal(model.sample_latent(5), model.sample_latent(5))
+        assert not np.array_equal(model.sample_latent(5), model.sample_latent(5, random_state=1))
+
+
 class TestForeignNetworks:
     def test_templates_are_not_touched(self):
         encoder, decoder = mlp(64, 12), PixelDecoder(2)
@@ -415,6 +478,53 @@ def test_the_posterior_mean_of_one_row_is_that_of_many():
     model = vae().fit(DIGITS)
     rows = np.vstack([model.transform(DIGITS[i : i + 1]) for i in range(20)])
     assert_allclose(rows, model.transform(DIGITS)[:20], rtol=1e-10)
+
+
+def test_batches_of_one_row_and_the_users_batch_norm():
+    norm = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8))
+    model = vae(encoder=norm, batch_size=49)  # 150 rows: the last batch is of three
+    assert np.isfinite(model.fit(IRIS).score(IRIS))
+    with pytest.raises(ValueError, match=r"batch_size=149 .*one row.*BatchNorm.*LayerNorm"):
+        model.set_params(batch_size=149).fit(IRIS)
+
+
+def test_what_draws_while_it_trains_does_not_draw_from_the_global_generator():
+    """A VampPrior runs the encoder: never in training mode to find out a size."""
+    params = {"prior": "vamp", "dropout": 0.2, "normalization": "batch", "max_epochs": 1}
+    before = torch.get_rng_state()
+    first, second = (vae(**params).fit(IRIS) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert_array_equal(first.transform(IRIS), second.transform(IRIS))
+    for one, other in zip(
+        first.net_.module_.buffers(), second.net_.module_.buffers(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_other_threads_see_the_old_model_until_the_new_one_is_whole():
+    small, large = IRIS[:, :3], IRIS
+    model = vae(n_components=2).fit(small)
+    expected = {2: model.transform(small), 3: vae(n_components=3).fit(large).transform(large)}
+    seen, stop = [], threading.Event()
+
+    def use():
+        while not stop.is_set():
+            try:
+                Z = model.transform(small)
+            except ValueError as error:  # once the new one is there, which takes four columns
+                seen.append("expecting 4 features" in str(error))
+            else:
+                seen.append(np.array_equal(Z, expected[2]))
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    model.set_params(n_components=3, max_epochs=40).fit(large)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert all(seen)
+    assert len(seen) > 3
 
 
 def test_fitting_does_not_use_the_calling_thread_only():

@@ -9,6 +9,7 @@ from torch import nn
 from skvae import VariationalAutoencoder
 from skvae._training.schedules import SCHEDULES
 from skvae.initialization import materialize
+from skvae.model import Batch
 from skvae.networks import ACTIVATIONS, NORMALIZATIONS, BatchNorm, Dropout, Hidden, dense
 
 X = np.random.RandomState(0).rand(90, 48)
@@ -132,10 +133,10 @@ def test_weight_decay_shrinks_the_weights(optimizer):
 @pytest.mark.parametrize("family", ["diagonal", "full", "flow"])
 def test_posteriors_keep_full_precision_in_a_bfloat16_region(family):
     model = vae(posterior_family=family).fit(X).net_.module_
-    noise = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0))
     x = torch.from_numpy(X[:4]).float()
     with torch.autocast("cpu", torch.bfloat16):
-        posterior, z, _, prior = model(x, noise)
+        posterior, z, _, prior = model(Batch(x), noise)
     assert z.dtype == posterior.log_prob(z).dtype == prior.log_prob(z).dtype == torch.float32
     torch.testing.assert_close(
         posterior.log_prob(z), posterior.log_prob(z.clone()), atol=1e-3, rtol=1e-3

@@ -8,6 +8,7 @@ import torch
 from torch import distributions as td
 
 from skvae import VariationalAutoencoder
+from skvae.model import Batch
 from skvae.objectives import (
     ELBO,
     IWAE,
@@ -31,8 +32,8 @@ def generator(seed=0):
 def batch(n_samples=4, n=9, **params):
     model = build(likelihood="gaussian", **params)
     x = torch.rand(n, 6, generator=generator())
-    noise = torch.randn(n, n_samples, 2, generator=generator(1))
-    return model, x, model(x, noise)
+    noise = torch.randn(n_samples, n, 2, generator=generator(1))
+    return model, x, model(Batch(x), noise)
 
 
 def bound(objective, epoch=None, n_samples=4, **params):
@@ -178,10 +179,11 @@ class TestIWAE:
 
     def test_doubly_reparameterized_leaves_the_decoders_gradient(self):
         model, x = trained("diagonal")
-        noise = torch.randn(2, 5, 2, generator=generator(1)).double()
+        noise = torch.randn(5, 2, 2, generator=generator(1)).double()
         ours, theirs = (
             torch.autograd.grad(
-                IWAE(5, doubly)(x, *model(x, noise)).loss.sum(), list(model.decoder.parameters())
+                IWAE(5, doubly)(x, *model(Batch(x), noise)).loss.sum(),
+                list(model.decoder.parameters()),
             )
             for doubly in (True, False)
         )

@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 import tqdm.auto
 from sklearn.datasets import load_digits
 
 from skvae import VariationalAutoencoder
 from skvae._training import follow, progress
+from skvae.model import Batch
 
 X = load_digits().data / 16
 
@@ -111,6 +113,6 @@ def test_short_calls_show_none(name, capsys):
 
 
 def test_follow_yields_what_it_was_given(capsys, every_step):
-    batches = [(slice(0, 3), np.zeros(3)), (slice(3, 4), np.zeros(1))]
+    batches = [(slice(0, 3), Batch(torch.zeros(3, 2))), (slice(3, 4), Batch(torch.zeros(1, 2)))]
     assert list(follow(iter(batches), 4, "rows")) == batches
     assert "rows 100%|" in states(capsys)[-1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skvae._quadrature import N_PAIRS, balanced_noise, rotated_noise, sobol
-from skvae._training import hash_rows
+from skvae._data import hash_rows
 
 X = np.random.RandomState(0).randn(3000, 7)
 

@@ -7,9 +7,10 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import VariationalAutoencoder
-from skvae._assemble import OBJECTIVES, POSTERIORS, PRIORS
 from skvae.likelihoods import Gaussian
-from skvae.objectives import ELBO, IWAE, CyclicalAnnealing
+from skvae.objectives import ELBO, IWAE, OBJECTIVES, CyclicalAnnealing
+from skvae.posteriors import POSTERIORS
+from skvae.priors import PRIORS
 
 
 def small(**params):
