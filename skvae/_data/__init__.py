@@ -1,0 +1,8 @@
+"""The door: what X means, and its rows, columns and order."""
+
+from skvae._data.columns import Columns
+from skvae._data.order import hash_rows, mix, weighted_rows
+from skvae._data.reader import Reader
+from skvae._data.rows import Rows
+
+__all__ = ["Columns", "Reader", "Rows", "hash_rows", "mix", "weighted_rows"]

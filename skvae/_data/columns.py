@@ -1,0 +1,251 @@
+"""What a likelihood asks of the columns: their names, kinds, and statistics of one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from skvae._data.rows import Rows
+
+DISTINCT_CAP = 256
+"""Distinct values of a column are counted up to here: enough for bytes and for any category that
+a network is shown as columns, and cheap, as most real columns reach it within a block."""
+
+EXACT_WHOLE = 2**53
+"""From here on float64 does not hold every whole number."""
+
+HEADROOM = 8
+"""The largest float over this is where values end: sums and differences of some still fit."""
+
+
+class Statistics(NamedTuple):
+    """What one pass over all rows says of each column."""
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+    scale: Tensor
+    whole: Tensor
+    missing: Tensor
+    distinct: Tensor
+
+
+class Columns:
+    """The columns of X, as a likelihood meets them.
+
+    The statistics come from one pass over all rows, made when the first of them is read. They
+    pass over missing values (NaN). Of a column that holds nothing else, ``low`` and ``high``
+    are NaN, ``mean`` is 0 and ``scale`` 1.
+
+    Parameters
+    ----------
+    rows : Rows
+        With the weights that ``mean`` and ``scale`` are to have.
+    names : list of str, default=None
+        Their names, when X had any.
+    kinds : sequence of {"real", "whole", "boolean", "category"} or None, default=None
+        For each column, what a data frame declares it to be; ``None`` where nothing does.
+    n_levels : sequence of int, default=None
+        For each column, the number of its categories; 0 where it has none.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        names: list[str] | None = None,
+        kinds: Sequence[str | None] | None = None,
+        n_levels: Sequence[int] | None = None,
+    ) -> None:
+        self.rows = rows
+        self.names = names
+        self.kinds = list(kinds or [None] * rows.n_features)
+        self.n_levels = list(n_levels or [0] * rows.n_features)
+
+    @classmethod
+    def of(
+        cls,
+        rows: Rows,
+        names: list[str] | None = None,
+        kinds: Sequence[str | None] | None = None,
+        n_levels: Sequence[int] | None = None,
+    ) -> Columns:
+        """Return the columns of some rows."""
+        return cls(rows, names, kinds, n_levels)
+
+    def __len__(self) -> int:
+        return self.rows.n_features
+
+    def label(self, column: int) -> str:
+        """Return how an error names a column."""
+        return f"Column {column}" if self.names is None else f"Column {self.names[column]!r}"
+
+    @property
+    def low(self) -> Tensor:
+        """The smallest value of each column, float64."""
+        return self._statistics.low
+
+    @property
+    def high(self) -> Tensor:
+        """The largest value of each column, float64."""
+        return self._statistics.high
+
+    @property
+    def mean(self) -> Tensor:
+        """The weighted mean of each column, float64."""
+        return self._statistics.mean
+
+    @property
+    def scale(self) -> Tensor:
+        """The weighted standard deviation of each column, float64; 1 where it is constant."""
+        return self._statistics.scale
+
+    @property
+    def whole(self) -> Tensor:
+        """Whether each column holds whole numbers only."""
+        return self._statistics.whole
+
+    @property
+    def missing(self) -> Tensor:
+        """The number of missing values of each column, int64."""
+        return self._statistics.missing
+
+    @property
+    def distinct(self) -> Tensor:
+        """The number of distinct values of each column, int64; ``DISTINCT_CAP`` is that or more."""
+        return self._statistics.distinct
+
+    @property
+    def constant(self) -> Tensor:
+        """Whether each column holds one value only, as far as these rows tell."""
+        return ~(self.low < self.high)
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        moments, values = _Moments(len(self)), _Values(len(self), self.rows.dtype)
+        # Values near the largest float overflow here; they are refused below.
+        with np.errstate(all="ignore"):
+            for block, weight in self.rows.blocks():
+                moments.add(block, weight)
+                values.add(block)
+        self._check_whole_numbers(values)
+        self._check_size(values, moments)
+        return Statistics(
+            low=torch.from_numpy(values.low),
+            high=torch.from_numpy(values.high),
+            mean=torch.from_numpy(moments.mean()),
+            scale=torch.from_numpy(moments.scale()),
+            whole=torch.from_numpy(values.whole),
+            missing=torch.from_numpy(values.missing),
+            distinct=torch.from_numpy(values.distinct),
+        )
+
+    def _check_whole_numbers(self, values: _Values) -> None:
+        """Raise ``ValueError`` for whole numbers that float64 cannot tell apart."""
+        declared = self.rows.X.dtype.kind in "iu"
+        is_whole = np.array([declared or kind == "whole" for kind in self.kinds])
+        size = values.size()
+        blurred = is_whole & (size >= EXACT_WHOLE)
+        if blurred.any():
+            column = int(blurred.argmax())
+            raise ValueError(
+                f"{self.label(column)} of X holds whole numbers as large as {size[column]:.6g}, "
+                "but float64 cannot tell whole numbers from 2**53 on apart. Drop the column if "
+                "it holds identifiers, else subtract a start from it, such as its smallest value, "
+                "before it becomes a float."
+            )
+
+    def _check_size(self, values: _Values, moments: _Moments) -> None:
+        """Raise ``ValueError`` for values that floats of their type cannot compute with."""
+        size, dtype = values.size(), self.rows.dtype
+        too_large = (size > np.finfo(dtype).max / HEADROOM) | ~moments.is_finite()
+        if too_large.any():
+            column = int(too_large.argmax())
+            wider = ", or pass X.astype(np.float64)" if dtype == np.float32 else ""
+            raise ValueError(
+                f"{self.label(column)} of X holds values as large as {size[column]:.6g}, too "
+                f"large to compute with in {dtype.__name__}: their differences or squares overflow. "
+                f"Divide the column by {size[column]:.0e}{wider}."
+            )
+
+
+class _Moments:
+    """Weighted mean and standard deviation, added up over blocks."""
+
+    def __init__(self, n_features: int) -> None:
+        self.scaler = StandardScaler()
+        self.n_features = n_features
+
+    def add(self, block: np.ndarray, weight: np.ndarray | None) -> None:
+        self.scaler.partial_fit(block, sample_weight=weight)
+        # The next block would add to the NaN that a column without values has for a mean.
+        self.scaler.mean_[self._unseen()] = 0.0
+
+    def _unseen(self) -> np.ndarray:
+        return np.broadcast_to(self.scaler.n_samples_seen_, self.n_features) == 0
+
+    def is_finite(self) -> np.ndarray:
+        seen = np.isfinite(self.scaler.mean_) & np.isfinite(self.scaler.var_)
+        return seen | self._unseen()
+
+    def mean(self) -> np.ndarray:
+        return self.scaler.mean_
+
+    def scale(self) -> np.ndarray:
+        return np.where(self._unseen(), 1.0, self.scaler.scale_)
+
+
+class _Values:
+    """Extremes, missing values, whole numbers and distinct values, added up over blocks."""
+
+    def __init__(self, n_features: int, dtype: Any) -> None:
+        self.low = np.full(n_features, np.nan)
+        self.high = np.full(n_features, np.nan)
+        self.missing = np.zeros(n_features, np.int64)
+        self.whole = np.ones(n_features, bool)
+        self.distinct = np.zeros(n_features, np.int64)
+        # Sorted, with NaN for what is not there yet: a row for each column still counted.
+        self._known = np.empty((n_features, 0), dtype)
+
+    def add(self, block: np.ndarray) -> None:
+        low, high = block.min(0), block.max(0)
+        if np.isnan(low).any():
+            low, high = np.fmin.reduce(block), np.fmax.reduce(block)
+            self.missing += np.isnan(block).sum(0)
+        self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
+        self._look_for_fractions(block)
+        # Most columns of real numbers have enough distinct values in few rows.
+        for part in (block[: 2 * DISTINCT_CAP], block[2 * DISTINCT_CAP :]):
+            self._count(part)
+
+    def size(self) -> np.ndarray:
+        """Return the largest magnitude in each column; 0 where there is none."""
+        return np.nan_to_num(np.fmax(np.abs(self.low), np.abs(self.high)), posinf=np.inf)
+
+    def _look_for_fractions(self, block: np.ndarray) -> None:
+        some = block[:, self.whole]
+        self.whole[self.whole] = ((np.floor(some) == some) | np.isnan(some)).all(0)
+
+    def _count(self, block: np.ndarray) -> None:
+        counted = self.distinct < DISTINCT_CAP
+        values = np.concatenate([self._known, block[:, counted].T], axis=1)
+        values.sort(axis=1)  # NaN come last
+        is_new = ~np.isnan(values)
+        is_new[:, 1:] &= values[:, 1:] != values[:, :-1]
+        counts = is_new.sum(1)
+        self.distinct[counted] = np.minimum(counts, DISTINCT_CAP)
+        is_new = is_new[counts < DISTINCT_CAP]
+        self._known = _packed(values[counts < DISTINCT_CAP], is_new)
+
+
+def _packed(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the chosen values of each row side by side, filled up with NaN."""
+    counts = chosen.sum(1)
+    packed = np.full((len(values), counts.max(initial=0)), np.nan, values.dtype)
+    packed[np.arange(packed.shape[1]) < counts[:, None]] = values[chosen]
+    return packed

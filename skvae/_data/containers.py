@@ -1,0 +1,285 @@
+"""What X comes in: a matrix of any kind, or something else, which is named with a cure."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Number
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+import sklearn
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from skvae._data.objects import floats_of_objects
+from skvae._data.shapes import check_dimensions
+
+
+def as_matrix(X: Any) -> Any:
+    """Return X as something that scikit-learn's validation takes.
+
+    Data frames, sparse matrices and arrays of numbers are returned as they are, tensors and
+    masked arrays without masked values as views.
+
+    Raises
+    ------
+    TypeError
+        When X is no matrix, or a tensor while scikit-learn dispatches to its library.
+    ValueError
+        When X has more than two dimensions, rows of different lengths or masked values.
+    """
+    for stranger in _STRANGERS:
+        if stranger.is_one(X):
+            raise TypeError(f"X is a {_class(X)}, {stranger.says(X)}")
+    if isinstance(X, torch.Tensor):
+        X = _array_of_tensor(X)
+    elif isinstance(X, Sequence):
+        X = _array_of_list(X)
+    if isinstance(X, np.ma.MaskedArray):
+        X = _without_mask(X)
+    check_dimensions(X)
+    if isinstance(X, np.ndarray) and X.dtype.names:
+        raise ValueError(
+            f"X is an array of records with the fields {list(X.dtype.names)}. Pass "
+            "numpy.lib.recfunctions.structured_to_unstructured(X), or pandas.DataFrame(X)."
+        )
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2:
+        return floats_of_objects(X)
+    return X
+
+
+def check_dates(X: Any) -> None:
+    """Raise ``ValueError`` for an array of dates or durations, which numpy turns into numbers."""
+    if X.dtype.kind == "M":
+        raise ValueError(
+            f"X must hold numbers: it holds dates, {X.dtype}. Pass the time since a start as a "
+            "number, for example in days: (X - numpy.datetime64('2000-01-01')) / "
+            "numpy.timedelta64(1, 'D')."
+        )
+    if X.dtype.kind == "m":
+        raise ValueError(
+            f"X must hold numbers: it holds durations, {X.dtype}. Pass them as a number, for "
+            "example in days: X / numpy.timedelta64(1, 'D')."
+        )
+
+
+# Matrices in disguise
+
+
+def _array_of_tensor(X: torch.Tensor) -> np.ndarray:
+    """Return a view of a tensor, with its shape checked first: the cure speaks of tensors."""
+    if X.device.type != "cpu":
+        raise TypeError(f"X is a tensor on {X.device}. Pass X.cpu(); device= says where to train.")
+    if X.layout != torch.strided:
+        raise TypeError(f"X is a tensor of layout {X.layout}. Pass X.to_dense().")
+    check_dimensions(X)
+    try:
+        # Also of a tensor that requires a gradient.
+        return X.numpy(force=True)
+    except TypeError as error:
+        raise TypeError(
+            f"X is a tensor of {X.dtype}, which numpy does not have. Pass X.float()."
+        ) from error
+
+
+def _array_of_list(X: Sequence[Any]) -> np.ndarray:
+    """Return an array of a list of rows, which may be tensors or masked."""
+    rows = [_array_of_tensor(row) if isinstance(row, torch.Tensor) else row for row in X]
+    is_masked = any(isinstance(row, np.ma.MaskedArray) for row in rows)
+    try:
+        array = np.ma.stack(rows) if is_masked else np.asarray(rows)
+    except ValueError as error:
+        _check_lengths(rows)
+        raise error
+    check_dimensions(array, "Make an array of the list, X = numpy.asarray(X). ")
+    return array
+
+
+def _check_lengths(rows: list[Any]) -> None:
+    """Raise ``ValueError`` for rows of different lengths."""
+    shapes = [np.shape(row) if hasattr(row, "shape") else (_length(row),) for row in rows]
+    (usual, _), *others = Counter(shapes).most_common()
+    if others:
+        different = [i for i, shape in enumerate(shapes) if shape != usual]
+        first = ", ".join(f"X[{i}] has {_words(shapes[i])}" for i in different[:3])
+        raise ValueError(
+            f"X is a list of rows of different lengths: {len(different)} of {len(rows)} rows differ "
+            f"from the {_words(usual)} of the others: {first}. Give every row the same length, or "
+            "drop those."
+        )
+
+
+def _length(row: Any) -> int:
+    return len(row) if hasattr(row, "__len__") and not isinstance(row, str | bytes) else 1
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} values" if len(shape) == 1 else f"shape {shape}"
+
+
+def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return the values of a masked array of which none is masked."""
+    masked = int(np.ma.count_masked(X))
+    if masked:
+        raise ValueError(
+            f"X is a masked array with {masked} of {X.size} values masked, and the values behind "
+            "the mask are not data. Impute them, for example by "
+            "SimpleImputer().fit_transform(X.astype(float).filled(numpy.nan)), or drop their "
+            "rows: numpy.ma.compress_rows(X)."
+        )
+    return np.ma.getdata(X)
+
+
+# What is no matrix
+
+
+class _Stranger(NamedTuple):
+    """A kind of object that is no matrix."""
+
+    is_one: Callable[[Any], bool]
+    says: Callable[[Any], str]
+
+
+def _class(X: Any) -> str:
+    return type(X).__name__
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda X: all(hasattr(X, name) for name in names)
+
+
+def _is_dispatched(X: Any) -> bool:
+    """Whether scikit-learn has been told to answer in the library that X is of."""
+    return (
+        sklearn.get_config()["array_api_dispatch"]
+        and not isinstance(X, np.ndarray | np.generic)
+        and (isinstance(X, torch.Tensor) or hasattr(X, "__array_namespace__"))
+    )
+
+
+def _without_dispatch(X: Any) -> str:
+    cure = "numpy.asarray(X)"
+    if isinstance(X, torch.Tensor):
+        cure = f"X{'.detach()' if X.requires_grad else ''}{_to_cpu(X)}.numpy()"
+    return (
+        "and array_api_dispatch=True asks for results in its library, which there are none of: "
+        f"they are numpy arrays here. Pass {cure}, or call "
+        "sklearn.set_config(array_api_dispatch=False)."
+    )
+
+
+def _to_cpu(X: torch.Tensor) -> str:
+    return "" if X.device.type == "cpu" else ".cpu()"
+
+
+_LAZY = {"polars": "collect", "dask": "compute", "pyspark": "toPandas", "duckdb": "df"}
+_LAZY |= {"ibis": "to_pandas"}
+"""What makes data of a lazy frame, by the library."""
+
+
+def _lazy_cure(X: Any) -> str | None:
+    """Return the method that makes data of a lazy frame; ``None`` where X is none."""
+    method = _LAZY.get(type(X).__module__.split(".")[0].lstrip("_"))
+    is_array = hasattr(X, "chunks")  # dask's arrays are arrays for numpy
+    return method if method and hasattr(X, method) and not is_array else None
+
+
+def _path(X: Any) -> str:
+    return (
+        f"a path or a text, {str(X)[:80]!r}, and not the rows themselves. Read it first, for "
+        "example by pandas.read_csv(X), or by numpy.load(X, mmap_mode='r') where it is larger than "
+        "memory."
+    )
+
+
+def _annotated(X: Any) -> str:
+    return (
+        "which holds matrices and what is known beside them. Pass one of them, where adata is X: "
+        "adata.X, adata.layers[...] or adata.obsm[...]."
+    )
+
+
+def _multimodal(X: Any) -> str:
+    name = next(iter(X.mod), "name")
+    return (
+        f"which holds a matrix for each of {_few(X.mod)}. Pass one of them, where mdata is X: "
+        f"mdata.mod[{name!r}].X."
+    )
+
+
+def _mapping(X: Any) -> str:
+    whole = [key for key in X if len(getattr(X[key], "shape", ())) > 1]
+    if whole:
+        return f"with the keys {_few(X)}. Pass the matrix that it holds: X[{whole[0]!r}]."
+    return (
+        f"with the keys {_few(X)}. Pass a data frame, pandas.DataFrame(X), or its values as "
+        "columns: numpy.column_stack(list(X.values()))."
+    )
+
+
+def _few(X: Mapping[Any, Any]) -> str:
+    keys = list(X)
+    return f"{keys}" if len(keys) <= 8 else f"{keys[:8]} and {len(keys) - 8} more"
+
+
+def _loader(X: Any) -> str:
+    return (
+        "which yields batches. Collect them, numpy.concatenate(list(X)), or "
+        "numpy.concatenate([batch[0] for batch in X]) where a batch is a tuple; or call "
+        "partial_fit with each. Batches are made here, of batch_size rows."
+    )
+
+
+def _dataset(X: Any) -> str:
+    return (
+        "which yields one row at a time. Collect them, numpy.stack([X[i] for i in range(len(X))]), "
+        "or numpy.stack([X[i][0] for i in range(len(X))]) where an item is a tuple."
+    )
+
+
+def _iterator(X: Any) -> str:
+    return (
+        "which can be iterated over and is no matrix. Collect what it yields: "
+        "numpy.stack(list(X)) of rows, numpy.concatenate(list(X)) of batches; or call partial_fit "
+        "with each batch."
+    )
+
+
+def _anything(X: Any) -> str:
+    return (
+        "which is no matrix. Pass an array, a sparse matrix or a data frame of shape "
+        "(n_samples, n_features)."
+    )
+
+
+def _is_matrix_like(X: Any) -> bool:
+    """Whether numpy, scikit-learn or a data frame library can make something of X.
+
+    Numbers are left to scikit-learn, which says that they have no dimensions.
+    """
+    known = isinstance(X, np.ndarray | torch.Tensor | Sequence | Number | np.generic | memoryview)
+    return known or scipy.sparse.issparse(X) or any(hasattr(X, name) for name in _PROTOCOLS)
+
+
+_PROTOCOLS = ("__array__", "__array_interface__", "__array_namespace__", "columns", "__buffer__")
+
+_STRANGERS = [
+    _Stranger(_is_dispatched, _without_dispatch),
+    _Stranger(lambda X: isinstance(X, str | bytes | os.PathLike), _path),
+    _Stranger(_has("mod", "obs", "var"), _multimodal),
+    _Stranger(_has("obs", "var", "layers"), _annotated),
+    _Stranger(
+        lambda X: _lazy_cure(X) is not None,
+        lambda X: f"which holds no rows yet. Pass X.{_lazy_cure(X)}().",
+    ),
+    _Stranger(lambda X: isinstance(X, Mapping), _mapping),
+    _Stranger(lambda X: isinstance(X, DataLoader), _loader),
+    _Stranger(lambda X: isinstance(X, IterableDataset), _iterator),
+    _Stranger(lambda X: isinstance(X, Dataset) and not _is_matrix_like(X), _dataset),
+    _Stranger(lambda X: isinstance(X, Iterable) and not _is_matrix_like(X), _iterator),
+    _Stranger(lambda X: not _is_matrix_like(X), _anything),
+]
+"""In the order in which they are looked for."""

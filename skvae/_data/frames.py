@@ -1,0 +1,253 @@
+"""Data frames of any library, by one reading of their types: numbers, categories, and the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skvae._data.objects import floats_of_objects
+
+NUMBERS = ("real", "whole", "boolean")
+"""Kinds of columns whose values are numbers as they are."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a data frame.
+
+    Parameters
+    ----------
+    name : object
+        As the frame has it, mostly a str.
+    kind : {"real", "whole", "boolean", "category", "text", "date", "duration", "object", "other"}
+        What the frame declares it to be: Python objects may be numbers, what is left (lists,
+        records, times of day) is none.
+    values : narwhals.Series
+        The column itself.
+    """
+
+    name: Any
+    kind: str
+    values: Any
+
+    def levels(self) -> list[Any]:
+        """Return the categories, as a file can hold them.
+
+        In the order of the frame where it has one; polars' Categorical, whose order depends on
+        what the process met before, has that of the text.
+        """
+        is_polars = self.values.implementation.is_polars() and not hasattr(
+            self.values.dtype, "categories"
+        )
+        if is_polars:
+            return sorted(self.values.drop_nulls().unique().to_list())
+        return [plain(level) for level in self.values.cat.get_categories().to_list()]
+
+    def codes(self, levels: list[Any]) -> np.ndarray:
+        """Return the position of every value among the levels of ``fit``."""
+        code_of = {level: code for code, level in enumerate(levels)}
+        values = self.values.to_list()
+        # Equal numbers are one key, whatever type holds them; the rest is what a file can hold.
+        codes = np.array([code_of.get(v, code_of.get(plain(v), -1)) for v in values], np.float32)
+        if (codes < 0).any():
+            value = values[int(codes.argmin())]
+            raise ValueError(
+                f"Column {self.name!r} holds {value!r}, which is none of the categories of fit, "
+                f"{levels}. Drop or impute such rows, or fit with the category among the "
+                "column's categories."
+            )
+        return codes
+
+    def numbers(self) -> np.ndarray:
+        """Return the values as numbers, or say why they are none."""
+        refusal = _REFUSALS.get(self.kind)
+        if refusal is not None:
+            raise ValueError(refusal(self))
+        values = self.values.to_numpy()
+        if values.dtype.kind != "O":
+            return values
+        return floats_of_objects(values[:, None], [self.name])[:, 0]
+
+
+class Frame:
+    """A data frame, read by its types.
+
+    Parameters
+    ----------
+    frame : narwhals.DataFrame
+        Of any library.
+    """
+
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+        self.columns = [
+            Column(name, _kind(values), values)
+            for name, values in zip(frame.columns, frame.iter_columns(), strict=True)
+        ]
+
+    @classmethod
+    def of(cls, X: Any, by_types: bool = False) -> Frame | None:
+        """Return a frame for X, or ``None`` where it is none.
+
+        Without narwhals, which scikit-learn brings from 1.9 on, frames are left to
+        scikit-learn's own validation, unless the types of the columns are needed.
+        """
+        try:
+            import narwhals.stable.v2 as nw
+        except ImportError as error:
+            if by_types and _looks_like_a_frame(X):
+                raise ImportError(
+                    "The types of a data frame's columns are read by narwhals, which is not "
+                    'installed. Run: pip install "skvae[frames]"'
+                ) from error
+            return None
+        if not nw.dependencies.is_into_dataframe(X):
+            return None
+        _check_names(X)
+        return cls(nw.from_native(X, eager_only=True))
+
+    def levels(self) -> dict[str, list[Any]]:
+        """Return the categories of every column that has some, by the column's name."""
+        return {str(c.name): c.levels() for c in self.columns if c.kind == "category"}
+
+    def kinds(self, categories: dict[str, list[Any]]) -> list[str | None]:
+        """Return what each column is declared to be; ``None`` where its values have to tell."""
+        return [
+            "category" if str(c.name) in categories else c.kind if c.kind in NUMBERS else None
+            for c in self.columns
+        ]
+
+    def n_levels(self, categories: dict[str, list[Any]]) -> list[int]:
+        """Return the number of categories of each column, 0 where it has none."""
+        return [len(categories.get(str(column.name), ())) for column in self.columns]
+
+    def matrix(self, categories: dict[str, list[Any]]) -> Any:
+        """Return the columns side by side as numbers, with codes in place of some categories."""
+        native = self.frame.to_native()
+        if hasattr(native, "sparse"):  # pandas has it where all columns are sparse
+            return native.sparse.to_coo()
+        types = {str(column.values.dtype) for column in self.columns}
+        if len(types) == 1 and self.columns[0].values.dtype.is_numeric() and not categories:
+            matrix = self.frame.to_numpy()  # often without a copy
+            if matrix.dtype.kind != "O":
+                return matrix
+        columns = [
+            c.codes(categories[str(c.name)]) if str(c.name) in categories else c.numbers()
+            for c in self.columns
+        ]
+        return np.column_stack(columns) if columns else np.empty(self.frame.shape)
+
+
+def plain(value: Any) -> Any:
+    """Return a category as a file can hold it: intervals and dates by their text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def _kind(values: Any) -> str:
+    """Return what a column is declared to be."""
+    dtype = values.dtype
+    if dtype.is_integer():
+        return "whole"
+    if dtype.is_numeric():
+        return "real"
+    name = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
+    if name == "Unknown":
+        # Types that narwhals has no name for, such as pandas' sparse columns.
+        return _KINDS_OF_NUMPY.get(values.head(1).to_numpy().dtype.kind, "object")
+    return _KINDS.get(name, "other")
+
+
+_KINDS = {
+    "Boolean": "boolean",
+    "Categorical": "category",
+    "Enum": "category",
+    "String": "text",
+    "Date": "date",
+    "Datetime": "date",
+    "Duration": "duration",
+    "Object": "object",
+}
+"""From the types of narwhals, numbers apart."""
+_KINDS_OF_NUMPY = {"f": "real", "i": "whole", "u": "whole", "b": "boolean"}
+
+
+def _looks_like_a_frame(X: Any) -> bool:
+    return hasattr(X, "columns")
+
+
+def _check_names(X: Any) -> None:
+    """Raise ``ValueError`` for two columns of one name."""
+    is_arrow = hasattr(X, "column_names")
+    counts = Counter(X.column_names if is_arrow else list(X.columns))
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        cure = "X.rename_columns([...])" if is_arrow else "X.columns = [...]"
+        raise ValueError(
+            f"X has {counts[repeated[0]]} columns of the name {repeated[0]!r}; the names of the "
+            f"columns of X must differ. Name them apart, {cure}, or drop all but one."
+        )
+
+
+# What a column that holds no numbers is told. How to compute with dates differs between libraries.
+
+
+def _text(column: Column) -> str:
+    value = column.values.drop_nulls().head(1).to_list()
+    example = f", such as {value[0]!r}" if value else ""
+    return (
+        f"X must hold numbers: column {column.name!r} holds text{example}. Encode strings, for "
+        "example by OneHotEncoder or OrdinalEncoder, or give the column the type category and "
+        'set likelihood="mixed". Numbers that were read as text need a cast to floats.'
+    )
+
+
+def _date(column: Column) -> str:
+    return (
+        f"X must hold numbers: column {column.name!r} holds dates, {column.values.dtype}. Pass "
+        f"the time since a start as a number, {_since(column)}, or drop the column."
+    )
+
+
+def _since(column: Column) -> str:
+    x = f"X[{column.name!r}]"
+    if column.values.implementation.is_polars():
+        return f"({x} - {x}.min()).dt.total_seconds()"
+    if column.values.implementation.is_pyarrow():
+        return f"{x}.cast('timestamp[us]').cast('int64')"
+    return f"({x} - {x}.min()) / numpy.timedelta64(1, 'D')"
+
+
+def _duration(column: Column) -> str:
+    return (
+        f"X must hold numbers: column {column.name!r} holds durations, {column.values.dtype}. "
+        f"Pass them as a number, {_in_seconds(column)}, or drop the column."
+    )
+
+
+def _in_seconds(column: Column) -> str:
+    x = f"X[{column.name!r}]"
+    if column.values.implementation.is_polars():
+        return f"{x}.dt.total_seconds()"
+    if column.values.implementation.is_pyarrow():
+        return f"{x}.cast('duration[us]').cast('int64')"
+    return f"{x} / numpy.timedelta64(1, 's')"
+
+
+def _no_numbers(column: Column) -> str:
+    return (
+        f"X must hold numbers: column {column.name!r} holds {column.values.dtype}. Turn it into "
+        "columns of numbers, or drop it."
+    )
+
+
+_REFUSALS: dict[str, Callable[[Column], str]] = {
+    "text": _text,
+    "date": _date,
+    "duration": _duration,
+    "other": _no_numbers,
+}

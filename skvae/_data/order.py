@@ -1,0 +1,112 @@
+"""The rows that a fit sees, in an order of their own: hashes, and weights that repeat rows.
+
+A row of weight two is a row that is there twice. Weights that only scale the loss do not give
+that, because the shuffling and the noise of a fit depend on the number of rows. So rows of
+weight zero are dropped, the others are put into an order that depends on their content alone,
+and whole-number weights repeat them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from skvae._data.rows import Rows
+from skvae.model import Batch
+
+# Repeats are indices, eight bytes each; beyond this many, weights scale the loss instead.
+MAX_REPEATED_ROWS = 10_000_000
+
+CACHED_WORDS = 2**16
+
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def mix(words: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit words so that every input bit reaches every output bit.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood 2014,
+    https://doi.org/10.1145/2660193.2660195).
+    """
+    words = words ^ (words >> np.uint64(30))
+    words *= _MIX_1
+    words ^= words >> np.uint64(27)
+    words *= _MIX_2
+    words ^= words >> np.uint64(31)
+    return words
+
+
+def hash_rows(block: np.ndarray) -> np.ndarray:
+    """Return one 64-bit number for each row, a function of the row's values alone.
+
+    Parameters
+    ----------
+    block : ndarray of shape (n, n_features), float32 or float64
+    """
+    column = mix(np.arange(1, block.shape[1] + 1, dtype=np.uint64))
+    # Few enough at a time for the temporaries to stay in the cache.
+    size = max(1, CACHED_WORDS // block.shape[1])
+    parts = [_sums(block[start : start + size], column) for start in range(0, len(block), size)]
+    return mix(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
+
+
+def _sums(block: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return each row's sum of its scrambled values."""
+    block = np.ascontiguousarray(block) + block.dtype.type(0)  # -0.0 becomes 0.0
+    words = block.view(np.uint32 if block.itemsize == 4 else np.uint64) ^ column
+    return mix(words).sum(axis=1, dtype=np.uint64)
+
+
+def hash_all(rows: Rows) -> np.ndarray:
+    """Return the hash of every row, its context and its label, a block at a time."""
+    return np.concatenate([_hash_batch(rows.batch(part)) for part in rows.block_parts()])
+
+
+def _hash_batch(batch: Batch) -> np.ndarray:
+    hashes = hash_rows(batch.x.numpy())
+    for beside in (batch.context, batch.label):
+        if beside is not None:
+            hashes = mix(hashes ^ mix(hash_rows(beside.reshape(len(hashes), -1).numpy())))
+    return hashes
+
+
+def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
+    """Return ``sample_weight`` as an array of non-negative float64, or ``None``."""
+    if sample_weight is None:
+        return None
+    if not np.asarray(sample_weight).any():
+        raise ValueError(
+            "sample_weight holds only zeros, so that no row is left to fit. "
+            "Give at least one row a positive weight."
+        )
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    return np.asarray(weight)
+
+
+def weighted_rows(rows: Rows, sample_weight: np.ndarray | None) -> Rows:
+    """Return the rows that a fit with these weights sees, in an order of their own.
+
+    Parameters
+    ----------
+    rows : Rows
+        All of X.
+    sample_weight : ndarray of shape (n,) or None
+        Not all zero.
+    """
+    if sample_weight is not None:
+        kept = np.flatnonzero(sample_weight)
+        rows, sample_weight = rows.subset(kept), sample_weight[kept]
+    order = np.argsort(hash_all(rows), kind="stable")
+    if sample_weight is None:
+        return rows.subset(order)
+    return _with_weights(rows.subset(order), sample_weight[order])
+
+
+def _with_weights(rows: Rows, weight: np.ndarray) -> Rows:
+    whole = np.all(weight == np.round(weight)) and weight.sum() <= MAX_REPEATED_ROWS
+    if whole:
+        return rows.subset(np.repeat(np.arange(len(rows)), weight.astype(np.int64)))
+    return rows.with_weight(weight / weight.mean())

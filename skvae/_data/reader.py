@@ -1,0 +1,262 @@
+"""The fitted knowledge of what X means: categories, and the value that is read as 1."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
+
+from skvae._data.columns import Columns
+from skvae._data.containers import as_matrix, check_dates
+from skvae._data.frames import Frame
+from skvae._data.order import check_weight, weighted_rows
+from skvae._data.rows import Rows
+
+BYTE = 255.0
+"""The value of a byte that is read as 1."""
+LEAST_BRIGHT = 128.0
+"""Grey levels up to 255 reach at least this in one of many images."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What ``fit`` learnt of how X is to be read.
+
+    Parameters
+    ----------
+    categories : dict of list, default={}
+        The categories of columns of a data frame, by the columns' names; their positions
+        stand for them in rows.
+    unit : float, default=1.0
+        The value of X that is read as 1: 255 for the bytes of images.
+    """
+
+    categories: dict[str, list[Any]] = field(default_factory=dict)
+    unit: float = 1.0
+
+    @classmethod
+    def learn(
+        cls, estimator: Any, X: Any, likelihood: Any, sample_weight: Any = None, context: Any = None
+    ) -> tuple[Reader, Rows, Columns]:
+        """Learn what X means, and return its rows as a fit sees them, with their columns.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Gets ``n_features_in_`` and ``feature_names_in_``; its ``image_shape``, if it has
+            one, says whether rows are images.
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+        likelihood : object
+            Whose ``takes_categories``, ``reads_bytes`` and ``reads_bytes_of_images`` say what
+            X may mean; an attribute that is not there is false.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative.
+        context : array-like of shape (n_samples, n_context), default=None
+            What each row is given.
+
+        Returns
+        -------
+        reader : Reader
+            What was learnt.
+        rows : Rows
+            Weighted, in an order of their own.
+        columns : Columns
+            Of these rows.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When X is no matrix of numbers, or weights and context do not fit it.
+        ImportError
+            When categories are to be read, and narwhals is not installed.
+        """
+        takes_categories = getattr(likelihood, "takes_categories", False)
+        X = as_matrix(X)
+        frame = Frame.of(X, by_types=takes_categories)
+        categories = frame.levels() if frame is not None and takes_categories else {}
+        checked = _checked(estimator, X, frame, categories, reset=True)
+        is_image = getattr(estimator, "image_shape", None) is not None
+        reader = cls(categories, _unit_of(checked, likelihood, is_image))
+        rows = reader._weighted(checked, sample_weight, context)
+        names = getattr(estimator, "feature_names_in_", None)
+        columns = Columns.of(
+            rows,
+            None if names is None else list(names),
+            None if frame is None else frame.kinds(categories),
+            None if frame is None else frame.n_levels(categories),
+        )
+        if is_image and getattr(likelihood, "reads_bytes_of_images", False):
+            _warn_of_grey_levels(columns)
+        return reader, rows, columns
+
+    def read(self, estimator: Any, X: Any, context: Any = None) -> Rows:
+        """Return the rows of X as they come.
+
+        Parameters
+        ----------
+        estimator : estimator
+            With the columns that X must have.
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+        context : array-like of shape (n_samples, n_context), default=None
+            What each row is given.
+
+        Returns
+        -------
+        rows : Rows
+            In units of ``unit``, with codes in place of categories.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As ``learn``, and when X has other columns than in ``fit`` or unknown categories.
+        """
+        return self._rows(self._known(estimator, X), context)
+
+    def read_to_fit(
+        self, estimator: Any, X: Any, sample_weight: Any = None, context: Any = None
+    ) -> Rows:
+        """Return the rows of X as a fit that goes on sees them: weighted, in their own order.
+
+        Parameters
+        ----------
+        estimator, X, context
+            As in ``read``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative.
+
+        Returns
+        -------
+        rows : Rows
+            As those of ``learn``.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As ``read``.
+        """
+        return self._weighted(self._known(estimator, X), sample_weight, context)
+
+    def floats(self, X: Any) -> np.ndarray:
+        """Return X as the numbers that come out of the model again.
+
+        Categories are codes, and bytes of images shares of ``unit``; missing values stay.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        floats : ndarray of shape (n_samples, n_features)
+            Dense, float64.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            When X is no matrix of numbers, or holds unknown categories.
+        """
+        X = as_matrix(X)
+        frame = Frame.of(X, by_types=bool(self.categories))
+        matrix = X if frame is None else frame.matrix(self.categories)
+        dense = matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
+        check_dates(dense)
+        return dense.astype(np.float64) / (self.unit if dense.dtype == np.uint8 else 1.0)
+
+    def _known(self, estimator: Any, X: Any) -> Any:
+        """Return X, checked, with the columns and the categories of ``fit``."""
+        X = as_matrix(X)
+        frame = Frame.of(X, by_types=bool(self.categories))
+        return _checked(estimator, X, frame, self.categories, reset=False)
+
+    def _rows(self, checked: Any, context: Any) -> Rows:
+        unit = self.unit if checked.dtype == np.uint8 else 1.0
+        return Rows(checked, unit=unit, context=_checked_context(context, checked))
+
+    def _weighted(self, checked: Any, sample_weight: Any, context: Any) -> Rows:
+        weight = check_weight(sample_weight, checked)
+        return weighted_rows(self._rows(checked, context), weight)
+
+
+def _checked(
+    estimator: Any, X: Any, frame: Frame | None, categories: dict[str, list[Any]], reset: bool
+) -> Any:
+    """Return X as a 2-D array or CSR matrix in its own dtype, checked.
+
+    It must have the estimator's ``n_features_in_`` and ``feature_names_in_``, unless ``reset``
+    sets these. Codes take the place of categories where X is a data frame.
+    """
+    if frame is not None:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        X = frame.matrix(categories)
+    # A mapped file is checked a block at a time: whole, it would be read into memory.
+    mapped = isinstance(X, np.memmap)
+    options: dict[str, Any] = {"accept_sparse": "csr", "ensure_all_finite": not mapped}
+    try:
+        # Sums that overflow are how scikit-learn looks for infinities.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if frame is not None:
+                checked = check_array(X, estimator=estimator, input_name="X", **options)
+            else:
+                checked = validate_data(estimator, X, reset=reset, **options)
+    except ValueError as error:
+        if "could not convert" not in str(error) and "not compatible" not in str(error):
+            raise
+        raise ValueError(
+            f"X must hold numbers: {error}. Encode strings, for example by OneHotEncoder."
+        ) from error
+    check_dates(checked)
+    if mapped and checked.dtype.kind == "f":
+        for block, _ in Rows(checked).blocks():
+            assert_all_finite(block, input_name="X", estimator_name=type(estimator).__name__)
+    return checked
+
+
+def _checked_context(context: Any, X: Any) -> np.ndarray | None:
+    """Return the context as an array with a row for each of X."""
+    if context is None:
+        return None
+    context = check_array(context, dtype=[np.float64, np.float32], input_name="context")
+    check_consistent_length(X, context)
+    return context
+
+
+def _unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
+    """Return the value of X that is read as 1: 255 for the bytes of images, else 1.
+
+    Bytes are those of images when some are above 1 and the likelihood reads them so, always or
+    where rows are images.
+    """
+    reads_bytes = getattr(likelihood, "reads_bytes", False) or (
+        is_image and getattr(likelihood, "reads_bytes_of_images", False)
+    )
+    if X.dtype != np.uint8 or not reads_bytes:
+        return 1.0
+    return BYTE if any((block > 1).any() for block, _ in Rows(X).blocks()) else 1.0
+
+
+def _warn_of_grey_levels(columns: Columns) -> None:
+    """Warn of images whose values seem to be grey levels, neither bytes nor in [0, 1]."""
+    if columns.rows.X.dtype == np.uint8:
+        return
+    low, high = columns.low.min().item(), columns.high.max().item()
+    are_whole = bool(columns.whole.all())
+    if low < 0 or high <= 1 or not (are_whole or LEAST_BRIGHT <= high <= BYTE):
+        return
+    are_bytes = LEAST_BRIGHT <= high <= BYTE
+    scaled = f"X / {BYTE if are_bytes else high:g}"
+    cure = f"X.astype('uint8') or {scaled}" if are_bytes and are_whole else scaled
+    warnings.warn(
+        f"The images in X hold values from {low:g} to {high:g}, which seem to be grey levels: "
+        "likelihood='auto' describes them as any real numbers, which fits images worse. Pass "
+        f"{cure}, so that they lie in [0, 1], or say by likelihood='gaussian' that they are meant "
+        "as they are.",
+        stacklevel=6,
+    )

@@ -1,0 +1,159 @@
+"""Rows: a matrix that is cut into tensors a batch at a time and never copied whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from skvae._data.mapped import MappedFile, shared_mapping
+from skvae.model import Batch
+
+BLOCK_BYTES = 2**24
+"""What one block of a pass over all rows takes."""
+
+
+class Rows(Dataset):
+    """Some rows of an array, memmap or CSR matrix, in a given order, with what is beside them.
+
+    Parameters
+    ----------
+    X : ndarray, memmap or CSR matrix of shape (n, n_features)
+        The source; it is only ever indexed.
+    index : ndarray of int, default=None
+        The rows of X that this holds, repeats allowed. ``None``: all, in order.
+    weight : ndarray of shape (len(index),), default=None
+        A weight for each of them.
+    unit : float, default=1.0
+        The value of X that is read as 1: 255 for the bytes of an image.
+    context : ndarray of shape (n, n_context), default=None
+        What each row of X is given; like X, it is only ever indexed.
+    label : ndarray of shape (n,), default=None
+        A label for each row of X, NaN where it is unknown.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        index: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
+        unit: float = 1.0,
+        context: np.ndarray | None = None,
+        label: np.ndarray | None = None,
+    ) -> None:
+        self.X = X
+        self.index = index
+        self.weight = weight
+        self.unit = unit
+        self.context = context
+        self.label = label
+        # float32 where it holds every value of X exactly, else float64.
+        self.dtype = np.float32 if np.can_cast(X.dtype, np.float32) else np.float64
+        mapping = shared_mapping(X)
+        self._source: Any = X if mapping is None else MappedFile(X, mapping)
+
+    def __len__(self) -> int:
+        return self.X.shape[0] if self.index is None else len(self.index)
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+        return self.X.shape[1]
+
+    @property
+    def raw_dtype(self) -> np.dtype:
+        """The type in which rows travel to the device: bytes as they are."""
+        return self.X.dtype if self.X.dtype.itemsize == 1 else np.dtype(self.dtype)
+
+    # Other rows
+
+    def subset(self, positions: np.ndarray) -> Rows:
+        """Return the rows at the given positions of this object."""
+        weight = None if self.weight is None else self.weight[positions]
+        return Rows(self.X, self._of_x(positions), weight, self.unit, self.context, self.label)
+
+    def with_weight(self, weight: np.ndarray) -> Rows:
+        """Return the same rows with other weights."""
+        return Rows(self.X, self.index, weight, self.unit, self.context, self.label)
+
+    def _of_x(self, positions: Any) -> Any:
+        """Return positions among the rows of X."""
+        return positions if self.index is None else self.index[positions]
+
+    # Some of them
+
+    def raw(self, positions: np.ndarray | slice, copy: bool = True) -> np.ndarray:
+        """Return rows, dense, in ``raw_dtype``; without ``copy``, a view where there can be one."""
+        block = self._source[self._of_x(positions)]
+        if scipy.sparse.issparse(block):
+            block = block.toarray()
+        # Slices are views of X; torch wants what it could write to.
+        shared = block.base is not None and copy
+        block = np.array(block) if shared else block
+        return np.require(block, self.raw_dtype, ["C", "W"])
+
+    def scaled(self, raw: Tensor) -> Tensor:
+        """Return raw rows as floats, in units of ``unit``."""
+        x = raw.to(torch.float64 if self.dtype == np.float64 else torch.float32)
+        return x if self.unit == 1 else x / self.unit
+
+    def take(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Tensor:
+        """Return rows as a tensor of floats on a device; ``copy`` as in ``raw``."""
+        return self.scaled(torch.from_numpy(self.raw(positions, copy)).to(device))
+
+    def batch(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Batch:
+        """Return rows on a device with what is beside them; ``copy`` as in ``raw``."""
+        at = self._of_x(positions)
+        return Batch(
+            x=self.take(positions, device, copy),
+            context=_tensor(self.context, at, self.dtype, device),
+            label=_tensor(self.label, at, self.dtype, device),
+            weight=_tensor(self.weight, positions, np.float32, device),
+        )
+
+    def block(self, positions: np.ndarray | slice) -> np.ndarray:
+        """Return rows as an array of ``dtype``."""
+        return self.take(positions).numpy()
+
+    def spread(self, n: int) -> Tensor:
+        """Return at most ``n`` rows, evenly spread, as a tensor."""
+        positions = np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(np.int64)
+        return self.take(positions)
+
+    # All of them
+
+    def parts(self, size: int) -> Iterator[slice]:
+        """Yield the positions of all rows in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield slice(start, min(start + size, len(self)))
+
+    def block_parts(self) -> Iterator[slice]:
+        """Yield the positions of all rows in order, some megabytes at a time."""
+        row_bytes = self.n_features * np.dtype(self.dtype).itemsize
+        return self.parts(max(1, BLOCK_BYTES // row_bytes))
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield all rows in order, with their weights, some megabytes at a time."""
+        for part in self.block_parts():
+            yield self.block(part), None if self.weight is None else self.weight[part]
+
+    def batches(
+        self, size: int, device: str = "cpu", copy: bool = True
+    ) -> Iterator[tuple[slice, Batch]]:
+        """Yield all rows in order as ``(positions, batch)``, ``size`` at a time."""
+        for part in self.parts(size):
+            yield part, self.batch(part, device, copy)
+
+
+def _tensor(
+    values: np.ndarray | None, positions: np.ndarray | slice, dtype: Any, device: str
+) -> Tensor | None:
+    """Return a copy of some values as a tensor, or ``None`` where there are none."""
+    if values is None:
+        return None
+    return torch.from_numpy(np.array(values[positions], dtype)).to(device)
