@@ -90,6 +90,27 @@ class TestInterface:
         assert likelihood.embed(rows).shape[:-1] == (2,)
         assert torch.isfinite(likelihood.embed(rows)).all()
 
+    @pytest.mark.parametrize("wide_rows", [False, True])
+    @every
+    def test_log_prob_is_the_sum_of_its_terms(self, likelihood, x, wide_rows):
+        likelihood = fitted(likelihood, x)
+        rows = torch.tensor(x, dtype=torch.float64 if wide_rows else torch.float32)
+        p = likelihood(params_for(likelihood, 3, 2, 4))
+        terms = p.log_prob_terms(rows)
+        assert terms.shape == (3, 2, 4)
+        assert terms.dtype == p.log_prob(rows).dtype
+        torch.testing.assert_close(terms.sum(-1), p.log_prob(rows))
+
+    def test_terms_are_in_the_order_of_the_columns(self):
+        """A change of one value changes the term of its column alone."""
+        likelihood = fitted(Mixed(BLOCKS[::-1]), MIXED)
+        p, x = likelihood(params_for(likelihood, 2, 4)), torch.tensor(MIXED)
+        terms = p.log_prob_terms(x)
+        for column, value in enumerate([9.0, 0.5, 1.0, 3.0]):
+            moved = x.index_fill(1, torch.tensor(column), value)
+            changed = (p.log_prob_terms(moved) != terms).any(0)
+            assert changed.nonzero().flatten().tolist() == [column]
+
     @every
     def test_float64_rows_in_a_float32_model(self, likelihood, x):
         likelihood = fitted(likelihood, x)

@@ -95,7 +95,7 @@ class LocationScale(Likelihood):
         """Return p(x|z)."""
         loc = params.squeeze(-1) if self.n_params == 1 else params[..., 0]
         noise = self._noise(loc, self._standardized_scale(params))
-        return distributions.Affine(distributions.Independent(noise), self.loc, self.column_scale)
+        return distributions.Independent(distributions.Affine(noise, self.loc, self.column_scale))
 
 
 class Gaussian(LocationScale):
