@@ -13,38 +13,15 @@ from torch import nn
 
 from skvae import likelihoods, networks, objectives, posteriors, priors
 from skvae.initialization import materialize
+from skvae.likelihoods import LIKELIHOODS
 from skvae.model import VAE
 from skvae.networks import Hidden
+from skvae.objectives import OBJECTIVES
+from skvae.posteriors import POSTERIORS
+from skvae.priors import PRIORS
 
-LIKELIHOODS: dict[str, type] = {
-    "bernoulli": likelihoods.Bernoulli,
-    "continuous_bernoulli": likelihoods.ContinuousBernoulli,
-    "gaussian": likelihoods.Gaussian,
-    "student_t": likelihoods.StudentT,
-    "laplace": likelihoods.Laplace,
-    "poisson": likelihoods.Poisson,
-    "negative_binomial": likelihoods.NegativeBinomial,
-    "zero_inflated_negative_binomial": likelihoods.ZeroInflatedNegativeBinomial,
-    "categorical": likelihoods.Categorical,
-    "mixed": likelihoods.Mixed,
-}
-PRIORS: dict[str, type] = {
-    "normal": priors.StandardNormal,
-    "mixture": priors.MixtureOfGaussians,
-    "vamp": priors.VampPrior,
-    "flow": priors.FlowPrior,
-}
-POSTERIORS: dict[str, type] = {
-    "diagonal": posteriors.DiagonalNormal,
-    "full": posteriors.FullNormal,
-    "flow": posteriors.InverseAutoregressiveFlow,
-}
-OBJECTIVES: dict[str, type] = {
-    "elbo": objectives.ELBO,
-    "iwae": objectives.IWAE,
-    "beta_tcvae": objectives.BetaTCVAE,
-    "infovae": objectives.InfoVAE,
-}
+__all__ = ["LIKELIHOODS", "OBJECTIVES", "POSTERIORS", "PRIORS"]
+
 PARTS: dict[str, type] = {
     name: getattr(module, name)
     for module in (likelihoods, priors, posteriors, objectives)

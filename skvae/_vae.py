@@ -254,7 +254,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
         "likelihood": [
-            StrOptions({"auto", *_assemble.LIKELIHOODS}),
+            StrOptions(set(_assemble.LIKELIHOODS)),
             HasMethods(["initialize", "embed", "forward"]),
         ],
         "prior": [StrOptions(set(_assemble.PRIORS)), HasMethods(["initialize", "forward"])],
@@ -569,9 +569,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return Rows(checked, unit=self.unit_ if checked.dtype == np.uint8 else 1.0)
 
     def _unit_of(self, checked: Any) -> float:
-        likelihood = _assemble.LIKELIHOODS.get(self.likelihood, self.likelihood)
-        is_image = self.image_shape is not None
-        return _validation.unit_of(checked, None if likelihood == "auto" else likelihood, is_image)
+        likelihood = _assemble.part(self.likelihood, _assemble.LIKELIHOODS)
+        return _validation.unit_of(checked, likelihood, self.image_shape is not None)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the mean of q(z|x) for each row: the same for the same row, always.
