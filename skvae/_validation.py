@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,9 +114,11 @@ def unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
     """Return the value of X that is read as 1: 255 for the bytes of images, else 1.
 
     Bytes are those of images when some are above 1 and the likelihood is one of values in
-    [0, 1], or is left open (``None``) for rows that are images.
+    [0, 1], or may become one for rows that are images.
     """
-    reads_bytes = is_image if likelihood is None else getattr(likelihood, "reads_bytes", False)
+    reads_bytes = getattr(likelihood, "reads_bytes", False)
+    if is_image:
+        reads_bytes = getattr(likelihood, "reads_bytes_of_images", reads_bytes)
     if X.dtype != np.uint8 or not reads_bytes:
         return 1.0
     return 255.0 if any((block > 1).any() for block, _ in Rows(X).blocks()) else 1.0
@@ -154,7 +157,9 @@ def auto_likelihood(rows: Rows) -> str:
 
 def is_left_open(likelihood: Any) -> bool:
     """Whether the likelihood is a name that leaves the choice to the data of ``fit``."""
-    return isinstance(likelihood, str) and likelihood in ("auto", "mixed")
+    if isinstance(likelihood, str):
+        return likelihood in ("auto", "mixed")
+    return getattr(likelihood, "left_open", False)
 
 
 def resolve_likelihood(
@@ -170,9 +175,23 @@ def resolve_likelihood(
         if likelihood == "auto":
             return auto_likelihood(rows)
         return mixed_likelihood(X, rows) if likelihood == "mixed" else likelihood
+    if is_left_open(likelihood):
+        return mixed_likelihood(X, rows) if likelihood.takes_categories else auto_likelihood(rows)
     if hasattr(likelihood, "resolve"):
-        return likelihood.resolve(rows.n_features, feature_names)
+        return likelihood.resolve(_Names(range(rows.n_features), feature_names))
     return likelihood
+
+
+class _Names:
+    """Columns of which only the names are known."""
+
+    kinds = n_levels = low = high = whole = None
+
+    def __init__(self, columns: range, names: Any) -> None:
+        self.columns, self.names = columns, None if names is None else list(names)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 def mixed_likelihood(X: Any, rows: Rows) -> likelihoods.Mixed:
@@ -216,21 +235,6 @@ def _kinds_by_value(rows: Rows) -> list[str]:
 def check_support(rows: Rows, likelihood: Any) -> None:
     """Check that every value lies where the likelihood has a density."""
     for block, _ in rows.blocks():
-        _check_block(torch.from_numpy(block), likelihood)
-
-
-def _check_block(x: torch.Tensor, likelihood: Any, where: str = "") -> None:
-    """Check some rows, block by block of columns where the likelihood has blocks."""
-    if hasattr(likelihood, "blocks_"):
-        for columns, part in likelihood.blocks_:
-            _check_block(x[:, columns], part, f" in its columns {_shortened(columns)}")
-    elif not bool(likelihood.support.check(x).all()):
-        raise ValueError(
-            f"X must hold {likelihood.requirement} under likelihood="
-            f"{type(likelihood).__name__}, but it has values from {x.min():.6g} to "
-            f"{x.max():.6g}{where}. {likelihood.cure}"
+        getattr(likelihood, "check", partial(likelihoods.Likelihood.check, likelihood))(
+            torch.from_numpy(block)
         )
-
-
-def _shortened(columns: list[int]) -> str:
-    return f"{columns}" if len(columns) <= 8 else f"{columns[:8]} and {len(columns) - 8} more"

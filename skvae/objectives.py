@@ -22,6 +22,7 @@ from skvae.model import kl_per_component
 __all__ = [
     "ELBO",
     "IWAE",
+    "OBJECTIVES",
     "BetaTCVAE",
     "Bound",
     "CyclicalAnnealing",
@@ -503,3 +504,12 @@ def maximum_mean_discrepancy(one: Tensor, other: Tensor) -> Tensor:
         return torch.exp(-squares / (2 * a.shape[-1])).mean()
 
     return kernel(one, one) + kernel(other, other) - 2 * kernel(one, other)
+
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "elbo": ELBO,
+    "iwae": IWAE,
+    "beta_tcvae": BetaTCVAE,
+    "infovae": InfoVAE,
+}
+"""Objectives by name."""

@@ -20,7 +20,7 @@ from skvae import distributions
 from skvae._parameters import Parameters
 from skvae.initialization import materialize
 
-__all__ = ["DiagonalNormal", "FullNormal", "InverseAutoregressiveFlow", "Posterior"]
+__all__ = ["POSTERIORS", "DiagonalNormal", "FullNormal", "InverseAutoregressiveFlow", "Posterior"]
 
 _START = math.log(math.expm1(0.1))
 """Standard deviations start at a tenth of the prior's: at full width the decoder sees noise
@@ -248,3 +248,11 @@ def _start_as_identity(step: Any) -> None:
     last = step.hyper[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
+
+
+POSTERIORS: dict[str, type[Posterior]] = {
+    "diagonal": DiagonalNormal,
+    "full": FullNormal,
+    "flow": InverseAutoregressiveFlow,
+}
+"""Posterior families by name."""

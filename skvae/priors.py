@@ -18,7 +18,7 @@ from skvae import distributions
 from skvae._parameters import Parameters
 from skvae.initialization import draw_weights, materialize
 
-__all__ = ["FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPrior"]
+__all__ = ["PRIORS", "FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPrior"]
 
 
 class Prior(Parameters, nn.Module):
@@ -305,3 +305,12 @@ def _positive(value: Any, name: str) -> int:
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}; it must be a positive whole number.")
     return value
+
+
+PRIORS: dict[str, type[Prior]] = {
+    "normal": StandardNormal,
+    "mixture": MixtureOfGaussians,
+    "vamp": VampPrior,
+    "flow": FlowPrior,
+}
+"""Priors by name."""

@@ -100,10 +100,8 @@ def test_bernoulli_is_torchs_on_0_and_1_and_the_cross_entropy_between():
 
 def test_affine_is_the_normal_of_the_right_units():
     loc, scale = torch.tensor([1e4, -3.0]).double(), torch.tensor([1e-3, 50.0]).double()
-    base = Independent(
-        Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.2, 3.0]).double())
-    )
-    exact = td.Independent(td.Normal(loc + scale * base.mean, scale * base.base_dist.stddev), 1)
+    base = Normal(torch.tensor([0.5, -1.0]).double(), torch.tensor([0.2, 3.0]).double())
+    exact = td.Normal(loc + scale * base.mean, scale * base.stddev)
     x = exact.sample((5,))
     p = Affine(base, loc, scale)
     torch.testing.assert_close(p.log_prob(x), exact.log_prob(x), rtol=1e-9, atol=1e-9)
@@ -118,7 +116,7 @@ def test_affine_is_the_normal_of_the_right_units():
         ContinuousBernoulli(torch.tensor([-9.0, 0.0, 3.0])),
         Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0])),
         Independent(Normal(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0]))),
-        Affine(Independent(Normal(torch.zeros(3), torch.ones(3))), torch.ones(3), torch.ones(3)),
+        Independent(Affine(Normal(torch.zeros(3), torch.ones(3)), torch.ones(3), torch.ones(3))),
         Laplace(torch.tensor([-9.0, 0.0, 3.0]), torch.tensor([0.1, 1.0, 3.0])),
         StudentT(torch.tensor([2.5, 4.0, 90.0]), torch.zeros(3), torch.tensor([0.1, 1.0, 3.0])),
         Poisson(torch.tensor([-3.0, 0.0, 9.0])),

@@ -4,6 +4,7 @@ import copy
 import itertools
 import pickle
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,15 @@ import skvae
 from skvae import VariationalAutoencoder, _modelfile, _validation, likelihoods
 from skvae._training import Rows
 from skvae.likelihoods import (
+    LIKELIHOODS,
+    Auto,
     Bernoulli,
     Categorical,
     CategoricalCodes,
     ContinuousBernoulli,
     Gaussian,
     Laplace,
+    Likelihood,
     Mixed,
     NegativeBinomial,
     Poisson,
@@ -74,6 +78,37 @@ def params_for(likelihood, *shape, dtype=torch.float32, size=1.0):
     return size * torch.randn(shape, generator=generator(1), dtype=torch.float64).to(dtype)
 
 
+def columns_of(x, names=None, kinds=None, n_levels=None):
+    """What the door knows of the columns of x, as ``resolve`` is told."""
+    x = torch.as_tensor(x).double()
+    d = x.shape[1]
+    return SeenColumns(
+        names, kinds or [None] * d, n_levels or [0] * d, x.amin(0), x.amax(0), (x % 1 == 0).all(0)
+    )
+
+
+class SeenColumns(NamedTuple):
+    names: list | None
+    kinds: list
+    n_levels: list
+    low: torch.Tensor
+    high: torch.Tensor
+    whole: torch.Tensor
+
+    def __len__(self):
+        return len(self.kinds)
+
+
+class OnlyNames:
+    """Columns whose values nobody has looked at."""
+
+    def __init__(self, names, n):
+        self.names, self.n = names, n
+
+    def __len__(self):
+        return self.n
+
+
 class TestInterface:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     @every
@@ -89,6 +124,27 @@ class TestInterface:
         assert p.sample((5,), generator=generator()).shape == (5, 3, 2, 4)
         assert likelihood.embed(rows).shape[:-1] == (2,)
         assert torch.isfinite(likelihood.embed(rows)).all()
+
+    @pytest.mark.parametrize("wide_rows", [False, True])
+    @every
+    def test_log_prob_is_the_sum_of_its_terms(self, likelihood, x, wide_rows):
+        likelihood = fitted(likelihood, x)
+        rows = torch.tensor(x, dtype=torch.float64 if wide_rows else torch.float32)
+        p = likelihood(params_for(likelihood, 3, 2, 4))
+        terms = p.log_prob_terms(rows)
+        assert terms.shape == (3, 2, 4)
+        assert terms.dtype == p.log_prob(rows).dtype
+        torch.testing.assert_close(terms.sum(-1), p.log_prob(rows))
+
+    def test_terms_are_in_the_order_of_the_columns(self):
+        """A change of one value changes the term of its column alone."""
+        likelihood = fitted(Mixed(BLOCKS[::-1]), MIXED)
+        p, x = likelihood(params_for(likelihood, 2, 4)), torch.tensor(MIXED)
+        terms = p.log_prob_terms(x)
+        for column, value in enumerate([9.0, 0.5, 1.0, 3.0]):
+            moved = x.index_fill(1, torch.tensor(column), value)
+            changed = (p.log_prob_terms(moved) != terms).any(0)
+            assert changed.nonzero().flatten().tolist() == [column]
 
     @every
     def test_float64_rows_in_a_float32_model(self, likelihood, x):
@@ -391,7 +447,115 @@ class TestCategories:
         assert likelihood.groups.tolist() == groups
 
 
+class TestResolve:
+    @every
+    def test_what_is_not_open_stays(self, likelihood, x):
+        resolved = likelihood.resolve(columns_of(x))
+        assert not likelihood.left_open
+        assert resolved is likelihood or isinstance(likelihood, Mixed)
+
+    @pytest.mark.parametrize("name", LIKELIHOODS)
+    def test_nothing_is_left_open(self, name):
+        likelihood = LIKELIHOODS[name]()
+        assert likelihood.left_open == (name in ("auto", "mixed"))
+        resolved = likelihood.resolve(columns_of(ONE_HOT))
+        assert not resolved.left_open
+        assert torch.isfinite(fitted(resolved).embed(torch.tensor(ONE_HOT))).all()
+
+    @pytest.mark.parametrize(
+        ("x", "chosen"),
+        [
+            ([[0.0, 1.0], [1.0, 1.0]], "Bernoulli"),
+            ([[0.0, 0.5], [1.0, 1.0]], "ContinuousBernoulli"),
+            ([[0.0, 1.0], [1.0, 2.0]], "Gaussian"),
+            ([[-0.1, 1.0], [1.0, 1.0]], "Gaussian"),
+        ],
+    )
+    def test_auto_goes_by_the_values(self, x, chosen):
+        resolved = Auto().resolve(columns_of(x))
+        assert repr(resolved) == repr(getattr(likelihoods, chosen)())
+        resolved.check(torch.tensor(x))
+
+    def test_auto_alone_says_what_it_needs(self):
+        with pytest.raises(ValueError, match=r"Auto chooses .*likelihood='auto'"):
+            Auto().initialize(torch.zeros(2), torch.ones(2))
+
+    def test_mixed_goes_by_what_is_declared_and_then_by_values(self):
+        x = [[0.0, 1, 2, 0.5, 0, 1, 0], [1.0, 3, -1, 2.0, 1, 0, 2]]
+        kinds = ["real", "whole", "whole", None, "boolean", None, "category"]
+        columns = columns_of(x, kinds=kinds, n_levels=[0, 0, 0, 0, 0, 0, 3])
+        blocks = [(repr(part), found) for part, found in Mixed().resolve(columns).blocks]
+        assert blocks == [
+            ("'gaussian'", [0, 2, 3]),
+            ("'negative_binomial'", [1]),
+            ("'bernoulli'", [4, 5]),
+            ("CategoricalCodes(n_categories=3)", [6]),
+        ]
+
+    def test_who_takes_what(self):
+        made = {name: cls() for name, cls in LIKELIHOODS.items()}
+        unit = {"bernoulli", "continuous_bernoulli"}
+        assert {name for name, one in made.items() if one.reads_bytes} == unit
+        assert {name for name, one in made.items() if one.reads_bytes_of_images} == unit | {"auto"}
+        assert {name for name, one in made.items() if one.takes_categories} == {"mixed"}
+
+
+STUCK = [[1.0, 7.0, 2.0], [3.0, 7.0, -2.0]]
+MOVING = [[1.0, 7.0, 2.0], [3.0, 9.0, -2.0]]
+
+
+class TestMeet:
+    @pytest.mark.parametrize("likelihood", REALS, ids=repr)
+    def test_a_stuck_column_is_standardized_when_it_moves(self, likelihood):
+        met, wanted = fitted(likelihood, STUCK), fitted(likelihood, MOVING)
+        buffers = [b.data_ptr() for b in met.buffers()]
+        for parameter in met.parameters():
+            parameter.data += 0.3
+        met.meet([1], torch.tensor([8.0]).double(), torch.tensor([1.0]).double())
+        x = torch.tensor(MOVING)
+        assert torch.equal(met.embed(x), wanted.embed(x))
+        # The other columns keep what they learnt; this one starts anew.
+        for name, parameter in met.named_parameters():
+            if len(parameter) == 3:
+                start = getattr(wanted, name)
+                assert parameter[1] == start[1]
+                torch.testing.assert_close(parameter[[0, 2]], start[[0, 2]] + 0.3)
+        assert [b.data_ptr() for b in met.buffers()] == buffers
+
+    @every
+    def test_all_may_be_told(self, likelihood, x):
+        met = fitted(likelihood, x)
+        before = [b.clone() for b in met.buffers()]
+        met.meet([2, 0], torch.tensor([8.0, 1.0]), torch.tensor([1.0, 2.0]))
+        kept = all(torch.equal(*both) for both in zip(before, met.buffers(), strict=True))
+        assert kept != any(isinstance(part, type(REALS[0]).__base__) for part in met.modules())
+
+    def test_blocks_are_told_of_their_own_columns(self):
+        blocks = [("bernoulli", [0]), (LaplaceLikelihood(), [4]), (Gaussian(), [3, 1, 2])]
+        met = fitted(Mixed(blocks), torch.zeros(2, 5))
+        met.meet([2, 0, 3, 4], torch.arange(4.0), torch.arange(1.0, 5))
+        gaussian = met.blocks_[2][1]
+        assert gaussian.loc.tolist() == [2, 0, 0]
+        assert gaussian.column_scale.tolist() == [3, 1, 1]
+
+
 class TestMessages:
+    def test_a_likelihood_that_inherits_nothing_is_checked_too(self):
+        foreign = LaplaceLikelihood()
+        foreign.support = td.constraints.positive
+        Likelihood.check(foreign, torch.ones(2, 2))
+        message = "numbers under likelihood=LaplaceLikelihood.*-1 to 3 in a place. None needed"
+        with pytest.raises(ValueError, match=message):
+            Likelihood.check(foreign, torch.tensor([[-1.0, 3.0]]), " in a place")
+        mixed = fitted(Mixed([("gaussian", [1]), (foreign, [0, 2])]), [[1.0, -1, 1]])
+        with pytest.raises(ValueError, match=r"LaplaceLikelihood.*in its columns \[0, 2\]"):
+            mixed.check(torch.tensor([[1.0, 1.0, -1.0]]))
+
+    @pytest.mark.parametrize("likelihood", [Bernoulli(), ContinuousBernoulli()], ids=repr)
+    def test_the_first_cure_hides_nothing(self, likelihood):
+        with pytest.raises(ValueError, match=r"gaussian.*MinMaxScaler\(\).*clip.*hides"):
+            likelihood.check(torch.tensor([[0.5, 40.0]]))
+
     @pytest.mark.parametrize(
         ("likelihood", "x", "message"),
         [
@@ -494,7 +658,7 @@ class TestFrames:
 
     @pytest.mark.parametrize("given", ["poisson", Gaussian(), LaplaceLikelihood()], ids=str)
     def test_others_are_returned_as_they_are(self, given):
-        assert _validation.resolve_likelihood(given, FRAME, SimpleNamespace()) is given
+        assert _validation.resolve_likelihood(given, FRAME, SimpleNamespace(n_features=9)) is given
 
     def test_auto_is_resolved(self):
         X = np.array([[0.0, 1.0]])
@@ -502,7 +666,7 @@ class TestFrames:
 
     def test_names_become_indices(self):
         blocks = [("gaussian", ["c", "a"]), (Poisson(), "b"), ("laplace", slice(3, None))]
-        resolved = Mixed(blocks).resolve(5, np.array(["a", "b", "c", "d", "e"], dtype=object))
+        resolved = Mixed(blocks).resolve(OnlyNames(list("abcde"), 5))
         assert [columns for _, columns in resolved.blocks] == [[2, 0], [1], [3, 4]]
         assert blocks[0] == ("gaussian", ["c", "a"])
 
@@ -516,7 +680,7 @@ class TestFrames:
     )
     def test_messages_name_the_column(self, blocks, message):
         with pytest.raises(ValueError, match=message):
-            Mixed(blocks).resolve(2, ["a", "b"])
+            Mixed(blocks).resolve(OnlyNames(["a", "b"], 2))
 
     def test_codes_are_those_of_fit(self):
         levels = _validation.category_levels(FRAME, "mixed")

@@ -104,9 +104,24 @@ class Independent(td.Independent):
         shape = base_distribution.batch_shape
         td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
 
+    def log_prob_terms(self, value: Tensor) -> Tensor:
+        """Return the log-density of each coordinate, whose sum is ``log_prob``.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., d)
+            Vectors.
+
+        Returns
+        -------
+        terms : Tensor of shape (..., d)
+            Nats.
+        """
+        return self.base_dist.log_prob(value)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of vectors in nats, of shape ``value.shape[:-1]``."""
-        return self.base_dist.log_prob(value).sum(-1)
+        return self.log_prob_terms(value).sum(-1)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """Reparameterise each coordinate.
@@ -133,14 +148,14 @@ class Independent(td.Independent):
 class Affine(td.Distribution):
     """The distribution of ``x = loc + scale · u`` where ``u`` has the distribution ``base``.
 
-    ``log p(x) = log p(u) − Σ log scale``. Values are standardised in their own precision
-    before they meet ``base``, so a float64 column far from 0 keeps its digits under a
+    ``log p(x) = log p(u) − log scale``, elementwise. Values are standardised in their own
+    precision before they meet ``base``, so a float64 column far from 0 keeps its digits under a
     float32 network.
 
     Parameters
     ----------
-    base : Independent
-        Of u, over vectors.
+    base : torch.distributions.Distribution
+        Of u, of numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
         In the units of x.
     scale : Tensor of shape (d,)
@@ -149,8 +164,8 @@ class Affine(td.Distribution):
     Examples
     --------
     >>> import torch
-    >>> from skvae.distributions import Affine, Independent, Normal
-    >>> base = Independent(Normal(torch.zeros(2), torch.ones(2)))
+    >>> from skvae.distributions import Affine, Normal
+    >>> base = Normal(torch.zeros(2), torch.ones(2))
     >>> p = Affine(base, loc=torch.tensor([10.0, 0.0]), scale=torch.tensor([2.0, 1.0]))
     >>> p.mean, p.stddev
     (tensor([10.,  0.]), tensor([2., 1.]))
@@ -158,9 +173,9 @@ class Affine(td.Distribution):
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
 
-    def __init__(self, base: Independent, loc: Tensor, scale: Tensor) -> None:
+    def __init__(self, base: td.Distribution, loc: Tensor, scale: Tensor) -> None:
         self.base, self.loc, self.scale = base, loc, scale
-        super().__init__(base.batch_shape, base.event_shape, validate_args=False)
+        super().__init__(base.batch_shape, validate_args=False)
 
     def _unstandardize(self, u: Tensor) -> Tensor:
         return self.loc + self.scale * u
@@ -176,12 +191,14 @@ class Affine(td.Distribution):
         return self.scale.square() * self.base.variance
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density of vectors in nats, a density in the units of ``value``."""
+        """Return the log-density of each number in nats, in the units of ``value``."""
         u = ((value - self.loc) / self.scale).to(self.base.mean.dtype)
-        return self.base.log_prob(u) - self.scale.log().sum()
+        # Cast while it is one number for each column: a float64 would widen all rows.
+        return self.base.log_prob(u) - self.scale.log().to(u.dtype)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
-        return self._unstandardize(self.base.sample(sample_shape, generator=generator))
+        """Draw a tensor of shape ``sample_shape + batch_shape``."""
+        base: Any = self.base
+        return self._unstandardize(base.sample(sample_shape, generator=generator))

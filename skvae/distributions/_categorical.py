@@ -142,9 +142,24 @@ class OneHotCategorical(td.Distribution):
         """``p · (1 − p)``."""
         return self.mean * (1 - self.mean)
 
+    def log_prob_terms(self, value: Tensor) -> Tensor:
+        """Return ``x · log p`` of each column: that of a group's 1 is the group's log-probability.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., n_features)
+            One-hot rows.
+
+        Returns
+        -------
+        terms : Tensor of shape (..., n_features)
+            Nats.
+        """
+        return value * self.log_probs
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-probability of one-hot rows in nats, of shape ``value.shape[:-1]``."""
-        return (value * self.log_probs).sum(-1)
+        return self.log_prob_terms(value).sum(-1)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

@@ -87,6 +87,21 @@ class Blocks(td.Distribution):
         """The variances of the blocks."""
         return self._join([p.variance for _, p in self.blocks])
 
+    def log_prob_terms(self, value: Tensor) -> Tensor:
+        """Return the log-density of each column, whose sum is ``log_prob``.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., n_features)
+            Rows.
+
+        Returns
+        -------
+        terms : Tensor of shape (..., n_features)
+            Nats.
+        """
+        return self._join([p.log_prob_terms(value[..., columns]) for columns, p in self.blocks])
+
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the sum of the blocks' log-densities in nats, of shape ``value.shape[:-1]``."""
         terms = [p.log_prob(value[..., columns]) for columns, p in self.blocks]

@@ -268,7 +268,6 @@ class GivenTotal(Independent):
         super().__init__(base)
         self.typical_total = typical_total
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of rows in nats, each given its own total."""
-        scaled = self.base_dist.times(size_factor(value, self.typical_total))
-        return Independent(scaled).log_prob(value)
+    def log_prob_terms(self, value: Tensor) -> Tensor:
+        """Return the log-probability of each count in nats, given the total of its row."""
+        return self.base_dist.times(size_factor(value, self.typical_total)).log_prob(value)

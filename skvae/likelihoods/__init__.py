@@ -6,6 +6,7 @@ scale of the training columns, and from then on asks it for two things: ``embed(
 how a row enters the encoder, and ``likelihood(params)``, the distribution of a row.
 """
 
+from skvae.likelihoods._auto import Auto
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._categorical import Categorical, CategoricalCodes
 from skvae.likelihoods._counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
@@ -14,6 +15,8 @@ from skvae.likelihoods._real import Gaussian, Laplace, StudentT
 from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
 __all__ = [
+    "LIKELIHOODS",
+    "Auto",
     "Bernoulli",
     "Categorical",
     "CategoricalCodes",
@@ -27,3 +30,18 @@ __all__ = [
     "StudentT",
     "ZeroInflatedNegativeBinomial",
 ]
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "auto": Auto,
+    "bernoulli": Bernoulli,
+    "continuous_bernoulli": ContinuousBernoulli,
+    "gaussian": Gaussian,
+    "student_t": StudentT,
+    "laplace": Laplace,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
+    "categorical": Categorical,
+    "mixed": Mixed,
+}
+"""Likelihoods by name, as the estimator and the blocks of :class:`Mixed` take them."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
@@ -14,6 +17,19 @@ falls from 1 to a tenth in 115 steps of 1e-3."""
 
 FLOOR = 1e-4
 """Means of columns are raised to this before their logarithm is taken."""
+
+
+class Columns(Protocol):
+    """What is known of the columns of X; the tensors, ``(n_features,)``, of the values seen."""
+
+    names: Sequence[str] | None
+    kinds: Sequence[str | None]  # as declared: "real", "whole", "boolean", "category"
+    n_levels: Sequence[int]  # of a category
+    low: Tensor
+    high: Tensor
+    whole: Tensor
+
+    def __len__(self) -> int: ...
 
 
 class Likelihood(Parameters, nn.Module):
@@ -31,6 +47,12 @@ class Likelihood(Parameters, nn.Module):
         What to do about values outside the support.
     reads_bytes : bool
         Whether rows of uint8 with values above 1 are images in [0, 255], read as [0, 1].
+    reads_bytes_of_images : bool
+        Whether they are so where ``image_shape`` says that rows are images.
+    takes_categories : bool
+        Whether columns that a data frame declares as categories come as codes.
+    left_open : bool
+        Whether the choice hangs on the values of the first fit: see ``resolve``.
 
     Examples
     --------
@@ -65,9 +87,35 @@ class Likelihood(Parameters, nn.Module):
     requirement: str = "finite numbers"
     cure: str = "Drop or impute the other values."
     reads_bytes: bool = False
+    takes_categories: bool = False
+    left_open: bool = False
 
     def __init__(self) -> None:
         super().__init__()
+
+    @property
+    def reads_bytes_of_images(self) -> bool:
+        """As ``reads_bytes``."""
+        return self.reads_bytes
+
+    def resolve(self, columns: Columns) -> Likelihood:
+        """Return the likelihood for these columns, in which nothing is left open.
+
+        Parameters
+        ----------
+        columns : Columns
+            What is known of the columns of X. It has a length; ``names`` (a list or ``None``);
+            ``kinds``, a list of what a data frame declares each to be, ``"real"``, ``"whole"``,
+            ``"boolean"``, ``"category"`` or ``None``; ``n_levels``, a list of the categories'
+            numbers; and the tensors ``low``, ``high`` and ``whole``, of shape
+            ``(n_features,)``: the range of the values seen, and whether all are whole.
+
+        Returns
+        -------
+        likelihood : Likelihood
+            Itself, where there is nothing to choose.
+        """
+        return self
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Meet the data: make what depends on the columns.
@@ -82,6 +130,41 @@ class Likelihood(Parameters, nn.Module):
             Mean and standard deviation of the training columns; the scale of a constant
             column is 1.
         """
+
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Learn the moments of columns that were constant in all that was seen before.
+
+        Called by ``partial_fit`` when they vary for the first time in a later chunk. Nothing
+        need be done where location and scale only decide where training starts.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Which.
+        loc, scale : Tensor of shape (len(columns),), float64
+            Their mean and standard deviation.
+        """
+
+    def check(self, x: Tensor, where: str = "") -> None:
+        """Check that every value lies where the likelihood has a density.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            Rows.
+        where : str, default=""
+            Which columns these are, for the error.
+
+        Raises
+        ------
+        ValueError
+            When one does not, with the range of the values and a cure.
+        """
+        if not bool(self.support.check(x).all()):
+            raise ValueError(
+                f"X must hold {self.requirement} under likelihood={type(self).__name__}, but it "
+                f"has values from {x.min():.6g} to {x.max():.6g}{where}. {self.cure}"
+            )
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the row as the encoder sees it.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch.distributions import Distribution, constraints
 
 from skvae import distributions, likelihoods
 from skvae._parameters import template_copy
-from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._base import Columns, Likelihood
+from skvae.likelihoods._categorical import CategoricalCodes
 
 
 class Mixed(Likelihood):
@@ -30,7 +32,7 @@ class Mixed(Likelihood):
         indices or of column names, one index or name, or a slice. Every column of X is in
         exactly one block. The decoder puts out as many numbers for every column as the
         widest block needs. ``None``: as ``likelihood="mixed"`` of the estimator, which
-        finds the blocks by the types of a DataFrame's columns or the values of X.
+        finds the blocks by the types of a data frame's columns or the values of X.
 
     Attributes
     ----------
@@ -60,32 +62,32 @@ class Mixed(Likelihood):
         super().__init__()
         self.blocks = blocks
 
-    def resolve(self, n_features: int, feature_names: Sequence[str] | None = None) -> Mixed:
-        """Return the same with every block's columns as a list of indices.
+    takes_categories = True
 
-        Parameters
-        ----------
-        n_features : int
-            Columns of X.
-        feature_names : sequence of str, default=None
-            Their names.
+    @property
+    def left_open(self) -> bool:  # type: ignore[override]  # a property
+        """Whether the blocks are still to be found."""
+        return self.blocks is None
 
-        Returns
-        -------
-        mixed : Mixed
-            A new one; blocks without columns are left out.
+    def resolve(self, columns: Columns) -> Mixed:
+        """Return the same with every block's columns as a list of indices; find the blocks.
 
-        Raises
-        ------
-        ValueError
-            When there are no blocks, or a column is in no block, in two, or unknown.
+        Where there are none yet, columns of booleans, or of only the numbers 0 and 1, become
+        Bernoulli, categories CategoricalCodes, whole numbers NegativeBinomial where none is
+        negative, all others Gaussian. Where nothing is declared whole values count as whole
+        numbers.
         """
+        if self.blocks is None:
+            return _found(columns)
+        return self._indexed(len(columns), [str(name) for name in columns.names or []])
+
+    def _indexed(self, n_features: int, names: list[str]) -> Mixed:
+        """Return the same, each block's columns as indices; those without columns left out."""
         if self.blocks is None:
             raise ValueError(
                 "Mixed has no blocks. Give them, Mixed([('gaussian', [0, 1]), ...]), or set "
                 "likelihood='mixed' at the estimator, which finds them."
             )
-        names = [] if feature_names is None else [str(name) for name in feature_names]
         blocks = [(part, _indices(columns, n_features, names)) for part, columns in self.blocks]
         taken = Counter(column for _, columns in blocks for column in columns)
         for column, label in enumerate(names or range(n_features)):
@@ -98,12 +100,25 @@ class Mixed(Likelihood):
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Make a likelihood for each block and let it meet its columns."""
-        blocks = [
-            _Block(_make(part), columns) for part, columns in self.resolve(len(loc)).blocks or []
-        ]
+        indexed = self._indexed(len(loc), []).blocks or []
+        blocks = [_Block(_make(part), columns) for part, columns in indexed]
         for block in blocks:
             block.likelihood.initialize(loc[block.columns], scale[block.columns])
         self._blocks = nn.ModuleList(blocks)
+
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Tell each block of its own columns."""
+        for indices, likelihood in self.blocks_:
+            held = [i for i, column in enumerate(columns) if column in indices]
+            if held:
+                inside = [indices.index(columns[i]) for i in held]
+                _method(likelihood, "meet")(inside, loc[held], scale[held])
+
+    def check(self, x: Tensor, where: str = "") -> None:
+        """Check each block of columns."""
+        for indices, likelihood in self.blocks_:
+            in_block = f" in its columns {_shortened(indices)}"
+            _method(likelihood, "check")(x[:, indices], in_block)
 
     @property
     def blocks_(self) -> list[tuple[list[int], Any]]:
@@ -151,22 +166,46 @@ class _Block(nn.Module):
         return self.likelihood(params[..., self.columns, : self.likelihood.n_params])
 
 
-def _snake_case(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+def _method(likelihood: Any, name: str) -> Callable[..., Any]:
+    """Return a method of a likelihood, or that of the interface where it inherits nothing."""
+    return getattr(likelihood, name, partial(getattr(Likelihood, name), likelihood))
+
+
+def _shortened(columns: list[int]) -> str:
+    return f"{columns}" if len(columns) <= 8 else f"{columns[:8]} and {len(columns) - 8} more"
 
 
 def _make(likelihood: Any) -> Any:
-    """Return a fresh likelihood: made from its name in snake_case, or a copy of an object."""
+    """Return a fresh likelihood: made from its name, or a copy of an object."""
     if not isinstance(likelihood, str):
         return template_copy(likelihood)
-    by_name = {_snake_case(name): getattr(likelihoods, name) for name in likelihoods.__all__}
-    del by_name["likelihood"], by_name["mixed"], by_name["categorical_codes"]
+    made = {name: cls() for name, cls in likelihoods.LIKELIHOODS.items()}
+    by_name = {name: found for name, found in made.items() if not found.left_open}
     if likelihood not in by_name:
         raise ValueError(
             f"{likelihood!r} in the blocks of Mixed is no likelihood; the names are "
             f"{sorted(by_name)}, and CategoricalCodes and your own are given as objects."
         )
-    return by_name[likelihood]()
+    return by_name[likelihood]
+
+
+def _found(columns: Columns) -> Mixed:
+    """Return the blocks that the columns' types ask for, or where there are none, their values."""
+    natural = columns.whole & (columns.low >= 0)
+    binary = natural & (columns.high <= 1)
+    of_whole = ["bernoulli" if is_binary else "negative_binomial" for is_binary in binary.tolist()]
+    each = zip(columns.kinds, columns.n_levels, natural.tolist(), of_whole, strict=True)
+    members: dict[str | int, list[int]] = {}
+    for column, (kind, n_levels, is_natural, name) in enumerate(each):
+        of_numbers = name if is_natural and kind != "real" else "gaussian"
+        key = n_levels if kind == "category" else of_numbers
+        members.setdefault(key, []).append(column)
+    return Mixed(
+        [
+            (CategoricalCodes(key) if isinstance(key, int) else key, found)
+            for key, found in members.items()
+        ]
+    )
 
 
 def _indices(columns: Any, n_features: int, names: list[str]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,15 @@ class LocationScale(Likelihood):
             start = scale.square().mean().log().item() / (2 * GAIN)
             self.log_scale = nn.Parameter(torch.full((1,), start))
 
+    @torch.no_grad()
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Standardise the columns by these moments from now on; start their own scale anew."""
+        index = torch.as_tensor(columns, device=self.loc.device)
+        self.loc.index_copy_(0, index, loc.to(self.loc))
+        self.column_scale.index_copy_(0, index, scale.to(self.column_scale))
+        if self.scale == "feature":
+            self.log_scale.index_fill_(0, index, 0.0)
+
     def _check_parameters(self) -> None:
         name = type(self).__name__
         learned = self.scale in ("feature", "shared", "row")
@@ -95,7 +105,7 @@ class LocationScale(Likelihood):
         """Return p(x|z)."""
         loc = params.squeeze(-1) if self.n_params == 1 else params[..., 0]
         noise = self._noise(loc, self._standardized_scale(params))
-        return distributions.Affine(distributions.Independent(noise), self.loc, self.column_scale)
+        return distributions.Independent(distributions.Affine(noise, self.loc, self.column_scale))
 
 
 class Gaussian(LocationScale):
@@ -219,9 +229,20 @@ class StudentT(LocationScale):
         """Make the learned degrees of freedom too."""
         super().initialize(loc, scale)
         if self.df is None:
-            fraction = (self._START - self._LOWEST) / (self._HIGHEST - self._LOWEST)
-            start = math.log(fraction / (1 - fraction)) / GAIN
-            self.df_logit = nn.Parameter(torch.full((len(loc),), start))
+            self.df_logit = nn.Parameter(torch.full((len(loc),), self._start()))
+
+    def _start(self) -> float:
+        """Return the logit at which the degrees of freedom start."""
+        fraction = (self._START - self._LOWEST) / (self._HIGHEST - self._LOWEST)
+        return math.log(fraction / (1 - fraction)) / GAIN
+
+    @torch.no_grad()
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Start the columns' degrees of freedom anew too."""
+        super().meet(columns, loc, scale)
+        if self.df is None:
+            index = torch.as_tensor(columns, device=self.df_logit.device)
+            self.df_logit.index_fill_(0, index, self._start())
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -37,7 +37,9 @@ class Bernoulli(Likelihood):
     support = constraints.unit_interval
     requirement = "values between 0 and 1"
     cure = (
-        "Scale X to [0, 1], for example by MinMaxScaler(clip=True), or set likelihood='gaussian'."
+        "Set likelihood='gaussian', which takes any value, or fit on X scaled to [0, 1], for "
+        "example by MinMaxScaler(). Its clip=True moves what lies beyond the rows of fit to their "
+        "ends, and so hides that it is unusual."
     )
     reads_bytes = True
 

@@ -1,0 +1,51 @@
+"""The likelihood that is chosen by the values of X."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from skvae.likelihoods._base import Columns, Likelihood
+from skvae.likelihoods._real import Gaussian
+from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
+
+
+class Auto(Likelihood):
+    """Bernoulli, continuous Bernoulli or normal, by the values of X.
+
+    :class:`Bernoulli` when X holds only 0 and 1, :class:`ContinuousBernoulli` when it lies in
+    [0, 1] (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, say why grey
+    values are not to be taken as binary), else :class:`Gaussian`.
+
+    Raises
+    ------
+    ValueError
+        When it is used before ``resolve``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VariationalAutoencoder
+    >>> vae = VariationalAutoencoder(likelihood="auto", max_epochs=5).fit(load_iris().data)
+    >>> vae.likelihood_
+    Gaussian(scale='feature', min_scale=0.001)
+    """
+
+    left_open = True
+
+    @property
+    def reads_bytes_of_images(self) -> bool:
+        """Whole numbers from 0 to 255 are grey values where rows are images, else numbers."""
+        return True
+
+    def resolve(self, columns: Columns) -> Likelihood:
+        """Return the likelihood that takes the values seen."""
+        if bool(((columns.low < 0) | (columns.high > 1)).any()):
+            return Gaussian()
+        return Bernoulli() if bool(columns.whole.all()) else ContinuousBernoulli()
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Refuse: moments do not say which values there are."""
+        raise ValueError(
+            "Auto chooses a likelihood by the values of X, which are not known here. Give it as "
+            "likelihood='auto' of the estimator, or name a likelihood."
+        )
