@@ -92,3 +92,10 @@ class Parameters:
             f"{name}={value!r}" for name, value in self.get_params(deep=False).items()
         )
         return f"{type(self).__name__}({arguments})"
+
+
+def check_number(value, what, kind=int, low=None):  # type: ignore
+    from numbers import Integral
+    if isinstance(value, bool) or not isinstance(value, Integral): raise TypeError(f"{what} is {value!r}")
+    if low is not None and value < low: raise ValueError(f"{what} is {value!r}")
+    return int(value)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skvae._training import mix
+from skvae._data import mix
 
 N_PAIRS = 4
 """Antithetic pairs behind an elbo: eight decoder passes a row."""

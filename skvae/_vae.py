@@ -478,7 +478,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Read X, make or copy the net, train it and take it over; return whether Ctrl-C came."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
         if continued:
-            reader, rows, columns = self._reader.go_on(self, X, sample_weight, context)
+            reader, rows, columns = self._reader.read_on(self, X, sample_weight, context)
         else:
             reader, rows, columns = Reader.learn(self, X, likelihood, sample_weight, context)
         if continued and getattr(likelihood, "left_open", False):
@@ -490,10 +490,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         plan = self._plan(len(rows), seed, one_epoch)
         if continued:
             net = self._continued_net(architecture, plan)
-            varied = sorted({*self._reader.constant} - {*reader.constant})
-            if varied and hasattr(likelihood, "meet"):
-                moments = columns.mean[varied], columns.scale[varied]
-                net.module_.likelihood_family.meet(varied, *moments)
+            new = self._reader.moments_of_new(columns, reader)
+            if new[0] and hasattr(likelihood, "meet"):
+                net.module_.likelihood_family.meet(*new)
         else:
             generator = _random.generator(seed, Stream.INITIALIZATION)
             some = rows.take(rows.spread(SAMPLE_ROWS))

@@ -24,10 +24,9 @@ from sklearn.utils import check_consistent_length, check_scalar
 from sklearn.utils.multiclass import type_of_target
 from torch import Tensor
 
-from skvae import _validation
 from skvae._inference import Inference
 from skvae._parameters import Parameters
-from skvae._training import Rows
+from skvae._data import Rows
 from skvae._vae import VariationalAutoencoder
 from skvae.distributions import Independent, Normal, pairwise_log_prob
 
@@ -344,12 +343,12 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     True
     """
     vae, X = _unwrap(vae, X)
-    rows = vae._rows(X)
+    rows = vae._read(X)
     inference = vae._inference(rows.dtype)
     total = 0.0
     for block, _ in rows.blocks():
-        Z = inference.transform(Rows(block), vae._n_features_out)
-        residual = block - inference.decode(Rows(Z), rows.n_features)
+        Z = inference.transform(Rows(block))
+        residual = block - inference.decode(Rows(Z))
         total += np.square(residual, dtype=np.float64).sum()
     return float(total / (len(rows) * rows.n_features))
 
@@ -459,9 +458,7 @@ def rate_distortion(vae: Any, X: Any) -> RateDistortion:
     True
     """
     vae, X = _unwrap(vae, X)
-    rows = vae._rows(X)
-    _validation.check_support(rows, vae.likelihood_)
-    reconstruction, kl = vae._inference(rows.dtype).terms(rows)
+    reconstruction, kl = vae.elbo_terms(X)
     return RateDistortion(_mean(kl), -_mean(reconstruction))
 
 
@@ -776,9 +773,9 @@ class _Draws(NamedTuple):
     @classmethod
     def of(cls, vae: VariationalAutoencoder, X: Any) -> _Draws:
         """Draw from the posterior of every row of X."""
-        rows = vae._rows(X)
+        rows = vae._read(X)
         inference = vae._inference(rows.dtype)
-        moments = inference.posterior(rows, vae._n_features_out)
+        moments = inference.posterior(rows)
         draws, log_posterior = inference.draws(rows)
         loc, scale, z = (torch.tensor(a, device=inference.device) for a in (*moments, draws))
         return cls(inference, rows, loc, scale, z, log_posterior)
@@ -800,7 +797,8 @@ class _Draws(NamedTuple):
         """Return log q(z) of every draw, (n, m)."""
         device, model = self.inference.device, self.inference.model
         batches = self.rows.batches(BATCH_SIZE, device)
-        return _log_mixture((model.posterior(x) for _, x in batches), self.z)
+        posteriors = (model.posterior(batch.x, batch.context) for _, batch in batches)
+        return _log_mixture(posteriors, self.z)
 
     def log_marginals(self) -> np.ndarray:
         """Return log q(z_j) of every draw and component, (n, m, d)."""

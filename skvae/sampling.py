@@ -18,8 +18,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 from torch import distributions as td
 
-from skvae import _training
-from skvae._training import Rows, Stream
+from skvae import _random
+from skvae._data import Rows
+from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
 
 __all__ = ["FlowDensity", "LatentDensitySampler", "interpolate"]
@@ -124,10 +125,10 @@ class LatentDensitySampler(BaseEstimator):
             and a class of too few rows for its density.
         """
         vae = _fitted(self.vae, X)
-        rows = vae._rows(X)
+        rows = vae._read(X)
         codes, classes = _encode(y, len(rows))
-        seed = _training.draw_seed(self.random_state)
-        generator = _training.generator(seed, Stream.SAMPLING, device=vae.net_.device)
+        seed = _random.draw_seed(self.random_state)
+        generator = _random.generator(seed, Stream.SAMPLING, device=vae.net_.device)
         Z = vae._inference(rows.dtype).sample_posterior(rows, generator).astype(np.float64)
         counts = np.bincount(codes)
         self.densities_ = [
@@ -175,8 +176,8 @@ class LatentDensitySampler(BaseEstimator):
         seed = self._seed(random_state)
         Z = self.sample_latent(n_samples, y=y, random_state=seed)
         inference = self.vae_._inference(self.vae_._fitted_dtype)
-        generator = _training.generator(seed, Stream.SAMPLING, device=inference.device)
-        return inference.sample_given(Rows(Z), self.n_features_in_, mean, generator)
+        generator = _random.generator(seed, Stream.SAMPLING, device=inference.device)
+        return inference.sample(Rows(Z), mean, generator)
 
     def sample_latent(
         self,
@@ -249,7 +250,7 @@ class LatentDensitySampler(BaseEstimator):
         """Return the seed of one call; an int stands for itself."""
         check_is_fitted(self)
         state = self.random_state if random_state is None else random_state
-        return int(state) if isinstance(state, Integral) else _training.draw_seed(state)
+        return int(state) if isinstance(state, Integral) else _random.draw_seed(state)
 
     def _codes(self, n_samples: int, y: Any, rng: np.random.RandomState) -> np.ndarray:
         """Return which density each draw comes from."""
@@ -424,8 +425,8 @@ class FlowDensity(BaseEstimator):
                 f"flow is over vectors of shape {width}, but X has {X.shape[1]} columns. Make "
                 f"it one over {X.shape[1]}."
             )
-        seed = _training.draw_seed(self.random_state)
-        self._maximize(self._standardized(X), _training.generator(seed, Stream.TRAINING))
+        seed = _random.draw_seed(self.random_state)
+        self._maximize(self._standardized(X), _random.generator(seed, Stream.TRAINING))
         return self
 
     def _standardized(self, X: np.ndarray) -> Tensor:
@@ -501,7 +502,7 @@ class FlowDensity(BaseEstimator):
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        seed = _training.draw_seed(self.random_state if random_state is None else random_state)
+        seed = _random.draw_seed(self.random_state if random_state is None else random_state)
         with torch.no_grad():
             u = _sample(self.flow_(), n_samples, seed)
         return self.loc_ + self.scale_ * u.double().numpy()
@@ -511,7 +512,7 @@ def _sample(distribution: Any, n_samples: int, seed: int) -> Tensor:
     """Draw from a distribution on the CPU that knows no generator of the caller's."""
     base: Any = getattr(distribution, "base", None)
     if isinstance(getattr(base, "base_dist", None), td.Normal):  # zuko's flows
-        generator = _training.generator(seed, Stream.SAMPLING)
+        generator = _random.generator(seed, Stream.SAMPLING)
         noise = torch.randn(n_samples, *base.event_shape, generator=generator)
         return distribution.transform.inv(base.mean + base.stddev * noise)
     with torch.random.fork_rng(devices=[]):

@@ -66,6 +66,7 @@ class TestBytes:
             (BYTES.astype(np.int64), {**IMAGE}, "Gaussian"),
         ],
     )
+    @pytest.mark.filterwarnings("ignore:The images in X hold values from 0 to 254")
     def test_other_rows_are_taken_as_they_are(self, X, params, likelihood):
         model = vae(**params).fit(X)
         assert model.unit_ == 1.0

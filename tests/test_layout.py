@@ -8,36 +8,40 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_modelfile"]
-LEAVES += ["_allotment", "callbacks"]
-PARTS = ["likelihoods", "priors", "posteriors"]
+LEAVES = ["_parameters", "_version", "_random", "_template", "_allotment", "_files"]
+LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
+FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
-    | {part: {part, "_parameters", "initialization", "distributions"} for part in PARTS}
+    | {name: {name, "_parameters", "initialization", "distributions"} for name in FAMILIES}
     | {
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": set(),
         "objectives": {"_parameters", "distributions", "model"},
-        "_training": {"_training", "model", "networks", "objectives"},
-        "_quadrature": {"_training"},
-        "_inference": {"_quadrature", "_training", "model", "objectives"},
-        "_assemble": {*PARTS, "initialization", "model", "networks", "objectives"},
-        "_validation": {"_training", "likelihoods"},
-        "_vae": {"_assemble", "_inference", "_modelfile", "_training", "_validation"}
-        | {"_model_card", "_version", "exceptions", "networks"},
-        "_model_card": {"_version", "likelihoods"},
-        "persistence": {"_allotment", "_assemble", "_modelfile", "_vae"},
-        "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
-        | {"distributions"},
-        "sampling": {"_training", "_vae"},
-        "export": {"export", "_modelfile", "_vae", "_version", "networks"},
-        "display": {"_vae", "_validation", "display", "sampling"},
-        "_explore": {"_explore", "display"},
+        "_modelfile": {"_files", "_template"},
+        "_data": {"_data", "model"},
+        "_training": {"_data", "_random", "_training", "model", "networks", "objectives"},
+        "_architecture": {*FAMILIES, "initialization", "model", "networks"},
+        "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
+        "_quadrature": {"_data"},
+        "_inference": {"_data", "_quadrature", "_training", "model", "objectives"},
+        "_model_card": {"_state", "_version", "likelihoods"},
+        "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
+        | {"_parameters", "_random", "_state", "_training", "exceptions", "networks"}
+        | {"objectives"},
+        "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
+        "_fitted": {"_vae"},
+        "metrics": {"_data", "_fitted", "_inference", "_parameters", "_vae", "distributions"}
+        | {"metrics"},
+        "sampling": {"_data", "_fitted", "_parameters", "_random", "_vae", "sampling"},
+        "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
+        "display": {"_data", "_fitted", "_vae", "display", "sampling"},
+        "_explore": {"_explore", "_files", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }
 )
-TORCH_ONLY = [*PARTS, "initialization", "distributions", "functional", "networks", "model"]
+TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]
 TORCH_ONLY += ["objectives"]
 
 
@@ -71,3 +75,9 @@ def test_matplotlib_is_imported_inside_methods(path):
     top = ast.parse(path.read_text()).body
     names = [ast.unparse(node) for node in top if isinstance(node, ast.Import | ast.ImportFrom)]
     assert not any("matplotlib" in name for name in names)
+
+
+def test_the_table_knows_no_layer_that_is_not_there():
+    layers = {layer(path) for path in ROOT.rglob("*.py")}
+    assert set(ALLOWED) == layers
+    assert all(imported <= layers for imported in ALLOWED.values())

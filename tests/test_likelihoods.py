@@ -15,8 +15,8 @@ from sklearn.base import clone
 from torch import distributions as td
 
 import skvae
-from skvae import VariationalAutoencoder, _modelfile, _validation, likelihoods
-from skvae._training import Rows
+from skvae import VariationalAutoencoder, _modelfile, _state, likelihoods
+from skvae._data import Reader
 from skvae.likelihoods import (
     LIKELIHOODS,
     Auto,
@@ -211,8 +211,8 @@ class TestInterface:
     def test_parameters_survive_clone_and_a_file(self, likelihood, x):
         assert repr(clone(likelihood)) == repr(likelihood)
         if "slice" not in repr(likelihood):
-            encoded = _modelfile._encode(likelihood, "likelihood", {})
-            decoded = _modelfile.decode(encoded, "likelihood", {}, vars(likelihoods), {})
+            encoded = _modelfile._encode(likelihood, "likelihood", {}, _state.PARTS)
+            decoded = _modelfile.decode(encoded, "likelihood", {}, _state.PARTS, {})
             assert repr(decoded) == repr(likelihood)
 
     # Codes have no mean; those of the other two are bounded, or made of these.
@@ -572,11 +572,11 @@ class TestMessages:
     def test_support(self, likelihood, x, message):
         x = np.array(x, dtype=float)
         with pytest.raises(ValueError, match=message):
-            _validation.check_support(Rows(x), fitted(likelihood, x))
+            fitted(likelihood, x).check(torch.tensor(x))
 
     @every
     def test_support_holds(self, likelihood, x):
-        _validation.check_support(Rows(np.array(x)), fitted(likelihood, x))
+        fitted(likelihood, x).check(torch.tensor(x))
 
     @pytest.mark.parametrize(
         ("likelihood", "message"),
@@ -623,17 +623,15 @@ FRAME = pd.DataFrame(
 )
 
 
-def checked(frame, levels=None):
-    """Return an estimator and the rows of a frame, with codes for categories."""
-    estimator = VariationalAutoencoder()
-    levels = _validation.category_levels(frame, "mixed") if levels is None else levels
-    return estimator, Rows(_validation.check_rows(estimator, frame, reset=True, levels=levels))
+def learnt(X, likelihood=None):
+    """Return what is learnt of X: the reader, rows in their own order, and columns."""
+    return Reader.learn(VariationalAutoencoder(), X, Mixed() if likelihood is None else likelihood)
 
 
 class TestFrames:
     def test_mixed_by_types(self):
-        estimator, rows = checked(FRAME)
-        found = _validation.resolve_likelihood("mixed", FRAME, rows, estimator.feature_names_in_)
+        _, rows, columns = learnt(FRAME)
+        found = Mixed().resolve(columns)
         named = [
             (part if isinstance(part, str) else repr(part), list(FRAME.columns[columns]))
             for part, columns in found.blocks
@@ -645,24 +643,15 @@ class TestFrames:
             ("negative_binomial", ["visits"]),
             ("CategoricalCodes(n_categories=2)", ["size"]),
         ]
-        _validation.check_support(rows, fitted(found, rows.block(slice(None))))
+        fitted(found, rows.block(slice(None))).check(rows.take(slice(None)))
 
     def test_mixed_by_values(self):
         X = np.array([[0.0, 2.0, -1.0, 0.5], [1.0, 0.0, 4.0, 1.0]])
-        found = _validation.resolve_likelihood("mixed", X, Rows(X))
-        assert found.blocks == [
+        assert Mixed().resolve(learnt(X)[2]).blocks == [
             ("bernoulli", [0]),
             ("negative_binomial", [1]),
             ("gaussian", [2, 3]),
         ]
-
-    @pytest.mark.parametrize("given", ["poisson", Gaussian(), LaplaceLikelihood()], ids=str)
-    def test_others_are_returned_as_they_are(self, given):
-        assert _validation.resolve_likelihood(given, FRAME, SimpleNamespace(n_features=9)) is given
-
-    def test_auto_is_resolved(self):
-        X = np.array([[0.0, 1.0]])
-        assert _validation.resolve_likelihood("auto", X, Rows(X)) == "bernoulli"
 
     def test_names_become_indices(self):
         blocks = [("gaussian", ["c", "a"]), (Poisson(), "b"), ("laplace", slice(3, None))]
@@ -683,32 +672,36 @@ class TestFrames:
             Mixed(blocks).resolve(OnlyNames(["a", "b"], 2))
 
     def test_codes_are_those_of_fit(self):
-        levels = _validation.category_levels(FRAME, "mixed")
-        assert levels == {
+        reader, *_ = learnt(FRAME)
+        assert reader.categories == {
             "colour": ["red", "green", "blue"], "size": [1, 2], "shape": ["a", "b", "c"],
         }  # fmt: skip
         later = FRAME.assign(
             colour=pd.Categorical(["blue", "blue", "red", "red"]), size=[2, 2, 1, 1]
         )
-        encoded = _validation.encode_categories(later, levels)
-        assert encoded["colour"].tolist() == [2, 2, 0, 0]
-        assert encoded["size"].tolist() == [1, 1, 0, 0]
+        codes = reader.floats(later)
+        assert codes[:, 2].tolist() == [2, 2, 0, 0]
+        assert codes[:, 5].tolist() == [1, 1, 0, 0]
         assert later["colour"].tolist() == ["blue", "blue", "red", "red"]
 
     @pytest.mark.parametrize("value", ["pink", None, np.nan], ids=str)
     def test_unseen_and_missing_categories(self, value):
-        levels = _validation.category_levels(FRAME, "mixed")
+        estimator = VariationalAutoencoder()
+        reader, *_ = Reader.learn(estimator, FRAME, Mixed())
         other = FRAME.assign(colour=pd.Categorical(["red", value, "red", "red"]))
-        message = "'colour' holds (nan|'pink').*'green'.*Drop or impute"
+        message = "'colour' holds (None|nan|'pink').*'green'.*Drop or impute"
         with pytest.raises(ValueError, match=message):
-            checked(other, levels)
+            reader.read(estimator, other)
 
     def test_numpy_rows_and_frames_without_categories_pass(self):
-        assert _validation.category_levels(FRAME.to_numpy(), "mixed") == {}
-        assert _validation.category_levels(FRAME[["height"]], "mixed") == {}
-        assert _validation.category_levels(FRAME, "gaussian") == {}
+        for X, likelihood in (
+            (FRAME[["height", "visits"]].to_numpy(), Mixed()),
+            (FRAME[["height"]], Mixed()),
+            (FRAME[["height", "size"]].astype(float), Gaussian()),
+        ):
+            assert learnt(X, likelihood)[0].categories == {}
         X = np.zeros((3, 2))
-        assert checked(X, {"colour": ["red"]})[1].X is X
+        assert Reader({"colour": ["red"]}).read(VariationalAutoencoder().fit(X), X).X is X
 
 
 class TestFrameInAnEstimator:
@@ -826,9 +819,9 @@ class TestParameters:
     def test_blocks_of_blocks(self):
         inner = Mixed([("poisson", 1), ("gaussian", 0)])
         likelihood = fitted(Mixed([("bernoulli", [1]), (inner, [2, 0, 3][:2])]), [[1, 0, 3.5]] * 2)
-        _validation.check_support(Rows(np.array([[1.0, 0, 3.5]])), likelihood)
+        likelihood.check(torch.tensor([[1.0, 0, 3.5]]))
         with pytest.raises(ValueError, match="counts"):
-            _validation.check_support(Rows(np.array([[1.5, 0, 3.5]])), likelihood)
+            likelihood.check(torch.tensor([[1.5, 0, 3.5]]))
 
     def test_nested_parameters(self):
         class Outer(Gaussian):
@@ -877,4 +870,4 @@ def test_end_to_end(likelihood, table):
     model = VariationalAutoencoder(likelihood=likelihood, max_epochs=2, random_state=0).fit(X)
     assert np.isfinite(model.score(X))
     assert model.reconstruct(X).shape == X.shape
-    _validation.check_support(Rows(model.sample(20)), model.likelihood_)
+    model.likelihood_.check(torch.from_numpy(model.sample(20)))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse
+import torch
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
+from torch import Tensor
 
 from skvae._data.columns import Columns
 from skvae._data.containers import as_matrix, check_dates
@@ -34,10 +36,14 @@ class Reader:
         stand for them in rows.
     unit : float, default=1.0
         The value of X that is read as 1: 255 for the bytes of images.
+    constant : list of (int, float), default=[]
+        The columns that have had one value in all rows so far, and that value. Nothing is
+        known of their scale.
     """
 
     categories: dict[str, list[Any]] = field(default_factory=dict)
     unit: float = 1.0
+    constant: list[tuple[int, float]] = field(default_factory=list)
 
     @classmethod
     def learn(
@@ -84,13 +90,15 @@ class Reader:
         is_image = getattr(estimator, "image_shape", None) is not None
         reader = cls(categories, _unit_of(checked, likelihood, is_image))
         rows = reader._weighted(checked, sample_weight, context)
-        names = getattr(estimator, "feature_names_in_", None)
         columns = Columns.of(
             rows,
-            None if names is None else list(names),
+            _names(estimator),
             None if frame is None else frame.kinds(categories),
             None if frame is None else frame.n_levels(categories),
         )
+        constant = columns.constant.nonzero()[:, 0].tolist()
+        values = columns.low[constant].tolist()
+        reader = replace(reader, constant=list(zip(constant, values, strict=True)))
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):
             _warn_of_grey_levels(columns)
         return reader, rows, columns
@@ -119,10 +127,10 @@ class Reader:
         """
         return self._rows(self._known(estimator, X), context)
 
-    def read_to_fit(
+    def read_on(
         self, estimator: Any, X: Any, sample_weight: Any = None, context: Any = None
-    ) -> Rows:
-        """Return the rows of X as a fit that goes on sees them: weighted, in their own order.
+    ) -> tuple[Reader, Rows, Columns]:
+        """Return the same for a fit that goes on: what is known now, weighted rows, columns.
 
         Parameters
         ----------
@@ -133,15 +141,102 @@ class Reader:
 
         Returns
         -------
+        reader : Reader
+            That knows of the columns which are constant still.
         rows : Rows
             As those of ``learn``.
+        columns : Columns
+            Of these rows, without what a data frame declares.
 
         Raises
         ------
         ValueError, TypeError, ImportError
             As ``read``.
         """
-        return self._weighted(self._known(estimator, X), sample_weight, context)
+        rows = self._weighted(self._known(estimator, X), sample_weight, context)
+        still = self.constant
+        for block, _ in rows.blocks():
+            still = [(j, value) for j, value in still if (block[:, j] == value).all()]
+        return replace(self, constant=still), rows, Columns.of(rows, _names(estimator))
+
+    def moments_of_new(self, columns: Columns, later: Reader) -> tuple[list[int], Tensor, Tensor]:
+        """Return the columns that were constant until now, and their moments.
+
+        Parameters
+        ----------
+        columns : Columns
+            Of the rows in which they vary for the first time.
+        later : Reader
+            What is known after these.
+
+        Returns
+        -------
+        indices : list of int
+            Which.
+        loc, scale : Tensor of shape (len(indices),)
+            Mean and standard deviation, the value so far taken for one more row.
+        """
+        known = {j for j, _ in later.constant}
+        new = [(j, value) for j, value in self.constant if j not in known]
+        indices = [j for j, _ in new]
+        before = torch.tensor([value for _, value in new], dtype=torch.float64)
+        if not indices:
+            return indices, before, before
+        n = len(columns.rows)
+        mean = columns.mean[indices]
+        # The scale of a column that is constant in these rows is 1 by convention.
+        variance = columns.scale[indices].square().where(~columns.constant[indices], 0.0)
+        loc = (n * mean + before) / (n + 1)
+        square = n * (variance + (mean - loc).square()) + (before - loc).square()
+        return indices, loc, (square / (n + 1)).sqrt()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return this as plain data.
+
+        Returns
+        -------
+        state : dict
+            The constructor's arguments.
+        """
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, state: dict[str, Any]) -> Reader:
+        """Return the reader that :meth:`to_plain` described.
+
+        Parameters
+        ----------
+        state : dict
+            The constructor's arguments.
+        """
+        return cls(**state)
+
+    def is_valid(self, n_features: int) -> bool:
+        """Return whether a fit to so many columns could have made this.
+
+        Parameters
+        ----------
+        n_features : int
+            Columns of X.
+        """
+        return (
+            isinstance(self.categories, dict)
+            and all(
+                isinstance(levels, list)
+                and all(isinstance(level, str | int | float) for level in levels)
+                for levels in self.categories.values()
+            )
+            and self.unit in (1.0, BYTE)
+            and isinstance(self.constant, list)
+            and all(
+                isinstance(pair, tuple)
+                and len(pair) == 2
+                and type(pair[0]) is int
+                and 0 <= pair[0] < n_features
+                and type(pair[1]) is float
+                for pair in self.constant
+            )
+        )
 
     def floats(self, X: Any) -> np.ndarray:
         """Return X as the numbers that come out of the model again.
@@ -183,6 +278,11 @@ class Reader:
     def _weighted(self, checked: Any, sample_weight: Any, context: Any) -> Rows:
         weight = check_weight(sample_weight, checked)
         return weighted_rows(self._rows(checked, context), weight)
+
+
+def _names(estimator: Any) -> list[str] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else list(names)
 
 
 def _checked(
@@ -258,5 +358,5 @@ def _warn_of_grey_levels(columns: Columns) -> None:
         "likelihood='auto' describes them as any real numbers, which fits images worse. Pass "
         f"{cure}, so that they lie in [0, 1], or say by likelihood='gaussian' that they are meant "
         "as they are.",
-        stacklevel=6,
+        stacklevel=7,
     )

@@ -108,22 +108,24 @@ class Rows(Dataset):
 
     def batch(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Batch:
         """Return rows on a device with what is beside them; ``copy`` as in ``raw``."""
-        at = self._of_x(positions)
-        return Batch(
-            x=self.take(positions, device, copy),
-            context=_tensor(self.context, at, self.dtype, device),
-            label=_tensor(self.label, at, self.dtype, device),
-            weight=_tensor(self.weight, positions, np.float32, device),
-        )
+        return Batch(self.take(positions, device, copy), **self.beside(positions, device))
 
     def block(self, positions: np.ndarray | slice) -> np.ndarray:
         """Return rows as an array of ``dtype``."""
         return self.take(positions).numpy()
 
-    def spread(self, n: int) -> Tensor:
-        """Return at most ``n`` rows, evenly spread, as a tensor."""
-        positions = np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(np.int64)
-        return self.take(positions)
+    def spread(self, n: int) -> np.ndarray:
+        """Return the positions of at most ``n`` rows, evenly spread."""
+        return np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(np.int64)
+
+    def beside(self, positions: Any, device: str = "cpu") -> dict[str, Tensor | None]:
+        """Return what is known beside rows, by its name in a batch."""
+        at = self._of_x(positions)
+        return {
+            "context": _tensor(self.context, at, self.dtype, device),
+            "label": _tensor(self.label, at, self.dtype, device),
+            "weight": _tensor(self.weight, positions, np.float32, device),
+        }
 
     # All of them
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
-from skvae._validation import encode_categories
+from skvae._data import Reader
 from skvae.display import _drawing
 
 PRIOR_DRAWS = 2**15
@@ -82,11 +82,9 @@ class FittedModel:
 
         Bytes of images are shares of ``unit_``, categories of a data frame are codes.
         """
-        is_bytes = getattr(rows, "dtype", None) == np.uint8
-        categories = getattr(self.last, "categories_", None)
-        if categories and not self.before and hasattr(rows, "iloc"):
-            rows = encode_categories(rows, categories)
-        return _dense(rows) / (getattr(self.last, "unit_", 1.0) if is_bytes else 1.0)
+        reader = getattr(self.last, "_reader", Reader())
+        # What a step before the model gets has categories of its own.
+        return (Reader(unit=reader.unit) if self.before else reader).floats(rows)
 
     # There and back
 
