@@ -169,8 +169,8 @@ class Columns:
             wider = ", or pass X.astype(np.float64)" if dtype == np.float32 else ""
             raise ValueError(
                 f"{self.label(column)} of X holds values as large as {size[column]:.6g}, too "
-                f"large to compute with in {dtype.__name__}: their differences or squares overflow. "
-                f"Divide the column by {size[column]:.0e}{wider}."
+                f"large to compute with in {dtype.__name__}: their differences or squares "
+                f"overflow. Divide the column by {size[column]:.0e}{wider}."
             )
 
 

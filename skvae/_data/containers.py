@@ -106,9 +106,9 @@ def _check_lengths(rows: list[Any]) -> None:
         different = [i for i, shape in enumerate(shapes) if shape != usual]
         first = ", ".join(f"X[{i}] has {_words(shapes[i])}" for i in different[:3])
         raise ValueError(
-            f"X is a list of rows of different lengths: {len(different)} of {len(rows)} rows differ "
-            f"from the {_words(usual)} of the others: {first}. Give every row the same length, or "
-            "drop those."
+            f"X is a list of rows of different lengths: {len(different)} of {len(rows)} rows "
+            f"differ from the {_words(usual)} of the others: {first}. Give every row the same "
+            "length, or drop those."
         )
 
 

@@ -128,7 +128,7 @@ class Frame:
     def matrix(self, categories: dict[str, list[Any]]) -> Any:
         """Return the columns side by side as numbers, with codes in place of some categories."""
         native = self.frame.to_native()
-        if hasattr(native, "sparse"):  # pandas has it where all columns are sparse
+        if self.columns and hasattr(native, "sparse"):  # pandas: where all columns are sparse
             return native.sparse.to_coo()
         types = {str(column.values.dtype) for column in self.columns}
         if len(types) == 1 and self.columns[0].values.dtype.is_numeric() and not categories:
