@@ -106,9 +106,15 @@ def _is_architecture(architecture: Any, state: Mapping[str, Any]) -> bool:
     n_features = state["n_features_in_"]
     context = {name: params[name] for name in ("n_context", "encoder_sees_context")}
     resolved = Architecture.of(params, n_features, 1, **context).params()
-    return all(
+    families = ("likelihood", "prior", "posterior_family")
+    is_settled = not any(
+        isinstance(params[name], str) or getattr(params[name], "left_open", False)
+        for name in families
+    )
+    return is_settled and all(
         type(value) is type(params[name]) and same(value, params[name])
         for name, value in resolved.items()
+        if name not in families
     )
 
 

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from skorch.callbacks import Callback, LRScheduler
 
+import skvae
 from skvae import PosteriorCollapseWarning, VariationalAutoencoder
 from skvae._training import default_epochs
 from skvae.likelihoods import Gaussian
@@ -427,6 +428,36 @@ class TestTraining:
         if verbose == 2:
             assert len(out.strip().splitlines()) == 6
             assert "train_kl" in out
+
+
+class TestFirstChunk:
+    """What the first call of partial_fit says little of is learnt from a later one."""
+
+    STUCK = np.where(np.arange(4) == 2, 1.5, IRIS)
+
+    @pytest.mark.parametrize("first", [IRIS[:1], STUCK], ids=["one row", "a stuck sensor"])
+    @pytest.mark.parametrize("trip", [False, True], ids=["in memory", "through a file"])
+    def test_later_chunks_train_as_well(self, first, trip, tmp_path):
+        model, wanted = vae().partial_fit(first), vae().partial_fit(IRIS)
+        if trip:
+            model.save(tmp_path / "m")
+            model = skvae.load(tmp_path / "m")
+        for _ in range(60):
+            model.partial_fit(IRIS)
+            wanted.partial_fit(IRIS)
+        assert model.score(IRIS) > wanted.score(IRIS) - 0.2
+        assert_allclose(model.likelihood_.column_scale, IRIS.std(0), rtol=0.02)
+
+    def test_columns_that_stay_constant_change_nothing(self):
+        pieces = vae().partial_fit(self.STUCK).partial_fit(self.STUCK)
+        assert_array_equal(weights(pieces), weights(vae(max_epochs=2).fit(self.STUCK)))
+
+    def test_the_value_so_far_counts_for_one_row(self):
+        first, second = np.zeros((5, 1)), np.array([[1.0], [3.0]])
+        model = vae(likelihood="gaussian").partial_fit(first).partial_fit(second)
+        seen = np.append(second, 0.0)
+        assert_allclose(model.likelihood_.loc, [seen.mean()])
+        assert_allclose(model.likelihood_.column_scale, [seen.std()])
 
 
 class TestTerms:

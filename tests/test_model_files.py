@@ -42,9 +42,11 @@ def in_state(name, value):
 
 
 def in_structure(name, value):
-    return lambda document, arrays: document["state"]["_fitted_structure"]["dict"].update(
-        {name: value}
-    )
+    return lambda document, arrays: document["state"]["_architecture"]["dict"].update({name: value})
+
+
+def in_reader(name, value):
+    return lambda document, arrays: document["state"]["_reader"]["dict"].update({name: value})
 
 
 def part(name, **params):
@@ -74,15 +76,16 @@ class TestFormatVersions:
         model.save(tmp_path / "again")
         assert_array_equal(skvae.load(tmp_path / "again").transform(X), model.transform(X))
 
-    def test_an_older_file_may_lack_a_later_parameter(self, tmp_path, monkeypatch):
+    def test_an_older_file_may_lack_a_later_parameter(self, tmp_path):
         def drop(document, arrays):
             del document["state"]["dropout"]
 
         path = rewrite(FOLDER / "table.safetensors", tmp_path / "m", drop)
         with pytest.raises(ValueError, match="valid model has 'dropout' in its state"):
             skvae.load(path)
-        monkeypatch.setattr(_modelfile, "FORMAT_VERSION", _modelfile.FORMAT_VERSION + 1)
-        assert skvae.load(path).dropout == 0.0
+        older = FOLDER.parent / "v1" / "table.safetensors"
+        assert skvae.load(rewrite(older, tmp_path / "m", drop)).dropout == 0.0
+        assert skvae.load(older).max_steps is None  # which came with format 2
 
     def test_files_are_as_readable_as_others(self, tmp_path):
         skvae.load(FOLDER / "table.safetensors").save(tmp_path / "model")
@@ -107,7 +110,7 @@ HOSTILE = {
     "a state that is a list": lambda d, a: d.update(state=[1]),
     "a class that is a list": lambda d, a: d.update({"class": ["VariationalAutoencoder"]}),
     "versions that are a number": lambda d, a: d.update(versions=3),
-    "a missing attribute": lambda d, a: d["state"].pop("unit_"),
+    "a missing attribute": lambda d, a: d["state"].pop("n_iter_"),
     "a missing parameter": lambda d, a: d["state"].pop("beta"),
     "an extra attribute": in_state("__class__", "os"),
     "10⁹ components": in_structure("n_components", 10**9),
@@ -150,8 +153,8 @@ HOSTILE = {
     "a part whose class is a list": in_structure("prior", {"part": {"class": [], "params": {}}}),
     "a part without a class": in_structure("prior", {"part": {}}),
     "images of a table": in_structure("image_shape", {"tuple": [1, 5, 1]}),
-    "another optimizer": in_structure("optimizer", "rmsprop"),
-    "no optimizer": in_structure("optimizer", None),
+    "another optimizer": in_state("_optimizer", "rmsprop"),
+    "no optimizer": in_state("_optimizer", None),
     "another layer": in_structure("hidden_layer_sizes", {"tuple": [7]}),
     "a list for a tuple": in_structure("hidden_layer_sizes", [6]),
     "true for one": in_structure("n_components", True),
@@ -171,9 +174,17 @@ HOSTILE = {
     "a seed below zero": in_state("_seed", -1),
     "a seed of 200 digits": in_state("_seed", 10**200),
     "a type that is none": in_state("_fitted_dtype", "object"),
-    "a unit of zero": in_state("unit_", 0.0),
+    "a unit of zero": in_reader("unit", 0.0),
     "rows below zero": in_state("n_samples_", -3),
-    "categories that are numbers": in_state("categories_", {"dict": {"colour": 3}}),
+    "categories that are numbers": in_reader("categories", {"dict": {"colour": 3}}),
+    "a column that is none": in_reader("constant", [{"tuple": [5, 0.0]}]),
+    "a column without its value": in_reader("constant", [{"tuple": [0]}]),
+    "an unknown key of the reader": in_reader("surprise", 1),
+    "a reader that is a list": in_state("_reader", []),
+    "an epoch that was not": in_state("best_epoch_", 99),
+    "a likelihood that is left open": in_structure("likelihood", part("Auto")),
+    "a part by its name": in_structure("prior", "normal"),
+    "a context of a text": in_structure("n_context", "2"),
     "names that are numbers": in_state("feature_names_in_", {"strings": [1, 2, 3, 4, 5]}),
     "too few names": in_state("feature_names_in_", {"strings": ["a"]}),
     "names that are a string": in_state("feature_names_in_", {"strings": "abcde"}),
@@ -407,11 +418,11 @@ def _images(document, arrays):
     _add_array(document, arrays, "model.surprise")
     arrays["model.surprise"] = np.zeros(n, np.float32)
     document["state"]["n_features_in_"] = n
-    document["state"]["_fitted_structure"]["dict"] |= {
+    document["state"]["_architecture"]["dict"] |= {
         "n_features": n,
         "image_shape": {"tuple": [1000, 1000, 1]},
         "conv_channels": {"tuple": [64] * 10},
-        "likelihood": "bernoulli",
+        "likelihood": part("Bernoulli"),
     }
 
 

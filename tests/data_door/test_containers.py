@@ -87,7 +87,7 @@ class TestOneMatrix:
         assert_array_equal(reader.read(estimator, given).block(slice(None)), values)
         assert_array_equal(reader.floats(given), values)
         assert estimator.n_features_in_ == 4
-        fitted = reader.read_to_fit(estimator, given)
+        fitted = reader.read_on(estimator, given)[1]
         assert_array_equal(fitted.block(slice(None)), rows.block(slice(None)))
 
     @pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")

@@ -129,7 +129,7 @@ class TestContext:
         given = container(self.context)
         reader, rows, _, estimator = learn(self.X, context=given)
         assert_array_equal(rows.batch(slice(None)).context, self.context[rows.index])
-        again = reader.read_to_fit(estimator, self.X, context=given)
+        again = reader.read_on(estimator, self.X, context=given)[1]
         assert_array_equal(again.batch(slice(None)).context, self.context[again.index])
         batch = reader.read(estimator, self.X, given).batch(slice(None))
         assert_array_equal(batch.context, self.context)
@@ -148,7 +148,7 @@ class TestContext:
         for call in (
             lambda: learn(self.X, context=context),
             lambda: reader.read(estimator, self.X, context),
-            lambda: reader.read_to_fit(estimator, self.X, context=context),
+            lambda: reader.read_on(estimator, self.X, context=context),
         ):
             with pytest.raises(ValueError, match=message):
                 call()
@@ -158,7 +158,7 @@ def test_weights_count_in_fits_only():
     X = np.random.RandomState(0).rand(20, 3)
     weight = np.arange(20) / 3
     reader, rows, columns, estimator = learn(X, sample_weight=weight)
-    again = reader.read_to_fit(estimator, X, sample_weight=weight)
+    again = reader.read_on(estimator, X, sample_weight=weight)[1]
     for some in (rows, again):
         assert len(some) == 19
         assert_array_equal(some.weight, weight[some.index] / weight[1:].mean())
