@@ -18,6 +18,7 @@ ALLOWED = (
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": set(),
+        "_data": {"_data", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template"},
         "_data": {"_data", "model"},

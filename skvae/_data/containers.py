@@ -33,7 +33,7 @@ def as_matrix(X: Any) -> Any:
     """
     for stranger in _STRANGERS:
         if stranger.is_one(X):
-            raise TypeError(f"X is a {_class(X)}, {stranger.says(X)}")
+            raise TypeError(f"X is of type {type(X).__name__}, {stranger.says(X)}")
     if isinstance(X, torch.Tensor):
         X = _array_of_tensor(X)
     elif isinstance(X, Sequence):
@@ -141,10 +141,6 @@ class _Stranger(NamedTuple):
 
     is_one: Callable[[Any], bool]
     says: Callable[[Any], str]
-
-
-def _class(X: Any) -> str:
-    return type(X).__name__
 
 
 def _has(*names: str) -> Callable[[Any], bool]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae._data.objects import floats_of_objects
+from skvae._data.objects import ENCODE, floats_of_objects
 
 NUMBERS = ("real", "whole", "boolean")
 """Kinds of columns whose values are numbers as they are."""
@@ -64,9 +64,9 @@ class Column:
 
     def numbers(self) -> np.ndarray:
         """Return the values as numbers, or say why they are none."""
-        refusal = _REFUSALS.get(self.kind)
-        if refusal is not None:
-            raise ValueError(refusal(self))
+        if self.kind in _REFUSALS:
+            held = _REFUSALS[self.kind](self)
+            raise ValueError(f"X must hold numbers: column {self.name!r} holds {held}")
         values = self.values.to_numpy()
         if values.dtype.kind != "O":
             return values
@@ -193,61 +193,45 @@ def _check_names(X: Any) -> None:
         )
 
 
-# What a column that holds no numbers is told. How to compute with dates differs between libraries.
+# What a column is told that holds no numbers. Libraries differ in how to compute with dates.
 
 
 def _text(column: Column) -> str:
     value = column.values.drop_nulls().head(1).to_list()
     example = f", such as {value[0]!r}" if value else ""
-    return (
-        f"X must hold numbers: column {column.name!r} holds text{example}. Encode strings, for "
-        "example by OneHotEncoder or OrdinalEncoder, or give the column the type category and "
-        'set likelihood="mixed". Numbers that were read as text need a cast to floats.'
-    )
+    return f"text{example}. {ENCODE} Numbers that were read as text need a cast to floats."
 
 
 def _date(column: Column) -> str:
-    return (
-        f"X must hold numbers: column {column.name!r} holds dates, {column.values.dtype}. Pass "
-        f"the time since a start as a number, {_since(column)}, or drop the column."
-    )
-
-
-def _since(column: Column) -> str:
     x = f"X[{column.name!r}]"
+    cure = f"({x} - {x}.min()) / numpy.timedelta64(1, 'D')"
     if column.values.implementation.is_polars():
-        return f"({x} - {x}.min()).dt.total_seconds()"
-    if column.values.implementation.is_pyarrow():
-        return f"{x}.cast('timestamp[us]').cast('int64')"
-    return f"({x} - {x}.min()) / numpy.timedelta64(1, 'D')"
+        cure = f"({x} - {x}.min()).dt.total_seconds()"
+    elif column.values.implementation.is_pyarrow():
+        cure = f"{x}.cast('timestamp[us]').cast('int64')"
+    return (
+        f"dates, {column.values.dtype}. Pass the time since a start as a number, {cure}, or drop "
+        "the column."
+    )
 
 
 def _duration(column: Column) -> str:
-    return (
-        f"X must hold numbers: column {column.name!r} holds durations, {column.values.dtype}. "
-        f"Pass them as a number, {_in_seconds(column)}, or drop the column."
-    )
-
-
-def _in_seconds(column: Column) -> str:
     x = f"X[{column.name!r}]"
+    cure = f"{x} / numpy.timedelta64(1, 's')"
     if column.values.implementation.is_polars():
-        return f"{x}.dt.total_seconds()"
-    if column.values.implementation.is_pyarrow():
-        return f"{x}.cast('duration[us]').cast('int64')"
-    return f"{x} / numpy.timedelta64(1, 's')"
+        cure = f"{x}.dt.total_seconds()"
+    elif column.values.implementation.is_pyarrow():
+        cure = f"{x}.cast('duration[us]').cast('int64')"
+    return f"durations, {column.values.dtype}. Pass them as a number, {cure}, or drop the column."
 
 
-def _no_numbers(column: Column) -> str:
-    return (
-        f"X must hold numbers: column {column.name!r} holds {column.values.dtype}. Turn it into "
-        "columns of numbers, or drop it."
-    )
+def _other(column: Column) -> str:
+    return f"{column.values.dtype}. Turn it into columns of numbers, or drop it."
 
 
 _REFUSALS: dict[str, Callable[[Column], str]] = {
     "text": _text,
     "date": _date,
     "duration": _duration,
-    "other": _no_numbers,
+    "other": _other,
 }

@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+ENCODE = (
+    "Encode strings, for example by OneHotEncoder or OrdinalEncoder, or keep them in a column of "
+    "type category of a data frame under likelihood='mixed'."
+)
+"""What to do about text."""
 _MISSING = ("NoneType", "NAType")
 """Types of None and of pandas' NA, by name: pandas need not be there."""
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -36,11 +41,9 @@ def floats_of_objects(values: np.ndarray, names: Sequence[Any] | None = None) ->
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        place, _ = _first(values, names, lambda value: not _is_number(value))
-        raise type(error)(
-            f"X must hold numbers: {place}: {error}. Encode strings, for example by "
-            "OneHotEncoder; turn other objects into columns of numbers, or drop them."
-        ) from error
+        place, value = _first(values, names, lambda value: not _is_number(value))
+        cure = ENCODE if isinstance(value, str) else "Turn such objects into columns of numbers."
+        raise type(error)(f"X must hold numbers: {place}: {error}. {cure}") from error
 
 
 def _is_date(kind: type) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 from skvae._data.columns import Columns
 from skvae._data.containers import as_matrix, check_dates
 from skvae._data.frames import Frame
+from skvae._data.objects import ENCODE, floats_of_objects
 from skvae._data.order import check_weight, weighted_rows
 from skvae._data.rows import Rows
 
@@ -309,9 +310,10 @@ def _checked(
     except ValueError as error:
         if "could not convert" not in str(error) and "not compatible" not in str(error):
             raise
-        raise ValueError(
-            f"X must hold numbers: {error}. Encode strings, for example by OneHotEncoder."
-        ) from error
+        raise ValueError(f"X must hold numbers: {error}. {ENCODE}") from error
+    if checked.dtype == object:  # as scikit-learn leaves pandas' categories without narwhals
+        checked = floats_of_objects(checked)
+        assert_all_finite(checked, input_name="X", estimator_name=type(estimator).__name__)
     check_dates(checked)
     if mapped and checked.dtype.kind == "f":
         for block, _ in Rows(checked).blocks():

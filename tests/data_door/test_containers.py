@@ -190,8 +190,8 @@ def lazy_stand_in(module, method):
 STRANGERS = {
     "path": (lambda: "x.npy", "'x.npy'.*Read it first", "numpy.load(X, mmap_mode='r')"),
     "Path": (lambda: Path("x.npy"), "PosixPath.*x.npy", "numpy.load(X, mmap_mode='r')"),
-    "AnnData": (AnnData, "X is a AnnData", "adata.X"),
-    "AnnData layer": (AnnData, "X is a AnnData", "adata.obsm['pca']"),
+    "AnnData": (AnnData, "X is of type AnnData", "adata.X"),
+    "AnnData layer": (AnnData, "X is of type AnnData", "adata.obsm['pca']"),
     "MuData": (lambda: MUDATA, "'rna', 'protein'", "mdata.mod['rna'].X"),
     "LazyFrame": (lambda: pl.LazyFrame(FRAME), "no rows yet", "X.collect()"),
     "dask": (
@@ -202,7 +202,7 @@ STRANGERS = {
     ),
     "duckdb": (lambda: lazy_stand_in("_duckdb", "df"), "no rows yet", "X.df()"),
     "dict of columns": (
-        lambda: dict(zip(NAMES, X.T, strict=True)), "a dict.*'a', 'b'", "pandas.DataFrame(X)"
+        lambda: dict(zip(NAMES, X.T, strict=True)), "dict.*'a', 'b'", "pandas.DataFrame(X)"
     ),
     "dict of arrays": (
         lambda: dict(zip(NAMES, X.T, strict=True)),
@@ -216,7 +216,7 @@ STRANGERS = {
         "partial_fit",
         "numpy.concatenate([batch[0] for batch in X])",
     ),
-    "dataset": (Items, "X is a Items", "numpy.stack([X[i] for i in range(len(X))])"),
+    "dataset": (Items, "X is of type Items", "numpy.stack([X[i] for i in range(len(X))])"),
     "dataset of pairs": (
         lambda: PAIRS, "TensorDataset", "numpy.stack([X[i][0] for i in range(len(X))])"
     ),
@@ -227,8 +227,8 @@ STRANGERS = {
     ),
     "map": (lambda: map(np.asarray, X), "map", "numpy.stack(list(X))"),
     "dict values": (lambda: dict(enumerate(X)).values(), "dict_values", "numpy.stack(list(X))"),
-    "None": (lambda: None, "X is a NoneType, which is no matrix", None),
-    "object": (object, "X is a object, which is no matrix.*sparse", None),
+    "None": (lambda: None, "X is of type NoneType, which is no matrix", None),
+    "object": (object, "X is of type object, which is no matrix.*sparse", None),
 }  # fmt: skip
 
 
