@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -42,6 +43,16 @@ the optimiser keeps an unused one at 0.01 to 0.03."""
 
 SAMPLE_ROWS = 1000
 """Training rows that a prior may see when it is made."""
+
+
+class _Start(NamedTuple):
+    """All that training takes."""
+
+    reader: Reader
+    rows: Rows
+    architecture: Architecture
+    plan: TrainingPlan
+    net: VAENet
 
 
 class Number(Interval):
@@ -450,7 +461,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
         model = self._copy()
-        interrupted = model._train(X, sample_weight, context, continued, one_epoch)
+        prepare = model._go_on if continued else model._begin
+        reader, rows, architecture, plan, net = prepare(X, sample_weight, context, one_epoch)
+        interrupted = _training.train(net, *_training.split(rows, plan))
+        interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
         if interrupted:
             warnings.warn(f"Training was interrupted after {model.n_iter_} epochs.", stacklevel=4)
         if not model.active_components_.any():
@@ -462,8 +476,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 PosteriorCollapseWarning,
                 stacklevel=4,
             )
-        params = {name: value for name, value in vars(self).items() if name in vars(type(self)())}
-        self.__dict__ = vars(model) | params
+        self.__dict__ = vars(model) | self.get_params(deep=False)
         return self
 
     def _copy(self) -> Self:
@@ -472,47 +485,60 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         vars(copied).update(vars(self))
         return copied
 
-    def _train(
-        self, X: Any, sample_weight: Any, context: Any, continued: bool, one_epoch: bool
-    ) -> bool:
-        """Read X, make or copy the net, train it and take it over; return whether Ctrl-C came."""
+    def _begin(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
+        """Learn what X means, and make a model for it."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
-        if continued:
-            reader, rows, columns = self._reader.read_on(self, X, sample_weight, context)
-        else:
-            reader, rows, columns = Reader.learn(self, X, likelihood, sample_weight, context)
-        if continued and getattr(likelihood, "left_open", False):
-            likelihood = self._architecture.likelihood
-        elif hasattr(likelihood, "resolve"):
-            likelihood = likelihood.resolve(columns)
-        architecture = self._asked_for(likelihood, rows, continued)
-        seed = self._seed if continued else _random.draw_seed(self.random_state)
-        plan = self._plan(len(rows), seed, one_epoch)
-        if continued:
-            net = self._continued_net(architecture, plan)
-            new = self._reader.moments_of_new(columns, reader)
-            if new[0] and hasattr(likelihood, "meet"):
-                net.module_.likelihood_family.meet(*new)
-        else:
-            generator = _random.generator(seed, Stream.INITIALIZATION)
-            some = rows.take(rows.spread(SAMPLE_ROWS))
-            model = architecture.build(columns.mean, columns.scale, some, generator)
-            net = _training.make_net(model, plan, [])
-        _check_support(rows, net.module_.likelihood_family)
-        interrupted = _training.train(net, *_training.split(rows, plan))
-        return self._adopt(reader, rows, architecture, net, seed) or interrupted
+        reader, rows, columns = Reader.learn(self, X, likelihood, sample_weight, context)
+        architecture = self._asked_for(_resolved(likelihood, columns), rows)
+        plan = self._plan(len(rows), _random.draw_seed(self.random_state), one_epoch)
+        generator = _random.generator(plan.seed, Stream.INITIALIZATION)
+        some = rows.take(rows.spread(SAMPLE_ROWS))
+        model = architecture.build(columns.mean, columns.scale, some, generator)
+        _check_support(rows, model.likelihood_family)
+        return _Start(reader, rows, architecture, plan, _training.make_net(model, plan, []))
 
-    def _asked_for(self, likelihood: Any, rows: Rows, continued: bool) -> Architecture:
-        """Return the architecture that the parameters ask for; a fitted one cannot change."""
+    def _go_on(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
+        """Read X as before, and copy the model."""
+        reader, rows, columns = self._reader.read_on(self, X, sample_weight, context)
+        self._check_unchanged(rows, columns)
+        plan = self._plan(len(rows), self._seed, one_epoch)
+        net = _training.make_net(self._architecture.blank(), plan, self.history_)
+        _training.load_arrays(net, _training.state_arrays(self.net_))
+        likelihood = net.module_.likelihood_family
+        new = self._reader.moments_of_new(columns, reader)
+        if new[0] and hasattr(likelihood, "meet"):
+            likelihood.meet(*new)
+        try:
+            _check_support(rows, likelihood)
+        except ValueError as error:
+            if not self._is_left_open:
+                raise
+            raise ValueError(
+                f"{error} likelihood={self.likelihood!r} was decided by the rows of the first "
+                "call: name a likelihood that takes those of all calls."
+            ) from error
+        return _Start(reader, rows, self._architecture, plan, net)
+
+    @property
+    def _is_left_open(self) -> bool:
+        return getattr(settled(self.likelihood, LIKELIHOODS), "left_open", False)
+
+    def _asked_for(self, likelihood: Any, rows: Rows) -> Architecture:
+        """Return the architecture that the parameters ask for, with a likelihood."""
         params = self.get_params(deep=False) | {"likelihood": likelihood}
         n_context = 0 if rows.context is None else rows.context.shape[1]
         told = {"n_context": n_context, "encoder_sees_context": self._encoder_sees_context}
-        if not continued:
-            return Architecture.of(params, rows.n_features, len(rows), **told)
+        return Architecture.of(params, rows.n_features, len(rows), **told)
+
+    def _check_unchanged(self, rows: Rows, columns: Columns) -> None:
+        """Raise ``ValueError`` when parameters ask for another model than the fitted one."""
         fitted = self._architecture
+        likelihood = fitted.likelihood
+        if not self._is_left_open:
+            likelihood = _resolved(settled(self.likelihood, LIKELIHOODS), columns)
+        wanted = self._asked_for(likelihood, rows)
         if self.hidden_layer_sizes is None:
-            params["hidden_layer_sizes"] = fitted.hidden_layer_sizes
-        wanted = Architecture.of(params, rows.n_features, len(rows), **told)
+            wanted = replace(wanted, hidden_layer_sizes=fitted.hidden_layer_sizes)
         ours, theirs = wanted.params(), fitted.params()
         changed = {name: (ours[name], theirs[name]) for name in wanted.differences(fitted)}
         if self.optimizer != self._optimizer:
@@ -524,7 +550,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 f"continues, has {name}={before!r}. Set it back, or set "
                 "warm_start=False and call fit."
             )
-        return fitted
 
     _encoder_sees_context = False
     """Whether the encoder, too, takes the context of a row, where rows have one."""
@@ -568,12 +593,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                     "or objective='elbo'."
                 )
         return objective.set_params(**weights) if weights else objective
-
-    def _continued_net(self, architecture: Architecture, plan: TrainingPlan) -> VAENet:
-        """Copy the fitted net."""
-        net = _training.make_net(architecture.blank(), plan, self.history_)
-        _training.load_arrays(net, _training.state_arrays(self.net_))
-        return net
 
     def _adopt(
         self, reader: Reader, rows: Rows, architecture: Architecture, net: VAENet, seed: int
@@ -1025,6 +1044,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         )
         self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(self.net_, arrays)
+
+
+def _resolved(likelihood: Any, columns: Columns) -> Any:
+    """Return a likelihood in which nothing is left open; a user's may have nothing to resolve."""
+    return likelihood.resolve(columns) if hasattr(likelihood, "resolve") else likelihood
 
 
 def _n_samples(n_samples: Any) -> int:

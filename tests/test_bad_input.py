@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import Interval
 from skorch.callbacks import Callback
 
 import skvae
@@ -100,6 +101,51 @@ def test_parameters(name, value, fitted):
         fitted.fit(IRIS)
     fitted.set_params(**vae().get_params())
     assert observed(fitted) == before
+
+
+NUMBERS = {
+    "n_components": 2, "hidden_layer_sizes": 8, "dropout": 0.1, "beta": 1.5, "free_bits": 0.1,
+    "kl_warmup_epochs": 1, "max_epochs": 2, "max_steps": 3, "batch_size": 50, "tol": 1e-3,
+    "learning_rate": 1e-3, "weight_decay": 0.1, "gradient_clip": 1.0, "n_iter_no_change": 3,
+    "validation_fraction": 0.3,
+}  # fmt: skip
+
+
+def test_every_number_has_a_case():
+    is_number = {
+        name
+        for name, constraints in VariationalAutoencoder._parameter_constraints.items()
+        if any(isinstance(constraint, Interval) for constraint in constraints)
+    }
+    assert is_number == set(NUMBERS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [True, np.True_], ids=repr)
+def test_a_boolean_is_no_number(name, value):
+    with pytest.raises((ValueError, TypeError), match=name):
+        vae(**{name: value}).fit(IRIS)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_of_numpy_is_that_number(name, tmp_path):
+    """As RandomizedSearchCV draws them."""
+    value = NUMBERS[name]
+    types = (np.int64, np.int32, np.uint8) if isinstance(value, int) else (np.float64, np.float32)
+    params = {"early_stopping": True, "max_epochs": 2}
+    for of_numpy in types:
+        model = vae(**(params | {name: of_numpy(value)})).fit(IRIS)
+        plain = vae(**(params | {name: of_numpy(value).item()})).fit(IRIS)
+        assert_array_equal(model.transform(IRIS), plain.transform(IRIS))
+        model.save(tmp_path / "m")
+        assert_array_equal(skvae.load(tmp_path / "m").transform(IRIS), plain.transform(IRIS))
+
+
+def test_sizes_may_be_of_numpy():
+    params = {"image_shape": np.array([2, 2]), "conv_channels": np.array([3])}
+    assert vae(**params, max_epochs=1).fit(IRIS / 10).n_iter_ == 1
+    with pytest.raises(ValueError, match="conv_channels"):
+        vae(**(params | {"conv_channels": [True]})).fit(IRIS / 10)
 
 
 X_CASES = [
@@ -414,3 +460,13 @@ def test_validation_does_not_touch_feature_names(fitted):
     assert not hasattr(fitted, "feature_names_in_")
     assert observed(fitted) == before
     assert_array_equal(fitted.transform(IRIS), vae().fit(IRIS).transform(IRIS))
+
+
+def test_what_the_first_chunk_decided_is_named():
+    """Zeros and ones first: "auto" took them for binary."""
+    model = vae().partial_fit((IRIS > 2).astype(float))
+    with pytest.raises(ValueError, match=r"likelihood='auto' was decided by .* the first call"):
+        model.partial_fit(IRIS)
+    with pytest.raises(ValueError, match=r"X must hold values between 0 and 1") as caught:
+        vae(likelihood="bernoulli").partial_fit((IRIS > 2).astype(float)).partial_fit(IRIS)
+    assert "first call" not in str(caught.value)
