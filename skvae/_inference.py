@@ -56,6 +56,12 @@ def _converted(model: VAE) -> VAE:
     return converted
 
 
+def _saturated(nats: Tensor, fraction: float = 1.0) -> Tensor:
+    """Return nats beyond the largest float as that: rows may be so unlikely. NaN stays."""
+    largest = fraction * torch.finfo(nats.dtype).max
+    return nats.clamp(-largest, largest)
+
+
 class Inference:
     """A model in evaluation mode and in the precision of the caller's rows.
 
@@ -228,7 +234,10 @@ class Inference:
 
         def bound(batch: Batch) -> Tensor:
             terms = ELBO()(batch.x, *self._joint(batch, self._balanced_noise(batch.x)))
-            return torch.stack([terms.reconstruction, terms.kl], -1)
+            # A KL so small beside the largest float that their difference is a float too.
+            small = torch.finfo(terms.kl.dtype).eps / 4
+            both = [_saturated(terms.reconstruction), _saturated(terms.kl, small)]
+            return torch.stack(both, -1)
 
         both = self._map(bound, rows, 2)
         return both[:, 0], both[:, 1]
@@ -241,7 +250,8 @@ class Inference:
             keys = hash_rows(batch.x.cpu().numpy())
             draws = [self._log_weights(batch, keys, some) for some in points.split(DRAWS)]
             log_weights = torch.logsumexp(torch.stack(draws), 0)
-            return (log_weights - math.log(n_importance_samples)).unsqueeze(-1)
+            bounds = (log_weights - math.log(n_importance_samples)).unsqueeze(-1)
+            return _saturated(bounds)
 
         return self._map(bound, rows, 1)[:, 0]
 

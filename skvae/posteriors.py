@@ -116,7 +116,7 @@ class DiagonalNormal(Posterior):
         """Return q(z|x)."""
         # float32 even when the features come from a bfloat16 region: a KL needs the digits.
         loc, raw = self.moments(features).to(self.moments.weight.dtype).chunk(2, -1)
-        scale = F.softplus(raw + _START)
+        scale = distributions.positive(raw + _START)
         return distributions.Independent(distributions.Normal(loc, scale))
 
 
@@ -157,7 +157,7 @@ class FullNormal(Posterior):
         dtype = self.loc.weight.dtype
         loc, raw = self.loc(features).to(dtype), self.tril(features).to(dtype)
         d = loc.shape[-1]
-        scale = F.softplus(raw[..., :d] + _START)
+        scale = distributions.positive(raw[..., :d] + _START)
         rows = torch.eye(d, dtype=dtype, device=loc.device).repeat(*loc.shape[:-1], 1, 1)
         # Damped, so that correlations start small.
         below = self._LIMIT * torch.tanh(0.1 * raw[..., d:] / self._LIMIT)
@@ -235,12 +235,21 @@ class InverseAutoregressiveFlow(Posterior):
         steps = materialize(lambda: nn.ModuleList(map(step, orders)), generator)
         for layer in steps:
             _start_as_identity(layer)
+            layer.hyper.register_forward_pre_hook(_limited)
         self.steps = zuko.lazy.LazyComposedTransform(*steps)
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""
         context = self.context(features).to(self.context.weight.dtype)
         return distributions.Transformed(self.base(features), self.steps(context))
+
+
+_FARTHEST = 1e6
+
+
+def _limited(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Bound what a step's network sees: to invert a step is to feed it its own results in turn."""
+    return (inputs[0].clamp(-_FARTHEST, _FARTHEST),)
 
 
 def _start_as_identity(step: Any) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.nn import functional as F
 
 from skvae import distributions
 from skvae._parameters import Parameters
@@ -164,7 +163,7 @@ class MixtureOfGaussians(Prior):
 
     def forward(self) -> Distribution:
         """Return p(z)."""
-        normals = distributions.Normal(self.loc, F.softplus(self.raw_scale))
+        normals = distributions.Normal(self.loc, distributions.positive(self.raw_scale))
         return distributions.Mixture(self.log_weights, distributions.Independent(normals))
 
 

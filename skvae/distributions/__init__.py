@@ -13,7 +13,7 @@ tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, 
 ``torch.Generator`` alone; ``None`` is torch's global one.
 """
 
-from skvae.distributions._base import Affine, Independent, InverseTransformSampling
+from skvae.distributions._base import Affine, Independent, InverseTransformSampling, positive
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
 from skvae.distributions._composed import Blocks, BlockSupport, Mixture, pairwise_log_prob
 from skvae.distributions._counts import (
@@ -49,6 +49,7 @@ __all__ = [
     "Transformed",
     "ZeroInflated",
     "pairwise_log_prob",
+    "positive",
     "require_zuko",
     "size_factor",
 ]

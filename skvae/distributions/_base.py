@@ -8,12 +8,41 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch import distributions as td
+from torch.nn import functional as F
+
+SMALLEST_SCALE = 1e-6
+"""Below it a z of ordinary size no longer shows the noise that it was made of, in float32."""
 
 
 def lgamma_difference(a: Tensor, step: Tensor | float) -> Tensor:
     """Return ``log Γ(a + step) − log Γ(a)``, taken in float64: large terms that cancel."""
     a64 = a.double()
     return (torch.lgamma(a64 + step) - torch.lgamma(a64)).to(a.dtype)
+
+
+def positive(raw: Tensor) -> Tensor:
+    """Return ``max(softplus(raw), 1e-6)``: a standard deviation of z, put out by a network.
+
+    softplus alone underflows to 0 for rows far from those of training, and with it the density.
+
+    Parameters
+    ----------
+    raw : Tensor of any shape
+        Any numbers.
+
+    Returns
+    -------
+    scale : Tensor of that shape
+        Positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import positive
+    >>> positive(torch.tensor([0.0, -1000.0])).log()
+    tensor([ -0.3665, -13.8155])
+    """
+    return F.softplus(raw).clamp_min(SMALLEST_SCALE)
 
 
 class InverseTransformSampling(td.Distribution):
@@ -150,7 +179,8 @@ class Affine(td.Distribution):
 
     ``log p(x) = log p(u) − log scale``, elementwise. Values are standardised in their own
     precision before they meet ``base``, so a float64 column far from 0 keeps its digits under a
-    float32 network.
+    float32 network. None counts as farther from ``loc`` than the fourth root of the largest
+    float (4e9 scales in float32), so that squares and their sums stay finite.
 
     Parameters
     ----------
@@ -192,9 +222,11 @@ class Affine(td.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each number in nats, in the units of ``value``."""
-        u = ((value - self.loc) / self.scale).to(self.base.mean.dtype)
+        dtype = self.base.mean.dtype
+        farthest = torch.finfo(dtype).max ** 0.25
+        u = ((value - self.loc) / self.scale).clamp(-farthest, farthest).to(dtype)
         # Cast while it is one number for each column: a float64 would widen all rows.
-        return self.base.log_prob(u) - self.scale.log().to(u.dtype)
+        return self.base.log_prob(u) - self.scale.log().to(dtype)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

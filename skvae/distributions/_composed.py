@@ -144,7 +144,8 @@ def pairwise_log_prob(components: Any, value: Tensor) -> Tensor:
     v, m, precision = value.double(), base.loc.double(), base.scale.double().pow(-2)
     squares = v.square() @ precision.T - 2 * v @ (m * precision).T + (m.square() * precision).sum(1)
     normalizer = base.scale.double().log().sum(1) + 0.5 * m.shape[1] * math.log(2 * math.pi)
-    return (-0.5 * squares - normalizer).to(value.dtype)
+    # Far from 0 all their digits cancel; a sum of squares is not negative.
+    return (-0.5 * squares.clamp_min(0) - normalizer).to(value.dtype)
 
 
 class Mixture(td.Distribution):

@@ -1,8 +1,8 @@
 """Distributions of counts, in the logarithms of their parameters.
 
 Log-probabilities are sums of large terms that cancel, so they are added up in float64 and
-returned in the precision of the parameters. Each has ``times(factor)``, the same
-distribution with its mean multiplied.
+returned in the precision of the parameters; counts above 2⁵³ are taken as that. Each has
+``times(factor)``, the same distribution with its mean multiplied.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from skvae.distributions._base import Independent, lgamma_difference
+
+LARGEST = 2.0**53
+"""Counts above it are taken as it: not all whole numbers beyond are float64."""
 
 
 class _Counts(td.Distribution):
@@ -85,7 +88,7 @@ class Poisson(_Counts):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-probability of ``value`` in nats, elementwise."""
-        x, log_rate = value.double(), self.log_rate.double()
+        x, log_rate = value.double().clamp_max(LARGEST), self.log_rate.double()
         log_p = x * log_rate - log_rate.exp() - torch.lgamma(x + 1)
         return log_p.to(self.log_rate.dtype)
 
@@ -140,7 +143,8 @@ class NegativeBinomial(_Counts):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-probability of ``value`` in nats, elementwise."""
-        x, log_mean, log_r = value.double(), self.log_mean.double(), self.log_r.double()
+        x = value.double().clamp_max(LARGEST)
+        log_mean, log_r = self.log_mean.double(), self.log_r.double()
         r, odds = log_r.exp(), log_r - log_mean
         choose = lgamma_difference(r, x) - torch.lgamma(x + 1)
         log_p = choose + r * F.logsigmoid(odds) + x * F.logsigmoid(-odds)
@@ -236,7 +240,7 @@ def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
     tensor([[2.0000],
             [0.5000]])
     """
-    return x.sum(-1, keepdim=True).clamp_min(1) / typical_total
+    return x.clamp_max(LARGEST).sum(-1, keepdim=True).clamp_min(1) / typical_total
 
 
 class GivenTotal(Independent):

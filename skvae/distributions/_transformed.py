@@ -135,7 +135,9 @@ class Transformed(td.Distribution):
     @property
     def variance(self) -> Tensor:
         """Var[z], over 32 fixed points."""
-        return self._points().var(0, correction=0)
+        points = self._points()
+        # Points that lie together up to rounding have a spread all the same.
+        return points.var(0, correction=0).clamp_min(torch.finfo(points.dtype).tiny)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
