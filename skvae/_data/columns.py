@@ -209,7 +209,7 @@ class _Values:
         self.missing = np.zeros(n_features, np.int64)
         self.whole = np.ones(n_features, bool)
         self.distinct = np.zeros(n_features, np.int64)
-        # Sorted, with NaN for what is not there yet: a row for each column still counted.
+        # The distinct values of each column, sorted, as long as they are fewer than the cap.
         self._known = np.empty((n_features, 0), dtype)
 
     def add(self, block: np.ndarray) -> None:
@@ -219,9 +219,11 @@ class _Values:
             self.missing += np.isnan(block).sum(0)
         self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
         self._look_for_fractions(block)
+        # Most columns of sparse rows hold one value in a block, and are done with one row.
+        self._count(low[None], low == high)
         # Most columns of real numbers have enough distinct values in few rows.
         for part in (block[: 2 * DISTINCT_CAP], block[2 * DISTINCT_CAP :]):
-            self._count(part)
+            self._count(part, low < high)
 
     def size(self) -> np.ndarray:
         """Return the largest magnitude in each column; 0 where there is none."""
@@ -231,21 +233,25 @@ class _Values:
         some = block[:, self.whole]
         self.whole[self.whole] = ((np.floor(some) == some) | np.isnan(some)).all(0)
 
-    def _count(self, block: np.ndarray) -> None:
-        counted = self.distinct < DISTINCT_CAP
-        values = np.concatenate([self._known, block[:, counted].T], axis=1)
+    def _count(self, block: np.ndarray, wanted: np.ndarray) -> None:
+        """Count the values of the columns that are wanted and have not reached the cap."""
+        columns = np.flatnonzero(wanted & (self.distinct < DISTINCT_CAP))
+        width = self.distinct[columns].max(initial=0)
+        values = np.concatenate([self._known[columns, :width], block[:, columns].T], axis=1)
         values.sort(axis=1)  # NaN come last
         is_new = ~np.isnan(values)
         is_new[:, 1:] &= values[:, 1:] != values[:, :-1]
         counts = is_new.sum(1)
-        self.distinct[counted] = np.minimum(counts, DISTINCT_CAP)
-        is_new = is_new[counts < DISTINCT_CAP]
-        self._known = _packed(values[counts < DISTINCT_CAP], is_new)
+        self.distinct[columns] = np.minimum(counts, DISTINCT_CAP)
+        kept = counts < DISTINCT_CAP
+        self._keep(columns[kept], values[kept], is_new[kept])
 
-
-def _packed(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the chosen values of each row side by side, filled up with NaN."""
-    counts = chosen.sum(1)
-    packed = np.full((len(values), counts.max(initial=0)), np.nan, values.dtype)
-    packed[np.arange(packed.shape[1]) < counts[:, None]] = values[chosen]
-    return packed
+    def _keep(self, columns: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> None:
+        """Keep the chosen values of each of some columns side by side, filled up with NaN."""
+        counts = chosen.sum(1)
+        wider = counts.max(initial=0) - self._known.shape[1]
+        if wider > 0:
+            self._known = np.pad(self._known, ((0, 0), (0, wider)), constant_values=np.nan)
+        packed = np.full((len(values), self._known.shape[1]), np.nan, values.dtype)
+        packed[np.arange(packed.shape[1]) < counts[:, None]] = values[chosen]
+        self._known[columns] = packed

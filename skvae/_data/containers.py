@@ -271,7 +271,8 @@ _STRANGERS = [
         lambda X: _lazy_cure(X) is not None,
         lambda X: f"which holds no rows yet. Pass X.{_lazy_cure(X)}().",
     ),
-    _Stranger(lambda X: isinstance(X, Mapping), _mapping),
+    # scipy's dictionaries of keys are matrices.
+    _Stranger(lambda X: isinstance(X, Mapping) and not scipy.sparse.issparse(X), _mapping),
     _Stranger(lambda X: isinstance(X, DataLoader), _loader),
     _Stranger(lambda X: isinstance(X, IterableDataset), _iterator),
     _Stranger(lambda X: isinstance(X, Dataset) and not _is_matrix_like(X), _dataset),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,24 +15,42 @@ NUMBERS = ("real", "whole", "boolean")
 """Kinds of columns whose values are numbers as they are."""
 
 
-@dataclass(frozen=True)
 class Column:
     """One column of a data frame.
 
     Parameters
     ----------
+    frame : narwhals.DataFrame
+        Of any library.
     name : object
         As the frame has it, mostly a str.
-    kind : {"real", "whole", "boolean", "category", "text", "date", "duration", "object", "other"}
-        What the frame declares it to be: Python objects may be numbers, what is left (lists,
-        records, times of day) is none.
-    values : narwhals.Series
-        The column itself.
+    dtype : narwhals.DType
+        Its type.
     """
 
-    name: Any
-    kind: str
-    values: Any
+    def __init__(self, frame: Any, name: Any, dtype: Any) -> None:
+        self.frame, self.name, self.dtype = frame, name, dtype
+
+    @property
+    def values(self) -> Any:
+        """The column itself, a ``narwhals.Series``."""
+        return self.frame.get_column(self.name)
+
+    @cached_property
+    def kind(self) -> str:
+        """What the frame declares it to be.
+
+        One of ``"real"``, ``"whole"``, ``"boolean"``, ``"category"``, ``"text"``, ``"date"``,
+        ``"duration"``, ``"object"`` (of Python, which may be numbers) and ``"other"``: lists,
+        records, times of day.
+        """
+        if self.dtype.is_numeric():
+            return "whole" if self.dtype.is_integer() else "real"
+        name = str(self.dtype).partition("(")[0]
+        if name == "Unknown":
+            # Types that narwhals has no name for, such as pandas' sparse columns.
+            return _KINDS_OF_NUMPY.get(self.values.head(1).to_numpy().dtype.kind, "object")
+        return _KINDS.get(name, "other")
 
     def levels(self) -> list[Any]:
         """Return the categories, as a file can hold them.
@@ -40,10 +58,8 @@ class Column:
         In the order of the frame where it has one; polars' Categorical, whose order depends on
         what the process met before, has that of the text.
         """
-        is_polars = self.values.implementation.is_polars() and not hasattr(
-            self.values.dtype, "categories"
-        )
-        if is_polars:
+        is_enum = hasattr(self.dtype, "categories")
+        if self.frame.implementation.is_polars() and not is_enum:
             return sorted(self.values.drop_nulls().unique().to_list())
         return [plain(level) for level in self.values.cat.get_categories().to_list()]
 
@@ -84,10 +100,7 @@ class Frame:
 
     def __init__(self, frame: Any) -> None:
         self.frame = frame
-        self.columns = [
-            Column(name, _kind(values), values)
-            for name, values in zip(frame.columns, frame.iter_columns(), strict=True)
-        ]
+        self.columns = [Column(frame, name, dtype) for name, dtype in frame.schema.items()]
 
     @classmethod
     def of(cls, X: Any, by_types: bool = False) -> Frame | None:
@@ -130,7 +143,7 @@ class Frame:
         native = self.frame.to_native()
         if self.columns and hasattr(native, "sparse"):  # pandas: where all columns are sparse
             return native.sparse.to_coo()
-        types = {str(column.values.dtype) for column in self.columns}
+        types = {str(column.dtype) for column in self.columns}
         if len(types) == 1 and self.columns[0].values.dtype.is_numeric() and not categories:
             matrix = self.frame.to_numpy()  # often without a copy
             if matrix.dtype.kind != "O":
@@ -146,20 +159,6 @@ def plain(value: Any) -> Any:
     """Return a category as a file can hold it: intervals and dates by their text."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if isinstance(value, str | int | float) else str(value)
-
-
-def _kind(values: Any) -> str:
-    """Return what a column is declared to be."""
-    dtype = values.dtype
-    if dtype.is_integer():
-        return "whole"
-    if dtype.is_numeric():
-        return "real"
-    name = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
-    if name == "Unknown":
-        # Types that narwhals has no name for, such as pandas' sparse columns.
-        return _KINDS_OF_NUMPY.get(values.head(1).to_numpy().dtype.kind, "object")
-    return _KINDS.get(name, "other")
 
 
 _KINDS = {
@@ -205,12 +204,12 @@ def _text(column: Column) -> str:
 def _date(column: Column) -> str:
     x = f"X[{column.name!r}]"
     cure = f"({x} - {x}.min()) / numpy.timedelta64(1, 'D')"
-    if column.values.implementation.is_polars():
+    if column.frame.implementation.is_polars():
         cure = f"({x} - {x}.min()).dt.total_seconds()"
-    elif column.values.implementation.is_pyarrow():
+    elif column.frame.implementation.is_pyarrow():
         cure = f"{x}.cast('timestamp[us]').cast('int64')"
     return (
-        f"dates, {column.values.dtype}. Pass the time since a start as a number, {cure}, or drop "
+        f"dates, {column.dtype}. Pass the time since a start as a number, {cure}, or drop "
         "the column."
     )
 
@@ -218,15 +217,15 @@ def _date(column: Column) -> str:
 def _duration(column: Column) -> str:
     x = f"X[{column.name!r}]"
     cure = f"{x} / numpy.timedelta64(1, 's')"
-    if column.values.implementation.is_polars():
+    if column.frame.implementation.is_polars():
         cure = f"{x}.dt.total_seconds()"
-    elif column.values.implementation.is_pyarrow():
+    elif column.frame.implementation.is_pyarrow():
         cure = f"{x}.cast('duration[us]').cast('int64')"
-    return f"durations, {column.values.dtype}. Pass them as a number, {cure}, or drop the column."
+    return f"durations, {column.dtype}. Pass them as a number, {cure}, or drop the column."
 
 
 def _other(column: Column) -> str:
-    return f"{column.values.dtype}. Turn it into columns of numbers, or drop it."
+    return f"{column.dtype}. Turn it into columns of numbers, or drop it."
 
 
 _REFUSALS: dict[str, Callable[[Column], str]] = {
