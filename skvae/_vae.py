@@ -488,7 +488,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _begin(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
         """Learn what X means, and make a model for it."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
-        reader, rows, columns = Reader.learn(self, X, likelihood, sample_weight, context)
+        reader, rows, columns = Reader.learn(
+            self, X, likelihood, sample_weight, context, is_streamed=one_epoch
+        )
         architecture = self._asked_for(_resolved(likelihood, columns), rows)
         plan = self._plan(len(rows), _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
@@ -499,15 +501,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _go_on(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
         """Read X as before, and copy the model."""
-        reader, rows, columns = self._reader.read_on(self, X, sample_weight, context)
+        reader, rows, columns, moved = self._reader.read_on(
+            self, X, sample_weight, context, is_streamed=one_epoch
+        )
         self._check_unchanged(rows, columns)
         plan = self._plan(len(rows), self._seed, one_epoch)
         net = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(net, _training.state_arrays(self.net_))
         likelihood = net.module_.likelihood_family
-        new = self._reader.moments_of_new(columns, reader)
-        if new[0] and hasattr(likelihood, "meet"):
-            likelihood.meet(*new)
+        if moved is not None and hasattr(likelihood, "meet"):
+            likelihood.meet(*moved)
         try:
             _check_support(rows, likelihood)
         except ValueError as error:

@@ -174,7 +174,7 @@ def _from_version_1(state: dict[str, Any]) -> dict[str, Any]:
             made = registry[structure[name]].__name__
             structure[name] = {"part": {"class": made, "params": {"dict": {}}}}
     state["_architecture"] = {"dict": structure}
-    reader = {"categories": state.pop("categories_"), "unit": state.pop("unit_"), "constant": []}
+    reader = {"categories": state.pop("categories_"), "unit": state.pop("unit_"), "unsettled": None}
     state["_reader"] = {"dict": reader}
     state["best_epoch_"] = _best_epoch([row["dict"] for row in state["history_"]], state["tol"])
     return state

@@ -438,7 +438,8 @@ class TestFirstChunk:
     @pytest.mark.parametrize("first", [IRIS[:1], STUCK], ids=["one row", "a stuck sensor"])
     @pytest.mark.parametrize("trip", [False, True], ids=["in memory", "through a file"])
     def test_later_chunks_train_as_well(self, first, trip, tmp_path):
-        model, wanted = vae().partial_fit(first), vae().partial_fit(IRIS)
+        quick = {"learning_rate": 1e-2}
+        model, wanted = vae(**quick).partial_fit(first), vae(**quick).partial_fit(IRIS)
         if trip:
             model.save(tmp_path / "m")
             model = skvae.load(tmp_path / "m")
@@ -453,11 +454,25 @@ class TestFirstChunk:
         assert_array_equal(weights(pieces), weights(vae(max_epochs=2).fit(self.STUCK)))
 
     def test_the_value_so_far_counts_for_one_row(self):
-        first, second = np.zeros((5, 1)), np.array([[1.0], [3.0]])
+        first, second = np.zeros((500, 1)), np.array([[1.0], [3.0]])
         model = vae(likelihood="gaussian").partial_fit(first).partial_fit(second)
         seen = np.append(second, 0.0)
         assert_allclose(model.likelihood_.loc, [seen.mean()])
         assert_allclose(model.likelihood_.column_scale, [seen.std()])
+
+    @pytest.mark.parametrize("size", [1, 7])
+    def test_few_rows_at_a_time_are_taken_together(self, size):
+        model = vae(likelihood="gaussian")
+        for start in range(0, 105, size):
+            model.partial_fit(IRIS[start : start + size])
+        seen = IRIS[:100] if size == 1 else IRIS[:105]
+        assert_allclose(model.likelihood_.loc, seen.mean(0))
+        assert_allclose(model.likelihood_.column_scale, seen.std(0))
+
+    def test_a_fit_of_few_rows_is_settled(self):
+        model = vae(likelihood="gaussian", warm_start=True).fit(IRIS[:20])
+        loc = model.likelihood_.loc.clone()
+        assert torch.equal(model.partial_fit(IRIS).fit(IRIS).likelihood_.loc, loc)
 
 
 class TestTerms:

@@ -177,8 +177,10 @@ HOSTILE = {
     "a unit of zero": in_reader("unit", 0.0),
     "rows below zero": in_state("n_samples_", -3),
     "categories that are numbers": in_reader("categories", {"dict": {"colour": 3}}),
-    "a column that is none": in_reader("constant", [{"tuple": [5, 0.0]}]),
-    "a column without its value": in_reader("constant", [{"tuple": [0]}]),
+    "moments that are a number": in_reader("unsettled", 3),
+    "moments of a column that is none": lambda d, a: _add_moments(d, a, columns=np.array([5])),
+    "moments of another length": lambda d, a: _add_moments(d, a, mean=np.zeros(2)),
+    "moments that are NaN": lambda d, a: _add_moments(d, a, variance=np.array([np.nan])),
     "an unknown key of the reader": in_reader("surprise", 1),
     "a reader that is a list": in_state("_reader", []),
     "an epoch that was not": in_state("best_epoch_", 99),
@@ -211,6 +213,14 @@ HOSTILE = {
 def _replace_weight(arrays, function):
     name = next(name for name in arrays if name.endswith("weight") and name.startswith("model"))
     arrays[name] = np.ascontiguousarray(function(arrays[name]))
+
+
+def _add_moments(document, arrays, **changed):
+    one = np.zeros(1)
+    moments = {"columns": one.astype(np.int64), "n_rows": one + 1, "mean": one, "variance": one}
+    arrays.update(moments | changed)
+    encoded = {name: {"array": name} for name in moments}
+    document["state"]["_reader"]["dict"]["unsettled"] = {"dict": encoded}
 
 
 def _add_array(document, arrays, name):

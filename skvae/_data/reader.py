@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-import torch
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
-from torch import Tensor
 
 from skvae._data.columns import Columns
 from skvae._data.containers import as_matrix, check_dates
 from skvae._data.frames import Frame
 from skvae._data.objects import ENCODE, floats_of_objects
+from skvae._data.moments import Moments, Moved
 from skvae._data.order import check_weight, weighted_rows
 from skvae._data.rows import Rows
 
@@ -37,18 +36,23 @@ class Reader:
         stand for them in rows.
     unit : float, default=1.0
         The value of X that is read as 1: 255 for the bytes of images.
-    constant : list of (int, float), default=[]
-        The columns that have had one value in all rows so far, and that value. Nothing is
-        known of their scale.
+    unsettled : Moments, default=None
+        Of the columns of which the rows so far say too little.
     """
 
     categories: dict[str, list[Any]] = field(default_factory=dict)
     unit: float = 1.0
-    constant: list[tuple[int, float]] = field(default_factory=list)
+    unsettled: Moments | None = None
 
     @classmethod
     def learn(
-        cls, estimator: Any, X: Any, likelihood: Any, sample_weight: Any = None, context: Any = None
+        cls,
+        estimator: Any,
+        X: Any,
+        likelihood: Any,
+        sample_weight: Any = None,
+        context: Any = None,
+        is_streamed: bool = False,
     ) -> tuple[Reader, Rows, Columns]:
         """Learn what X means, and return its rows as a fit sees them, with their columns.
 
@@ -66,6 +70,8 @@ class Reader:
             Non-negative.
         context : array-like of shape (n_samples, n_context), default=None
             What each row is given.
+        is_streamed : bool, default=False
+            Whether these may be the first of more rows, which then have a say too.
 
         Returns
         -------
@@ -97,9 +103,7 @@ class Reader:
             None if frame is None else frame.kinds(categories),
             None if frame is None else frame.n_levels(categories),
         )
-        constant = columns.constant.nonzero()[:, 0].tolist()
-        values = columns.low[constant].tolist()
-        reader = replace(reader, constant=list(zip(constant, values, strict=True)))
+        reader = replace(reader, unsettled=Moments.of(columns, is_streamed))
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):
             _warn_of_grey_levels(columns)
         return reader, rows, columns
@@ -129,9 +133,14 @@ class Reader:
         return self._rows(self._known(estimator, X), context)
 
     def read_on(
-        self, estimator: Any, X: Any, sample_weight: Any = None, context: Any = None
-    ) -> tuple[Reader, Rows, Columns]:
-        """Return the same for a fit that goes on: what is known now, weighted rows, columns.
+        self,
+        estimator: Any,
+        X: Any,
+        sample_weight: Any = None,
+        context: Any = None,
+        is_streamed: bool = False,
+    ) -> tuple[Reader, Rows, Columns, Moved | None]:
+        """Return the same for a fit that goes on.
 
         Parameters
         ----------
@@ -139,15 +148,19 @@ class Reader:
             As in ``read``.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative.
+        is_streamed : bool, default=False
+            As in ``learn``.
 
         Returns
         -------
         reader : Reader
-            That knows of the columns which are constant still.
+            What is known now.
         rows : Rows
             As those of ``learn``.
         columns : Columns
             Of these rows, without what a data frame declares.
+        moved : Moved or None
+            The columns whose location and scale are known better now.
 
         Raises
         ------
@@ -155,51 +168,23 @@ class Reader:
             As ``read``.
         """
         rows = self._weighted(self._known(estimator, X), sample_weight, context)
-        still = self.constant
-        for block, _ in rows.blocks():
-            still = [(j, value) for j, value in still if (block[:, j] == value).all()]
-        return replace(self, constant=still), rows, Columns.of(rows, _names(estimator))
-
-    def moments_of_new(self, columns: Columns, later: Reader) -> tuple[list[int], Tensor, Tensor]:
-        """Return the columns that were constant until now, and their moments.
-
-        Parameters
-        ----------
-        columns : Columns
-            Of the rows in which they vary for the first time.
-        later : Reader
-            What is known after these.
-
-        Returns
-        -------
-        indices : list of int
-            Which.
-        loc, scale : Tensor of shape (len(indices),)
-            Mean and standard deviation, the value so far taken for one more row.
-        """
-        known = {j for j, _ in later.constant}
-        new = [(j, value) for j, value in self.constant if j not in known]
-        indices = [j for j, _ in new]
-        before = torch.tensor([value for _, value in new], dtype=torch.float64)
-        if not indices:
-            return indices, before, before
-        n = len(columns.rows)
-        mean = columns.mean[indices]
-        # The scale of a column that is constant in these rows is 1 by convention.
-        variance = columns.scale[indices].square().where(~columns.constant[indices], 0.0)
-        loc = (n * mean + before) / (n + 1)
-        square = n * (variance + (mean - loc).square()) + (before - loc).square()
-        return indices, loc, (square / (n + 1)).sqrt()
+        columns = Columns.of(rows, _names(estimator))
+        if self.unsettled is None or self.unsettled.are_those_of(columns):
+            return self, rows, columns, None
+        unsettled, moved = self.unsettled.merged(columns, is_streamed)
+        return replace(self, unsettled=unsettled), rows, columns, moved
 
     def to_plain(self) -> dict[str, Any]:
-        """Return this as plain data.
+        """Return this as plain data and arrays.
 
         Returns
         -------
         state : dict
             The constructor's arguments.
         """
-        return asdict(self)
+        moments = self.unsettled
+        unsettled = None if moments is None else moments._asdict()
+        return {"categories": self.categories, "unit": self.unit, "unsettled": unsettled}
 
     @classmethod
     def from_plain(cls, state: dict[str, Any]) -> Reader:
@@ -210,7 +195,9 @@ class Reader:
         state : dict
             The constructor's arguments.
         """
-        return cls(**state)
+        unsettled = state["unsettled"]
+        moments = None if unsettled is None else Moments(**unsettled)
+        return cls(**(state | {"unsettled": moments}))
 
     def is_valid(self, n_features: int) -> bool:
         """Return whether a fit to so many columns could have made this.
@@ -228,15 +215,7 @@ class Reader:
                 for levels in self.categories.values()
             )
             and self.unit in (1.0, BYTE)
-            and isinstance(self.constant, list)
-            and all(
-                isinstance(pair, tuple)
-                and len(pair) == 2
-                and type(pair[0]) is int
-                and 0 <= pair[0] < n_features
-                and type(pair[1]) is float
-                for pair in self.constant
-            )
+            and (self.unsettled is None or self.unsettled.is_valid(n_features))
         )
 
     def floats(self, X: Any) -> np.ndarray:
