@@ -134,7 +134,7 @@ def test_frames_of_one_block_are_not_copied():
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_frames_of_sparse_columns_stay_sparse(kind):
     dtype = pd.SparseDtype(kind, 0.0)
-    reader, rows, columns, estimator = learn(pd.DataFrame(X.astype(kind)).astype(dtype))
+    _, rows, columns, _ = learn(pd.DataFrame(X.astype(kind)).astype(dtype))
     assert scipy.sparse.issparse(rows.X)
     assert rows.dtype == kind
     assert columns.kinds == ["real"] * 4
