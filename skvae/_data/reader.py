@@ -324,9 +324,10 @@ def _unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
 
 
 def _warn_of_grey_levels(columns: Columns) -> None:
-    """Warn of images whose values seem to be grey levels, neither bytes nor in [0, 1]."""
-    if columns.rows.X.dtype == np.uint8:
-        return
+    """Warn of images whose values seem to be grey levels, but are not read as such.
+
+    Those of uint8 are: their unit puts them into [0, 1].
+    """
     low, high = columns.low.min().item(), columns.high.max().item()
     are_whole = bool(columns.whole.all())
     if low < 0 or high <= 1 or not (are_whole or LEAST_BRIGHT <= high <= BYTE):

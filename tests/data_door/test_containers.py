@@ -19,9 +19,9 @@ from sklearn.datasets import load_iris
 from sklearn.impute import SimpleImputer
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from skvae._data import Reader
-from skvae._data.mapped import MappedFile
+from skvae._data import Reader, mapped
 from tests.data_door.stand_ins import Estimator, learn, read
+from tests.data_door.test_rows import mapped_bytes
 
 X = np.round(np.random.RandomState(0).randn(30, 4) * 64) / 64  # exact in decimals too
 NAMES = list("abcd")
@@ -131,10 +131,28 @@ def test_frames_of_one_block_are_not_copied():
     assert np.shares_memory(reader.read(estimator, frame).X, frame.to_numpy())
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_frames_of_sparse_columns_stay_sparse(kind):
+    dtype = pd.SparseDtype(kind, 0.0)
+    _, rows, columns, _ = learn(pd.DataFrame(X.astype(kind)).astype(dtype))
+    assert scipy.sparse.issparse(rows.X)
+    assert rows.dtype == kind
+    assert columns.kinds == ["real"] * 4
+
+
 class TestMappedFile:
+    def test_reading_leaves_little_of_it_in_memory(self):
+        shape = 2 * mapped.KEPT_BYTES // 4096, 1024
+        np.lib.format.open_memmap("x.npy", "w+", np.float32, shape)[:] = 1
+        reader, *_, estimator = learn(np.ones((1, 1024), np.float32))
+        given = np.load("x.npy", mmap_mode="r")
+        before = mapped_bytes()
+        assert len(reader.read(estimator, given)) == len(given)
+        assert mapped_bytes() - before < mapped.KEPT_BYTES / 2
+
     def test_it_stays_mapped(self):
         reader, *_, estimator = learn(on_disk(X))
-        assert isinstance(reader.read(estimator, on_disk(X))._source, MappedFile)
+        assert isinstance(reader.read(estimator, on_disk(X))._source, mapped.MappedFile)
 
     @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity")])
     def test_it_is_checked(self, value, word):

@@ -145,13 +145,17 @@ class TestLevels:
             pd.Categorical(pd.to_datetime(["2020-01-01", "2021-01-01"])),
             pd.Categorical([dt.date(2020, 1, 1), dt.date(2021, 1, 1)]),
             pd.Categorical([np.float32(0.5), np.float32(1.5)]),
+            pd.Categorical(np.array([np.float64(0.5), "u"], object)),
         ],
-        ids=["intervals", "times", "dates", "numpy scalars"],
+        ids=["intervals", "times", "dates", "numpy scalars", "numpy scalars and text"],
     )
     def test_levels_are_what_json_can_hold(self, values):
         frame = pd.DataFrame({"a": values})
         reader, *_, estimator = learn(frame, BY_COLUMN)
-        assert {type(level) for level in reader.categories["a"]} <= {str, float}
+        levels = reader.categories["a"]
+        assert {type(level) for level in levels} <= {str, float}
+        assert [type(level) for level in levels if level == 0.5] == [float] * (0.5 in levels)
+        assert "0.5" not in levels
         assert_array_equal(reader.read(estimator, frame).X[:, 0], frame["a"].cat.codes)
 
     def test_order_of_polars_does_not_depend_on_what_was_before(self):
