@@ -19,7 +19,7 @@ ALLOWED = (
         "networks": {"functional", "initialization"},
         "model": set(),
         "objectives": {"_parameters", "distributions", "model"},
-        "_training": {"_training", "model", "networks", "objectives"},
+        "_training": {"_parameters", "_training", "model", "networks", "objectives"},
         "_quadrature": {"_training"},
         "_inference": {"_quadrature", "_training", "model", "objectives"},
         "_assemble": {*PARTS, "initialization", "model", "networks", "objectives"},
