@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 def template_copy(part: Any) -> Any:
     """Return a copy of a part that the user gave, which is itself never changed."""
     return copy.deepcopy(part)
+
+
+def check_number(
+    value: Any, what: str, must: str, allowed: Callable[[Any], bool], kind: type[Number]
+) -> Number:
+    """Return a number, numpy's or Python's, as Python's ``int`` or ``float``; bool is none.
+
+    numpy's own would take over where it meets a tensor.
+    """
+    is_number = isinstance(value, Integral if kind is int else Real)
+    if not is_number or isinstance(value, bool) or not allowed(value):
+        raise ValueError(f"{what} is {value!r}; {must}")
+    return kind(value)
 
 
 class Parameters:
@@ -75,6 +92,34 @@ class Parameters:
             getattr(self, name).set_params(**{parameter: value})
         return self
 
+    def _real(
+        self,
+        name: str,
+        must: str = "it must be a number, not below 0.",
+        allowed: Callable[[Any], bool] = lambda value: 0 <= value < float("inf"),
+    ) -> float:
+        """Return a parameter that is a real number, checked."""
+        what = f"{name} of {type(self).__name__}"
+        return check_number(getattr(self, name), what, must, allowed, float)
+
+    def _whole(self, name: str, least: int = 1) -> int:
+        """Return a parameter that is a whole number, checked."""
+        what = f"{name} of {type(self).__name__}"
+        kind = "positive whole number" if least else "whole number, not below 0"
+        must = f"it must be a {kind}."
+        return check_number(getattr(self, name), what, must, lambda value: value >= least, int)
+
+    def _sizes(self, name: str) -> tuple[int, ...]:
+        """Return a parameter that is a sequence of positive whole numbers, checked."""
+        given = getattr(self, name)
+        what = f"{name} of {type(self).__name__}"
+        must = f"all of {given!r} must be positive whole numbers."
+        entries = list(given) if hasattr(given, "__iter__") else [given]
+        return tuple(
+            check_number(entry, f"An entry of {what}", must, lambda value: value >= 1, int)
+            for entry in entries
+        )
+
     def _check_name(self, key: str, plain: dict[str, Any]) -> None:
         """Raise ``ValueError`` for a name that is no parameter, or has none of its own."""
         owner = type(self).__name__
@@ -92,10 +137,3 @@ class Parameters:
             f"{name}={value!r}" for name, value in self.get_params(deep=False).items()
         )
         return f"{type(self).__name__}({arguments})"
-
-
-def check_number(value, what, kind=int, low=None):  # type: ignore
-    from numbers import Integral
-    if isinstance(value, bool) or not isinstance(value, Integral): raise TypeError(f"{what} is {value!r}")
-    if low is not None and value < low: raise ValueError(f"{what} is {value!r}")
-    return int(value)

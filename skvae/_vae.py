@@ -780,7 +780,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample")
-        z = Rows(inference.sample_latent(_n_samples(n_samples), generator))
+        z = Rows(inference.sample_latent(_positive(n_samples, "n_samples"), generator))
         return inference.sample(z, mean, generator)
 
     def sample_latent(
@@ -812,7 +812,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample_latent")
-        return inference.sample_latent(_n_samples(n_samples), generator)
+        return inference.sample_latent(_positive(n_samples, "n_samples"), generator)
 
     def _sampling(self, random_state: Any, title: str) -> tuple[Inference, torch.Generator]:
         """Return the model for what it draws itself, and the generator that decides the draws."""
@@ -856,7 +856,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        n_draws = check_number(n_importance_samples, "n_importance_samples", int, low=1)
+        n_draws = _positive(n_importance_samples, "n_importance_samples")
         if n_draws == 1:
             reconstruction, kl = self.elbo_terms(X)
             return reconstruction - kl
@@ -1054,9 +1054,11 @@ def _resolved(likelihood: Any, columns: Columns) -> Any:
     return likelihood.resolve(columns) if hasattr(likelihood, "resolve") else likelihood
 
 
-def _n_samples(n_samples: Any) -> int:
-    """Return how many draws were asked for, checked."""
-    return check_number(n_samples, "n_samples", int, low=1)
+def _positive(value: Any, name: str) -> int:
+    """Return how many were asked for, checked."""
+    return check_number(
+        value, name, "it must be a positive whole number.", lambda number: number >= 1, int
+    )
 
 
 def _check_support(rows: Rows, likelihood: Any) -> None:

@@ -101,9 +101,10 @@ class LinearWarmup(Parameters):
         weight : float
             Without unit.
         """
-        if epoch is None or epoch >= self.n_epochs:
-            return self.weight
-        return self.weight * (epoch + 1) / (self.n_epochs + 1)
+        weight, n_epochs = self._real("weight"), self._whole("n_epochs", least=0)
+        if epoch is None or epoch >= n_epochs:
+            return weight
+        return weight * (epoch + 1) / (n_epochs + 1)
 
 
 class CyclicalAnnealing(Parameters):
@@ -152,10 +153,14 @@ class CyclicalAnnealing(Parameters):
         weight : float
             Without unit.
         """
-        if epoch is None or epoch >= self.n_epochs:
-            return self.weight
-        position = (epoch * self.n_cycles / self.n_epochs) % 1.0
-        return self.weight * min(1.0, position / self.ramp)
+        weight, n_epochs, n_cycles = (
+            self._real("weight"), self._whole("n_epochs"), self._whole("n_cycles")
+        )  # fmt: skip
+        ramp = self._real("ramp", "it must lie in (0, 1].", lambda value: 0 < value <= 1)
+        if epoch is None or epoch >= n_epochs:
+            return weight
+        position = (epoch * n_cycles / n_epochs) % 1.0
+        return weight * min(1.0, position / ramp)
 
 
 class Objective(Parameters):
@@ -270,8 +275,9 @@ class ELBO(Objective):
         weight : float
             Without unit.
         """
-        beta = self.beta(epoch) if callable(self.beta) else self.beta
-        return beta * LinearWarmup(self.kl_warmup_epochs)(epoch)
+        beta = self.beta(epoch) if callable(self.beta) else self._real("beta")
+        n_epochs = self._whole("kl_warmup_epochs", least=0)
+        return beta * LinearWarmup(n_epochs)(epoch) if n_epochs else beta
 
     def __call__(
         self,
@@ -287,9 +293,10 @@ class ELBO(Objective):
         kl_terms = kl_per_component(posterior, prior, z)
         kl = kl_terms.sum(-1)
         paid = kl
-        if self.free_bits:
+        free_bits = self._real("free_bits")
+        if free_bits:
             # The mean over the batch is compared with the free nats, not every row's own.
-            free = self.free_bits * z.shape[-1] / kl_terms.shape[-1]
+            free = free_bits * z.shape[-1] / kl_terms.shape[-1]
             paid = (kl_terms.mean(0) - free).clamp_min(0).sum().expand_as(kl)
         return Bound(self.kl_weight(epoch) * paid - reconstruction, reconstruction, kl)
 
@@ -423,9 +430,9 @@ class BetaTCVAE(Objective):
         distance = (log_marginals - prior.log_prob(z)).mean(0)
         # The elbo's own KL may be exact; what is added to it is 0 at the weights 1.
         extra = (
-            (self.alpha - 1) * information
-            + (self.beta - 1) * total_correlation
-            + (self.gamma - 1) * distance
+            (self._real("alpha") - 1) * information
+            + (self._real("beta") - 1) * total_correlation
+            + (self._real("gamma") - 1) * distance
         )
         return bound._replace(loss=bound.loss + extra)
 
@@ -486,10 +493,11 @@ class InfoVAE(Objective):
         epoch: int | None = None,
     ) -> Bound:
         """Return the bound of a batch."""
-        bound = ELBO(self.beta)(x, posterior, z, likelihood, prior)
+        mmd, beta = self._real("mmd"), self._real("beta")
+        bound = ELBO(beta)(x, posterior, z, likelihood, prior)
         drawn = prior.sample((z.shape[1],), generator=self.generator)
         distance = maximum_mean_discrepancy(z[0], drawn)
-        return bound._replace(loss=bound.loss + self.mmd * distance)
+        return bound._replace(loss=bound.loss + mmd * distance)
 
 
 def maximum_mean_discrepancy(one: Tensor, other: Tensor) -> Tensor:

@@ -190,6 +190,8 @@ class InverseAutoregressiveFlow(Posterior):
     ------
     ImportError
         At ``fit``, when zuko is not installed.
+    ValueError
+        At ``fit``, when a parameter is not a positive whole number.
 
     Examples
     --------
@@ -218,24 +220,25 @@ class InverseAutoregressiveFlow(Posterior):
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
         """Make the base, the context and the steps."""
         zuko = distributions.require_zuko("InverseAutoregressiveFlow")
+        n_transforms, context_size = self._whole("n_transforms"), self._whole("context_size")
+        sizes = self._sizes("hidden_layer_sizes")
         self.base = DiagonalNormal()
         self.base.initialize(n_in, latent_dim, generator)
-        self.context = materialize(lambda: nn.Linear(n_in, self.context_size), generator)
+        self.context = materialize(lambda: nn.Linear(n_in, context_size), generator)
         ascending = torch.arange(latent_dim)
 
         def step(order: Tensor) -> nn.Module:
             return zuko.flows.MaskedAutoregressiveTransform(
                 latent_dim,
-                self.context_size,
+                context_size,
                 order=order,
-                hidden_features=tuple(self.hidden_layer_sizes),
+                hidden_features=sizes,
             )
 
-        orders = [ascending.flip(0) if t % 2 else ascending for t in range(self.n_transforms)]
+        orders = [ascending.flip(0) if t % 2 else ascending for t in range(n_transforms)]
         steps = materialize(lambda: nn.ModuleList(map(step, orders)), generator)
         for layer in steps:
             _start_as_identity(layer)
-            layer.hyper.register_forward_pre_hook(_limited)
         self.steps = zuko.lazy.LazyComposedTransform(*steps)
 
     def forward(self, features: Tensor) -> Distribution:
@@ -253,7 +256,8 @@ def _limited(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
 
 
 def _start_as_identity(step: Any) -> None:
-    """Set the last layer of a step's network to zero: no shift, scale one."""
+    """Set the last layer of a step's network to zero: no shift, scale one. Bound what it sees."""
+    step.hyper.register_forward_pre_hook(_limited)
     last = step.hyper[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)

@@ -150,7 +150,7 @@ class MixtureOfGaussians(Prior):
 
     def initialize(self, latent_dim: int) -> None:
         """Make weights, locations and scales: every component the standard normal."""
-        k = _positive(self.n_components, "n_components of MixtureOfGaussians")
+        k = self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(k))
         self.loc = nn.Parameter(torch.zeros(k, latent_dim))
         self.raw_scale = nn.Parameter(torch.full((k, latent_dim), self._START))
@@ -209,12 +209,12 @@ class VampPrior(Prior):
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
     ) -> None:
         """Take evenly spaced rows as pseudo-inputs."""
-        k = _positive(self.n_pseudo_inputs, "n_pseudo_inputs of VampPrior")
+        k = self._whole("n_pseudo_inputs")
         # In a tuple, because a module would be registered and trained twice.
         self._encoder = (encoder,)
         rows = torch.linspace(0, len(x) - 1, k).round().long()
         self.pseudo_inputs = nn.Parameter(x[rows].float().clone())
-        self.log_weights = nn.Parameter(torch.zeros(k), requires_grad=self.learn_weights)
+        self.log_weights = nn.Parameter(torch.zeros(k), requires_grad=bool(self.learn_weights))
 
     def forward(self) -> Distribution:
         """Return p(z)."""
@@ -243,6 +243,8 @@ class FlowPrior(Prior):
     ------
     ImportError
         At ``fit``, when zuko is not installed.
+    ValueError
+        At ``fit``, when a parameter is not a positive whole number.
 
     Examples
     --------
@@ -271,12 +273,14 @@ class FlowPrior(Prior):
     def initialize(self, latent_dim: int) -> None:
         """Make the steps, not yet their weights."""
         zuko = distributions.require_zuko("FlowPrior")
+        n_transforms, n_bins = self._whole("n_transforms"), self._whole("n_bins")
+        sizes = self._sizes("hidden_layer_sizes")
         flow = materialize(
             lambda: zuko.flows.NSF(
                 latent_dim,
-                transforms=self.n_transforms,
-                bins=self.n_bins,
-                hidden_features=tuple(self.hidden_layer_sizes),
+                transforms=n_transforms,
+                bins=n_bins,
+                hidden_features=sizes,
             ),
             torch.Generator().manual_seed(0),
         )
@@ -298,12 +302,6 @@ class FlowPrior(Prior):
         """Return p(z)."""
         base = distributions.Independent(distributions.Normal(self.loc, self.scale))
         return distributions.Transformed(base, self.flow().inv)
-
-
-def _positive(value: Any, name: str) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}; it must be a positive whole number.")
-    return value
 
 
 PRIORS: dict[str, type[Prior]] = {

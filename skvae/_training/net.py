@@ -19,6 +19,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from skvae._data import Rows
+from skvae._parameters import check_number
 from skvae._random import Stream
 from skvae._training.batches import Batches
 from skvae._training.callbacks import (
@@ -234,7 +235,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     batches = partial(
         Batches,
         latent_dim=module.latent_dim,
-        n_samples=plan.objective.n_samples,
+        n_samples=_n_samples(plan.objective),
         seed=plan.seed,
         device=plan.device,
     )
@@ -261,6 +262,13 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
     return net
+
+
+def _n_samples(objective: Any) -> int:
+    """Return the draws of z that an objective asks for, which may be foreign."""
+    what = f"n_samples of {type(objective).__name__}"
+    must = "it must be a positive whole number."
+    return check_number(objective.n_samples, what, must, lambda value: value >= 1, int)
 
 
 def channels_last(weight: Tensor) -> Tensor:

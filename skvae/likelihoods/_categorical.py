@@ -74,9 +74,8 @@ class Categorical(Likelihood):
         self.register_buffer("loc", loc.clamp_min(FLOOR).log().float())
 
     def _given_groups(self, n_features: int) -> Tensor:
-        sizes = list(self.group_sizes or [])
-        whole = all(hasattr(size, "__index__") and size > 0 for size in sizes)
-        if not whole or sum(sizes) != n_features:
+        sizes = self._sizes("group_sizes")
+        if sum(sizes) != n_features:
             raise ValueError(
                 f"group_sizes of Categorical is {self.group_sizes!r}; it must hold positive "
                 f"whole numbers that add up to the {n_features} columns."
@@ -146,22 +145,18 @@ class CategoricalCodes(Likelihood):
     @property
     def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """Whole numbers from 0 to K−1."""
-        return constraints.integer_interval(0, self.n_categories - 1)
+        return constraints.integer_interval(0, self.n_params - 1)
 
     @property
     def requirement(self) -> str:  # type: ignore[override]  # a property
         """The support in words."""
-        return f"codes, whole numbers from 0 to {self.n_categories - 1},"
+        return f"codes, whole numbers from 0 to {self.n_params - 1},"
 
     cure = "Encode categories by OrdinalEncoder, and give their number as n_categories."
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Check the number of categories; nothing is kept of the columns."""
-        if not hasattr(self.n_categories, "__index__") or self.n_categories < 1:
-            raise ValueError(
-                f"n_categories of CategoricalCodes is {self.n_categories!r}; "
-                "it must be a positive whole number."
-            )
+        self._whole("n_categories")
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""

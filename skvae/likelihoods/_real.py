@@ -75,15 +75,10 @@ class LocationScale(Likelihood):
             self.log_scale.index_fill_(0, index, 0.0)
 
     def _check_parameters(self) -> None:
-        name = type(self).__name__
-        learned = self.scale in ("feature", "shared", "row")
-        if not learned and not (isinstance(self.scale, int | float) and 0 < self.scale < math.inf):
-            raise ValueError(
-                f"scale of {name} is {self.scale!r}; "
-                "it must be 'feature', 'shared', 'row' or a positive number."
-            )
-        if not 0 < self.min_scale < 1:
-            raise ValueError(f"min_scale of {name} is {self.min_scale!r}; it must lie in (0, 1).")
+        if self.scale not in ("feature", "shared", "row"):
+            must = "it must be 'feature', 'shared', 'row' or a positive number."
+            self._real("scale", must, lambda value: 0 < value < math.inf)
+        self._real("min_scale", "it must lie in (0, 1).", lambda value: 0 < value < 1)
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the standardised row."""
@@ -91,14 +86,15 @@ class LocationScale(Likelihood):
 
     def _standardized_scale(self, params: Tensor) -> Tensor:
         """Return the noise's scale in units of each column's standard deviation."""
+        lowest = float(self.min_scale)
         if self.scale == "row":
             # Damped: the spread of initial weights must not make densities of 1e-3 deviations.
-            return self.min_scale + F.softplus(UNIT + ROW_GAIN * params[..., 1])
+            return lowest + F.softplus(UNIT + ROW_GAIN * params[..., 1])
         if self.scale == "feature":
-            return self.min_scale + torch.exp(GAIN * self.log_scale)
+            return lowest + torch.exp(GAIN * self.log_scale)
         if self.scale == "shared":
             shared = torch.exp(GAIN * self.log_scale)
-            return self.min_scale + (shared / self.column_scale).to(params.dtype)
+            return lowest + (shared / self.column_scale).to(params.dtype)
         return (float(self.scale) / self.column_scale).to(params.dtype)
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
@@ -250,15 +246,13 @@ class StudentT(LocationScale):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.df is not None and not (isinstance(self.df, int | float) and self.df > 1):
-            raise ValueError(
-                f"df of StudentT is {self.df!r}; it must be None or a number above 1, below "
-                "which the mean does not exist."
-            )
+        if self.df is not None:
+            must = "it must be None or a number above 1, below which the mean does not exist."
+            self._real("df", must, lambda value: 1 < value < math.inf)
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         if self.df is not None:
-            return distributions.StudentT(torch.full_like(scale, self.df), loc, scale)
+            return distributions.StudentT(torch.full_like(scale, float(self.df)), loc, scale)
         spread = self._HIGHEST - self._LOWEST
         df = self._LOWEST + spread * torch.sigmoid(GAIN * self.df_logit)
         return distributions.StudentT(df, loc, scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
@@ -99,11 +101,8 @@ class ContinuousBernoulli(Likelihood):
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Start at the logits of the columns' means, found by bisection."""
-        if not self.max_logit > 0:
-            raise ValueError(
-                f"max_logit of ContinuousBernoulli is {self.max_logit!r}; it must be positive."
-            )
-        low = torch.full_like(loc, -self.max_logit)
+        bound = self._real("max_logit", "it must be positive.", lambda value: 0 < value < math.inf)
+        low = torch.full_like(loc, -bound)
         high = -low
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
@@ -113,5 +112,6 @@ class ContinuousBernoulli(Likelihood):
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        logits = (self.loc + params.squeeze(-1)).clamp(-self.max_logit, self.max_logit)
+        bound = float(self.max_logit)
+        logits = (self.loc + params.squeeze(-1)).clamp(-bound, bound)
         return distributions.Independent(distributions.ContinuousBernoulli(logits))
