@@ -9,7 +9,7 @@ import skvae
 
 ROOT = Path(skvae.__file__).parent
 LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_modelfile"]
-LEAVES += ["_allotment", "callbacks"]
+LEAVES += ["_allotment", "_numbers", "callbacks"]
 PARTS = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -28,12 +28,13 @@ ALLOWED = (
         | {"_model_card", "_version", "exceptions", "networks"},
         "_model_card": {"_version", "likelihoods"},
         "persistence": {"_allotment", "_assemble", "_modelfile", "_vae"},
-        "metrics": {"_inference", "_parameters", "_training", "_validation", "_vae"}
-        | {"distributions"},
-        "sampling": {"_training", "_vae"},
-        "export": {"export", "_modelfile", "_vae", "_version", "networks"},
-        "display": {"_vae", "_validation", "display", "sampling"},
-        "_explore": {"_explore", "display"},
+        "_fitted": {"_vae"},
+        "metrics": {"metrics", "_fitted", "_inference", "_numbers", "_parameters", "_training"}
+        | {"_validation", "_vae", "distributions"},
+        "sampling": {"sampling", "_fitted", "_numbers", "_training", "_vae"},
+        "export": {"export", "_fitted", "_modelfile", "_vae", "_version", "networks"},
+        "display": {"_fitted", "_numbers", "_validation", "_vae", "display", "sampling"},
+        "_explore": {"_explore", "_numbers", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }
 )
