@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from skvae import networks
+from skvae._numbers import is_number
 from skvae.initialization import materialize
 from skvae.likelihoods import LIKELIHOODS
 from skvae.model import VAE
@@ -240,7 +241,7 @@ def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> A
         return None
     shape = tuple(image_shape)
     if (
-        not all(map(_is_whole, shape))
+        not all(is_number(side, int) for side in shape)
         or len(shape) not in (2, 3)
         or min(shape) < -1
         or 0 in shape
@@ -261,14 +262,10 @@ def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> A
     return tuple(n_features // known if side == -1 else side for side in full)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def _sizes(value: Any, name: str, least: int) -> tuple[int, ...]:
     """Return layer sizes as a tuple of positive whole numbers."""
     sizes = tuple(np.atleast_1d(np.asarray(value, dtype=object)).tolist())
-    if len(sizes) < least or not all(_is_whole(n) and n > 0 for n in sizes):
+    if len(sizes) < least or not all(is_number(n, int) and n > 0 for n in sizes):
         raise ValueError(
             f"{name}={value!r} must hold positive whole numbers, at least {least} of them."
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, TypeVar
+
+from skvae._numbers import is_number
 
 Number = TypeVar("Number", int, float)
 
@@ -23,8 +24,7 @@ def check_number(
 
     numpy's own would take over where it meets a tensor.
     """
-    is_number = isinstance(value, Integral if kind is int else Real)
-    if not is_number or isinstance(value, bool) or not allowed(value):
+    if not is_number(value, kind) or not allowed(value):
         raise ValueError(f"{what} is {value!r}; {must}")
     return kind(value)
 

@@ -27,7 +27,7 @@ from skvae import _model_card, _modelfile, _random, _state, _training
 from skvae._architecture import Architecture, part, settled
 from skvae._data import Columns, Reader, Rows
 from skvae._inference import Inference
-from skvae._parameters import check_number
+from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
 from skvae.exceptions import PosteriorCollapseWarning
@@ -780,7 +780,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample")
-        z = Rows(inference.sample_latent(_positive(n_samples, "n_samples"), generator))
+        z = Rows(inference.sample_latent(whole(n_samples, "n_samples"), generator))
         return inference.sample(z, mean, generator)
 
     def sample_latent(
@@ -812,7 +812,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample_latent")
-        return inference.sample_latent(_positive(n_samples, "n_samples"), generator)
+        return inference.sample_latent(whole(n_samples, "n_samples"), generator)
 
     def _sampling(self, random_state: Any, title: str) -> tuple[Inference, torch.Generator]:
         """Return the model for what it draws itself, and the generator that decides the draws."""
@@ -856,7 +856,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         NotFittedError
             Before ``fit``.
         """
-        n_draws = _positive(n_importance_samples, "n_importance_samples")
+        n_draws = whole(n_importance_samples, "n_importance_samples")
         if n_draws == 1:
             reconstruction, kl = self.elbo_terms(X)
             return reconstruction - kl
@@ -1052,13 +1052,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 def _resolved(likelihood: Any, columns: Columns) -> Any:
     """Return a likelihood in which nothing is left open; a user's may have nothing to resolve."""
     return likelihood.resolve(columns) if hasattr(likelihood, "resolve") else likelihood
-
-
-def _positive(value: Any, name: str) -> int:
-    """Return how many were asked for, checked."""
-    return check_number(
-        value, name, "it must be a positive whole number.", lambda number: number >= 1, int
-    )
 
 
 def _check_support(rows: Rows, likelihood: Any) -> None:

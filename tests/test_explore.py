@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 
 import skvae
 from skvae import VariationalAutoencoder
-from skvae._explore import _rows
+from skvae._explore import _panels
 from skvae.display._drawing import PALETTE
 
 X, DIGITS = load_digits(return_X_y=True)
@@ -165,7 +165,7 @@ def test_values_outside_0_and_1_share_one_scale(tmp_path):
 
 
 def test_many_or_large_pictures_are_made_smaller_by_means(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(_rows, "MAX_PIXELS", 300 * 8)
+    monkeypatch.setattr(_panels, "MAX_PIXELS", 300 * 8)
     page = contents(skvae.explore(images, X, path=tmp_path / "page.html", grid=2))["pictures"]
     assert page["rows"]["size"] == [3, 3]
     assert page["rows"]["note"] == "shown at 1/3 of 8 × 8 pixels"

@@ -8,13 +8,14 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_parameters", "_version", "_random", "_template", "_allotment", "_files"]
+LEAVES = ["_numbers", "_version", "_random", "_template", "_allotment", "_files"]
 LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
     | {name: {name, "_parameters", "initialization", "distributions"} for name in FAMILIES}
     | {
+        "_parameters": {"_numbers"},
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": set(),
@@ -22,22 +23,22 @@ ALLOWED = (
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template"},
         "_training": {"_data", "_parameters", "_random", "_training", "model", "networks", "objectives"},
-        "_architecture": {*FAMILIES, "initialization", "model", "networks"},
+        "_architecture": {*FAMILIES, "_numbers", "initialization", "model", "networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},
         "_inference": {"_data", "_quadrature", "_training", "model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
-        | {"_parameters", "_random", "_state", "_training", "exceptions", "networks"}
+        | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
         "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
         "_fitted": {"_vae"},
-        "metrics": {"_data", "_fitted", "_inference", "_parameters", "_vae", "distributions"}
-        | {"metrics"},
-        "sampling": {"_data", "_fitted", "_parameters", "_random", "_vae", "sampling"},
+        "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
+        | {"distributions", "metrics"},
+        "sampling": {"_data", "_fitted", "_numbers", "_random", "_vae", "sampling"},
         "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
-        "display": {"_data", "_fitted", "_vae", "display", "sampling"},
-        "_explore": {"_explore", "_files", "display"},
+        "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
+        "_explore": {"_explore", "_files", "_numbers", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }
 )

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skvae import VariationalAutoencoder, metrics
 from skvae.likelihoods import Gaussian
+from skvae.metrics import _aggregate
 from skvae.posteriors import _START
 
 SCORERS = [
@@ -172,7 +173,7 @@ def test_rate_is_mutual_information_and_aggregate_kl(fitted):
 
 def test_aggregate_kl_is_an_expectation_under_the_aggregate(fitted):
     """E[log q(z) − log p(z)] over the same draws, which aggregate_kl does not use."""
-    draws = metrics._Draws.of(fitted, FEW)
+    draws = _aggregate.Draws.of(fitted, FEW)
     with torch.no_grad():
         log_prior = draws.inference.prior.log_prob(draws.z).numpy()
     direct = (draws.log_aggregate() - log_prior).mean()
@@ -288,8 +289,8 @@ def test_order_of_the_rows_is_nothing_for_the_gap(vae):
 
 def test_size_of_the_blocks_is_nothing(vae, monkeypatch):
     values = [measure(vae, IRIS) for measure in MEASURES]
-    monkeypatch.setattr(metrics, "N_DENSITIES", 700)
-    monkeypatch.setattr(metrics, "BATCH_SIZE", 32)
+    monkeypatch.setattr(_aggregate, "N_DENSITIES", 700)
+    monkeypatch.setattr(_aggregate, "BATCH_SIZE", 32)
     for measure, value in zip(MEASURES, values, strict=True):
         np.testing.assert_allclose(measure(vae, IRIS), value, rtol=1e-9)
 
@@ -379,11 +380,11 @@ def test_bad_factors_are_refused(vae, factors, message):
 
 
 def test_bad_numbers_are_refused(vae):
-    with pytest.raises(ValueError, match="n_importance_samples == 0"):
+    with pytest.raises(ValueError, match="n_importance_samples=0 must be"):
         metrics.make_log_likelihood_scorer(0)
-    with pytest.raises(ValueError, match="n_levels == 1"):
+    with pytest.raises(ValueError, match="n_levels=1 must be"):
         metrics.bits_per_dim(vae, IRIS, n_levels=1)
-    with pytest.raises(ValueError, match="threshold == -1"):
+    with pytest.raises(ValueError, match="threshold=-1 must be"):
         metrics.active_units(vae, IRIS, threshold=-1)
 
 

@@ -1,115 +1,161 @@
-"""Numbers that parts take: Python's and numpy's alike, and no bool."""
-
-import inspect
+"""Numbers that callers give: numpy's are taken, bool is refused, wherever a number is taken."""
 
 import numpy as np
 import pytest
-import torch
+from matplotlib import pyplot as plt
+from sklearn.datasets import load_digits
 
-from skvae import VariationalAutoencoder, likelihoods, objectives, posteriors, priors
-from skvae._parameters import check_number
-from skvae.likelihoods import CategoricalCodes
-from skvae.objectives import Objective
-from skvae.posteriors import DiagonalNormal, Posterior
-from skvae.priors import Prior
+import skvae
+from skvae import VariationalAutoencoder, metrics
+from skvae.display import (
+    ComponentDisplay,
+    InterpolationDisplay,
+    LatentSpaceDisplay,
+    ManifoldDisplay,
+    ReconstructionDisplay,
+    SampleGridDisplay,
+    TraversalDisplay,
+)
+from skvae.sampling import FlowDensity, LatentDensitySampler, interpolate
+from tests.test_sampling import StandardNormal
 
-INTERFACES = {"Likelihood", "Prior", "Posterior", "Objective"}
-PARTS = {
-    name: getattr(module, name)
-    for module in (likelihoods, priors, posteriors, objectives)
-    for name in module.__all__
-    if hasattr(getattr(module, name), "get_params") and name not in INTERFACES
-}
-REQUIRED = {"CategoricalCodes": {"n_categories": 3}}
-"""Constructor arguments without a default."""
-
-BESIDE_CHOICES = {"scale": 0.5, "df": 3.0, "group_sizes": [1, 2]}
-"""Numbers that a parameter takes whose default is something else."""
-
-NO_NUMBERS = {"size_factor", "dispersion", "blocks", "learn_weights", "doubly_reparameterized"}
+IMAGES = load_digits().data[:60] / 16
 
 
-def made(name, **params):
-    return PARTS[name](**(REQUIRED.get(name, {}) | params))
+@pytest.fixture(scope="module")
+def vae():
+    params = {"hidden_layer_sizes": (8,), "conv_channels": (4,), "random_state": 0}
+    return VariationalAutoencoder(3, image_shape=(8, 8), max_epochs=1, **params).fit(IMAGES)
 
 
-def numbers(name):
-    """Return the numbers that a part takes: one or a list for each parameter."""
-    found = {}
-    for key, parameter in inspect.signature(PARTS[name]).parameters.items():
-        default = parameter.default
-        given = REQUIRED.get(name, {}).get(key, BESIDE_CHOICES.get(key, default))
-        if key not in NO_NUMBERS:
-            assert isinstance(given, int | float | list | tuple), f"{key} of {name} is new here"
-            assert not isinstance(given, bool), f"{key} of {name} is new here"
-            found[key] = given
-    return found
+@pytest.fixture(scope="module")
+def sampler(vae):
+    return LatentDensitySampler(vae, random_state=0).fit(IMAGES)
 
 
-ALL = [(name, key, value) for name in PARTS for key, value in numbers(name).items()]
-every = pytest.mark.parametrize(("name", "key", "value"), ALL, ids=lambda v: str(v))
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    yield
+    plt.close("all")
 
 
-def used(part):
-    """Return what comes out of a part as a model uses it."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.eye(3, dtype=torch.float64)
-    if isinstance(part, likelihoods.Likelihood):
-        rows = torch.tensor([[1.0, 1, 0], [1, 0, 1]])
-        part.initialize(torch.tensor([1.0, 0.5, 0.5]).double(), torch.ones(3).double())
-        params = torch.ones(2, 3, part.n_params, requires_grad=True)
-        return [part(params).log_prob(rows), part.embed(rows)]
-    if isinstance(part, Prior):
-        head = DiagonalNormal()
-        head.initialize(3, 2, generator)
-        part.initialize(2)
-        part.connect(head, x.float(), generator)
-        return [part().log_prob(torch.ones(1, 2))]
-    if isinstance(part, Posterior):
-        part.initialize(3, 2, generator)
-        q = part(x.float())
-        return [q.log_prob(q.reparameterize(torch.ones(3, 2))), q.mean]
-    if isinstance(part, Objective):
-        X = np.random.RandomState(0).randn(8, 3)
-        vae = VariationalAutoencoder(objective=part, max_epochs=1, random_state=0).fit(X)
-        return [torch.from_numpy(vae.transform(X))]
-    return [torch.tensor([part(epoch) for epoch in (0, 3, None)])]  # a schedule
+def shown(display, *names):
+    """Return what a display is made of."""
+    return [np.asarray(getattr(display, name)) for name in names]
 
 
-def of_numpy(value):
-    """Return the number, or each of them, as numpy's."""
-    if isinstance(value, list | tuple):
-        return [of_numpy(entry) for entry in value]
-    return np.int64(value) if isinstance(value, int) else np.float64(value)
+def manifold(vae, **params):
+    return shown(ManifoldDisplay.from_estimator(vae, **{"n": 2} | params), "tiles", "values")
 
 
-@pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning")
-@every
-def test_numbers_of_numpy_are_numbers(name, key, value):
-    given = of_numpy(value)
-    part = made(name, **{key: given})
-    assert getattr(part, key) is given
-    for ours, theirs in zip(used(part), used(made(name, **{key: value})), strict=True):
-        assert ours.dtype == theirs.dtype
-        assert torch.equal(ours, theirs)
+def traversal(vae, **params):
+    return shown(TraversalDisplay.from_estimator(vae, **{"n": 2} | params), "rows", "values")
 
 
-@pytest.mark.parametrize("wrong", [True, np.True_, "many", float("nan"), -1, 1j], ids=repr)
-@every
-def test_nothing_else_is(name, key, value, wrong):
-    given = [1, wrong] if isinstance(value, list | tuple) else wrong
-    with pytest.raises(ValueError, match=f"{key} of {name} is") as raised:
-        used(made(name, **{key: given}))
-    assert repr(wrong) in str(raised.value)
+def latent(vae, **params):
+    display = LatentSpaceDisplay.from_estimator(vae, IMAGES, **params)
+    return [*shown(display, "Z"), str(display.ellipses_ and len(display.ellipses_.get_offsets()))]
 
 
-@pytest.mark.parametrize("value", [np.float32(0.5), np.float16(0.5), 0.5])
-def test_what_comes_back_is_pythons(value):
-    number = check_number(value, "it", "never.", lambda _: True, float)
-    assert type(number) is float
-    assert type(check_number(np.uint8(3), "it", "never.", lambda _: True, int)) is int
+def paths(vae, **params):
+    display = InterpolationDisplay.from_estimator(vae, IMAGES, **{"n": 2, "n_paths": 1} | params)
+    return shown(display, "paths")
 
 
-def test_whole_numbers_are_whole():
-    with pytest.raises(ValueError, match=r"n_categories of CategoricalCodes is 2\.0"):
-        CategoricalCodes(2.0).initialize(torch.zeros(2), torch.ones(2))
+def samples(vae, **params):
+    display = SampleGridDisplay.from_estimator(vae, random_state=0, **params)
+    return [*shown(display, "samples"), str(display.image_.get_array().shape)]
+
+
+def reconstructed(vae, **params):
+    return shown(ReconstructionDisplay.from_estimator(vae, IMAGES, **params), "originals")
+
+
+def bars(vae, **params):
+    kl, active = vae.kl_per_component_, vae.active_components_
+    display = ComponentDisplay(kl_per_component=kl, active_components=active, **params).plot()
+    return [np.asarray(display.threshold_line_.get_ydata())]
+
+
+@pytest.fixture
+def page(tmp_path):
+    """What explore writes."""
+    return lambda vae, **params: [
+        skvae.explore(vae, IMAGES, path=tmp_path / "a.html", **{"grid": 2} | params).read_text()
+    ]
+
+
+def flow(vae, n_samples=2, **params):
+    params = {"n_steps": 2, "batch_size": 4} | params
+    density = FlowDensity(StandardNormal(), random_state=0, **params).fit(
+        vae.transform(IMAGES)[:, :2]
+    )
+    return [density.sample(n_samples)]
+
+
+TAKEN = [
+    (manifold, "n", 3, np.int64),
+    (manifold, "components", 1, np.int32),
+    (manifold, "linear_range", 1.0, np.float32),
+    (traversal, "n", 3, np.uint8),
+    (traversal, "n_components", 2, np.int64),
+    (latent, "components", 1, np.int64),
+    (latent, "ellipses", 2.0, np.float32),
+    (lambda vae, **p: latent(vae, ellipses=1, **p), "max_ellipses", 5, np.int64),
+    (paths, "n", 3, np.int64),
+    (paths, "n_paths", 2, np.int64),
+    (samples, "n_samples", 3, np.int16),
+    (samples, "n_columns", 3, np.int64),
+    (reconstructed, "n_images", 2, np.int64),
+    (bars, "threshold", 0.5, np.float32),
+    ("page", "grid", 3, np.int64),
+    ("page", "components", 1, np.int64),
+    (lambda vae, n: [interpolate(vae, IMAGES[0], IMAGES[1], n)], "n", 3, np.int64),
+    ("sampler.sample", "n_samples", 3, np.int64),
+    ("sampler.sample_latent", "n_samples", 3, np.int64),
+    (flow, "n_samples", 3, np.int64),
+    (flow, "n_steps", 3, np.int64),
+    (flow, "batch_size", 3, np.int64),
+    (flow, "learning_rate", 0.5, np.float32),
+    (lambda vae, **p: [metrics.bits_per_dim(vae, IMAGES, **p)], "n_levels", 17, np.int64),
+    (
+        lambda vae, **p: [metrics.bits_per_dim(vae, IMAGES, **p)],
+        "n_importance_samples",
+        2,
+        np.int64,
+    ),
+    (lambda vae, **p: [metrics.active_units(vae, IMAGES, **p)], "threshold", 0.5, np.float32),
+    (
+        lambda vae, **p: [metrics.make_log_likelihood_scorer(**p)(vae, IMAGES)],
+        "n_importance_samples",
+        2,
+        np.int64,
+    ),
+]
+
+
+@pytest.fixture(params=TAKEN, ids=lambda case: f"{getattr(case[0], '__name__', case[0])}-{case[1]}")
+def case(request, vae):
+    """A function of one number, that number, and numpy's type for it."""
+    call, name, value, kind = request.param
+    if isinstance(call, str):
+        fixture, *method = call.split(".")
+        call = request.getfixturevalue(fixture)
+        if method:
+            method = getattr(call, *method)
+            return (lambda number: [method(**{name: number})]), value, kind
+    return (lambda number: call(vae, **{name: number})), value, kind
+
+
+def test_numbers_of_numpy_are_numbers(case):
+    call, value, kind = case
+    for one, other in zip(call(value), call(kind(value)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "2"])
+def test_what_is_no_number_is_refused(case, value):
+    call, *_ = case
+    with pytest.raises(TypeError, match=r"must be an? "):
+        call(value)
+    assert plt.get_fignums() == []

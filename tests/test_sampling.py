@@ -280,8 +280,11 @@ def test_paths_are_lines_and_arcs(vae):
     assert spherical != pytest.approx(linear)
 
 
-class Latent:
-    """Stands for a model whose rows are their own latent."""
+class Latent(VariationalAutoencoder):
+    """A model whose rows are their own latent."""
+
+    def __sklearn_is_fitted__(self):
+        return True
 
     def posterior(self, X):
         return np.asarray(X), np.ones_like(X)
@@ -319,8 +322,8 @@ def test_precision_is_that_of_the_rows(vae):
     ("arguments", "error", "message"),
     [
         ({"method": "cubic"}, ValueError, r"method='cubic' must be one of \['linear', 'sph"),
-        ({"n": 1}, ValueError, "n == 1"),
-        ({"n": 2.5}, TypeError, "n must be an instance of"),
+        ({"n": 1}, ValueError, "n=1 must be a whole number of at least 2"),
+        ({"n": 2.5}, TypeError, "n=2.5 must be a whole number"),
         ({"x2": X[:2]}, ValueError, r"x1 has shape \(4,\), x2 \(2, 4\)"),
     ],
 )
@@ -332,7 +335,7 @@ def test_bad_paths_are_refused(vae, arguments, error, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_samples": 0}, "n_samples == 0"),
+        ({"n_samples": 0}, "n_samples=0 must be a whole number of at least 1"),
         ({"y": 7}, r"y holds 7; the classes are \[0, 1, 2\]"),
         ({"n_samples": 3, "y": [0, 1]}, r"y has shape \(2,\), but n_samples=3"),
     ],

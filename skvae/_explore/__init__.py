@@ -69,6 +69,8 @@ def explore(
         When X does not fit the model, ``labels`` are not one for each row, ``components``
         are not in the model, ``grid`` is below 2, or rows are not pictures of
         ``image_shape``.
+    TypeError
+        When ``grid`` or a component is not a whole number.
     NotFittedError
         When the estimator is not fitted.
 
@@ -103,8 +105,8 @@ def explore(
     """
     # Here, so that `import skvae` does not wait for what only displays need.
     from skvae._explore._page import render
+    from skvae._explore._panels import Source, pictures, table
     from skvae._explore._plane import Plane, make_labels
-    from skvae._explore._rows import Source, pictures, table
     from skvae.display._model import FittedModel
 
     model = FittedModel(vae)

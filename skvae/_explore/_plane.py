@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skvae._explore._page import pack
+from skvae._numbers import whole
 from skvae.display import _drawing, _points
 from skvae.display._model import FittedModel
 
@@ -151,7 +152,7 @@ class Plane:
     def __init__(
         self, model: FittedModel, Z: np.ndarray, components: int | Sequence[int] | None, grid: int
     ) -> None:
-        grid = _drawing.check_positive(grid, "grid", least=2)
+        grid = whole(grid, "grid", least=2)
         self.n_components = Z.shape[1]
         self.are_most_active = components is None and self.n_components > 2
         wanted = _most_active(model, Z) if components is None else components
@@ -205,5 +206,5 @@ class Plane:
 
 def _most_active(model: FittedModel, Z: np.ndarray) -> tuple[int, ...]:
     """Return the one or two components that carry most, in ascending order."""
-    activity = getattr(model.last, "kl_per_component_", Z.var(axis=0))
+    activity = getattr(model.model, "kl_per_component_", Z.var(axis=0))
     return tuple(sorted(np.argsort(-activity, kind="stable")[:2].tolist()))

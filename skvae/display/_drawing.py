@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
-from operator import index
 from typing import Any, Self, TypeAlias
 
 import numpy as np
+
+from skvae._numbers import real, whole
 
 PALETTE = (
     "#3f90da",
@@ -98,7 +98,8 @@ def check_components(
     components: int | Sequence[int], n_components: int, most: int | None = None
 ) -> tuple[int, ...]:
     """Return distinct components that exist, ``most`` of them at most."""
-    chosen = tuple(index(k) for k in np.atleast_1d(components))
+    given: Any = components if np.ndim(components) else [components]
+    chosen = tuple(whole(k, "components", least=None) for k in given)
     if n_components == 1 and chosen == (0, 1):  # the default of every display
         return (0,)
     distinct = 0 < len(set(chosen)) == len(chosen) <= (most or n_components)
@@ -111,19 +112,12 @@ def check_components(
     return chosen
 
 
-def check_positive(value: int, name: str, least: int = 1) -> int:
-    """Return a whole number that is at least 1."""
-    if value < least or value != int(value):
-        kind = "a positive whole number" if least == 1 else f"a whole number of at least {least}"
-        raise ValueError(f"{name}={value!r} must be {kind}.")
-    return int(value)
-
-
 def check_ascending(ends: Any, name: str, least: float, most: float) -> tuple[float, float]:
     """Return two ends in order, strictly inside the bounds."""
-    if np.shape(ends) != (2,) or not least < ends[0] < ends[1] < most:
+    low, high = (real(end, name) for end in ends) if np.shape(ends) == (2,) else (most, least)
+    if not least < low < high < most:
         raise ValueError(f"{name}={ends!r} must be (low, high) with {least} < low < high < {most}.")
-    return float(ends[0]), float(ends[1])
+    return low, high
 
 
 def latent_values(
@@ -137,9 +131,12 @@ def latent_values(
     At equally spaced quantiles; where there is a linear range, equally spaced themselves, and
     of shape ``(1, n)``.
     """
-    n = check_positive(n, "n")
+    n = whole(n, "n")
     if linear_range is not None:
-        ends = (-linear_range, linear_range) if isinstance(linear_range, Real) else linear_range
+        ends: Any = linear_range
+        if not np.ndim(linear_range):
+            end = real(linear_range, "linear_range")
+            ends = (-end, end)
         low, high = check_ascending(ends, "linear_range", -np.inf, np.inf)
         return np.linspace(low, high, n)[None]
     return quantiles(levels(n, quantile_range))

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 
+from skvae._numbers import real, whole
 from skvae.display import _drawing, _points
 from skvae.display._model import FittedModel
 from skvae.display._points import PairGrid, Points, Spread
@@ -152,8 +153,8 @@ class LatentSpaceDisplay:
             ``ellipses`` or ``max_ellipses`` is not positive, or there are ellipses and a
             projection, which has none.
         TypeError
-            When ``projection`` has no ``fit_transform``, or there are ellipses and the estimator
-            has no ``posterior``.
+            When ``projection`` has no ``fit_transform``, there are ellipses and the estimator
+            has no ``posterior``, or what should be a number is not.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -217,6 +218,8 @@ class LatentSpaceDisplay:
         ValueError
             When there is no ``scale`` for ``ellipses``, these or ``max_ellipses`` are not
             positive, or a pair grid shall take the place of axes that are not a subplot.
+        TypeError
+            When ``ellipses`` or ``max_ellipses`` is not a number, or not a whole one.
         """
         self.legend_: Any = None
         self.colorbar_: Any = None
@@ -314,12 +317,12 @@ def _projected(projection: Any, Z: np.ndarray) -> tuple[np.ndarray, list[str] | 
 
 
 def _check_ellipses(ellipses: float, max_ellipses: int | None, projection: Any = None) -> None:
-    if not ellipses > 0:
+    if not real(ellipses, "ellipses") > 0:
         raise ValueError(
             f"ellipses={ellipses!r} must be a positive number of standard deviations, or None."
         )
     if max_ellipses is not None:
-        _drawing.check_positive(max_ellipses, "max_ellipses")
+        whole(max_ellipses, "max_ellipses")
     if projection is not None:
         raise ValueError(
             f"ellipses={ellipses!r} belong to components, and projection={projection!r} shows "

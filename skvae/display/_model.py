@@ -1,4 +1,4 @@
-"""What the displays ask of an estimator: alone, or at the end of a pipeline or a search."""
+"""What the displays ask of a fitted estimator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_is_fitted
 
 from skvae._data import Reader
+from skvae._fitted import Opened
 from skvae.display import _drawing
 
 PRIOR_DRAWS = 2**15
@@ -22,36 +22,27 @@ MODEL_ROWS = 1000
 """Rows drawn from a model for the mean and the standard deviation of its features."""
 
 
-class FittedModel:
-    """A model, a pipeline that ends in one, or a search: the model, and the steps before it."""
+class FittedModel(Opened):
+    """An estimator taken apart, and what is shown of it."""
 
-    def __init__(self, estimator: Any) -> None:
-        check_is_fitted(estimator)
-        self.whole = self.last = getattr(estimator, "best_estimator_", estimator)
-        self.before: list[Any] = []
-        while hasattr(self.last, "steps"):
-            steps = [step for _, step in self.last.steps]
-            self.before += [step for step in steps[:-1] if step not in (None, "passthrough")]
-            self.last = steps[-1]
-
-    def part(self, name: str, use: str) -> Any:
+    def attribute(self, name: str, use: str) -> Any:
         """Return an attribute of the model, or say what it would be used for."""
-        if not hasattr(self.last, name):
+        if not hasattr(self.model, name):
             raise TypeError(
-                f"estimator is a {type(self.last).__name__}, which has no {name}, {use}. Pass a "
+                f"estimator is a {type(self.model).__name__}, which has no {name}, {use}. Pass a "
                 "fitted VariationalAutoencoder, or a pipeline that ends in one."
             )
-        return getattr(self.last, name)
+        return getattr(self.model, name)
 
     @property
     def n_components(self) -> int:
         """The latent dimension."""
-        return len(self.last.get_feature_names_out())
+        return len(self.model.get_feature_names_out())
 
     @property
     def feature_names(self) -> Sequence[str] | None:
         """The names of the columns of X, if they had any."""
-        return getattr(self.whole, "feature_names_in_", None)
+        return getattr(self.first, "feature_names_in_", None)
 
     # Rows and their shape
 
@@ -60,9 +51,9 @@ class FittedModel:
 
         Steps before the model that keep the number of columns keep the picture.
         """
-        n_features = self.whole.n_features_in_
-        if image_shape is None and getattr(self.last, "n_features_in_", None) == n_features:
-            image_shape = getattr(self.last, "image_shape", None)
+        n_features = self.first.n_features_in_
+        if image_shape is None and self.model.n_features_in_ == n_features:
+            image_shape = getattr(self.model, "image_shape", None)
         return (
             None if image_shape is None else _drawing.resolve_image_shape(image_shape, n_features)
         )
@@ -77,51 +68,46 @@ class FittedModel:
             )
         return shape
 
+    # What X means: bytes and categories, of which nothing else here knows
+
+    @property
+    def categories(self) -> dict[str, list[Any]]:
+        """What the codes stand for that :meth:`floats` returns, by the names of columns."""
+        return {} if self.before else getattr(self.model, "categories_", {})
+
     def floats(self, rows: Any) -> np.ndarray:
         """Return rows of any kind that estimators take as the numbers that come out again.
 
         Bytes of images are shares of ``unit_``, categories of a data frame are codes.
         """
-        reader = getattr(self.last, "_reader", Reader())
+        reader = getattr(self.model, "_reader", Reader())
         # What a step before the model gets has categories of its own.
         return (Reader(unit=reader.unit) if self.before else reader).floats(rows)
 
     # There and back
 
-    def encode(self, X: Any) -> Any:
-        """Return X as the model sees it."""
-        for step in self.before:
-            X = step.transform(X)
-        return X
-
     def decode(self, rows: Any) -> np.ndarray:
-        """Return rows of the model in the units of X."""
-        for step in reversed(self.before):
-            if not hasattr(step, "inverse_transform"):
-                raise TypeError(
-                    f"estimator has a {type(step).__name__} before the model, which has no "
-                    "inverse_transform, so that what the model makes cannot be shown in the units "
-                    "of X. Pass the model alone, with X as it sees it."
-                )
-            rows = step.inverse_transform(rows)
-        return _dense(rows)
+        """Return rows of the model in the units of X, as floats."""
+        return super().decode(rows).astype(float)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the posterior means."""
-        return np.asarray(self.whole.transform(X))
+        return np.asarray(self.model.transform(self.encode(X)))
 
     def inverse_transform(self, Z: np.ndarray) -> np.ndarray:
         """Return the mean of p(x|z), in the units of X."""
-        return self.decode(self.last.inverse_transform(Z))
+        return self.decode(self.model.inverse_transform(Z))
 
     def posterior(self, X: Any, use: str) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x)."""
-        posterior = self.part("posterior", use)
+        posterior = self.attribute("posterior", use)
         return posterior(self.encode(X))
 
     def sample(self, n_samples: int, **options: Any) -> np.ndarray:
         """Draw rows from the model, in the units of X."""
-        sample = self.part("sample", "which new rows come from")
+        # What holds the model may draw otherwise than from the prior.
+        sample = getattr(self.last, "sample", None)
+        sample = sample or self.attribute("sample", "which new rows come from")
         return self.decode(sample(n_samples, **options))
 
     def feature_moments(self) -> tuple[np.ndarray, np.ndarray]:
@@ -139,13 +125,13 @@ class FittedModel:
         """
         import torch
 
-        if not hasattr(self.last, "net_"):
+        if not hasattr(self.model, "net_"):
             return np.tile([NormalDist().inv_cdf(p) for p in levels], (self.n_components, 1))
         is_independent = isinstance(self._prior, torch.distributions.Independent)
         marginals = self._prior.base_dist if is_independent else self._prior
         if not is_independent or type(marginals).icdf is torch.distributions.Distribution.icdf:
             return np.quantile(self._prior_draws, levels, axis=0).T
-        shares = torch.tensor(levels, dtype=torch.float64, device=self.last.net_.device)
+        shares = torch.tensor(levels, dtype=torch.float64, device=self.model.net_.device)
         return marginals.icdf(shares[:, None]).T.detach().cpu().numpy()
 
     @cached_property
@@ -155,14 +141,14 @@ class FittedModel:
 
         # Not in training mode: a prior may run the encoder, which may drop features then.
         with torch.no_grad():
-            return self.last.net_.module_.eval().prior()
+            return self.model.net_.module_.eval().prior()
 
     @cached_property
     def _prior_draws(self) -> np.ndarray:
         """Draws from p(z), ``(PRIOR_DRAWS, n_components)``."""
         import torch
 
-        generator = torch.Generator(self.last.net_.device).manual_seed(0)
+        generator = torch.Generator(self.model.net_.device).manual_seed(0)
         with torch.no_grad():
             draws = self._prior.sample((PRIOR_DRAWS,), generator=generator)
         return draws.double().cpu().numpy()

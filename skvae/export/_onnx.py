@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skvae import _modelfile
+from skvae._fitted import opened
 from skvae._vae import VariationalAutoencoder
-from skvae.export._graph import PARTS, Transform, require, translated
+from skvae.export._graph import HALVES, Transform, require, translated
 
 
 def to_onnx(
@@ -45,7 +46,7 @@ def to_onnx(
 
     Parameters
     ----------
-    vae : VariationalAutoencoder
+    vae : VariationalAutoencoder or a search over one
         Fitted; it is not changed.
     path : path-like
         The file; replaced if it exists, atomically: after an error it is as it was.
@@ -66,7 +67,8 @@ def to_onnx(
     NotFittedError
         Before ``fit``.
     TypeError
-        When ``vae`` is something else; see :func:`register_skl2onnx` for a Pipeline.
+        When ``vae`` is something else, or has steps before the model; see
+        :func:`register_skl2onnx` for a Pipeline.
     ValueError
         When ``part``, ``dtype`` or ``opset_version`` is none of the above or out of reach.
     NotImplementedError
@@ -93,15 +95,15 @@ def to_onnx(
     >>> bool(abs(loc - vae.transform(X)).max() < 1e-5)
     True
     """
-    if not isinstance(vae, VariationalAutoencoder):
+    inside = opened(vae, "vae")
+    if inside.before:
         raise TypeError(
-            f"vae is a {type(vae).__name__}; to_onnx takes a VariationalAutoencoder. For a "
-            "Pipeline, call register_skl2onnx() and then skl2onnx.to_onnx(pipeline, X[:1])."
+            f"vae is a {type(vae).__name__} with steps before the model, which would not be in the "
+            "file. Call register_skl2onnx() and then skl2onnx.to_onnx(pipeline, X[:1])."
         )
-    check_is_fitted(vae)
-    if part not in PARTS:
-        raise ValueError(f"part={part!r} must be {' or '.join(map(repr, PARTS))}.")
-    content = translated(PARTS[part](vae), dtype, opset_version).SerializeToString()
+    if part not in HALVES:
+        raise ValueError(f"part={part!r} must be {' or '.join(map(repr, HALVES))}.")
+    content = translated(HALVES[part](inside.model), dtype, opset_version).SerializeToString()
     _modelfile.replace(Path(path), content)
 
 

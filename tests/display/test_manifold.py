@@ -79,7 +79,6 @@ def test_one_tile(images):
     ("params", "message"),
     [
         ({"n": 0}, "n=0"),
-        ({"n": 2.5}, "n=2.5"),
         ({"quantile_range": (0, 0.5)}, "quantile_range="),
         ({"quantile_range": (0.5, 0.5)}, "quantile_range="),
         ({"linear_range": (2, 1)}, "linear_range="),

@@ -30,8 +30,8 @@ class Source:
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield all rows in order."""
         for start in range(0, self.n_samples, BLOCK_ROWS):
-            part = slice(start, min(start + BLOCK_ROWS, self.n_samples))
-            yield self.model.floats(_safe_indexing(self.X, part))
+            block = slice(start, min(start + BLOCK_ROWS, self.n_samples))
+            yield self.model.floats(_safe_indexing(self.X, block))
 
 
 def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def table(source: Source, decoded: np.ndarray, n_near: np.ndarray) -> dict[str, 
     n_features = decoded.shape[1]
     given = source.model.feature_names
     names = [f"feature {k}" for k in range(n_features)] if given is None else list(map(str, given))
-    levels = getattr(source.model.last, "categories_", {})
+    levels = source.model.categories
     shown = _most_changing(source, decoded, n_near)
     rows = np.concatenate([block[:, shown] for block in source.blocks()])
     known = np.fmin.reduce(rows), np.fmax.reduce(rows)  # these pass over missing values

@@ -1,0 +1,219 @@
+"""Rows of X, their reconstructions and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from skvae._numbers import whole
+from skvae.display import _drawing
+from skvae.display._drawing import Groups, PicturesOrHeatMap, standardised
+from skvae.display._model import FittedModel, first_rows
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class ReconstructionDisplay(PicturesOrHeatMap):
+    """Rows of X, their reconstructions and what is left: pictures, or a heat map for tables.
+
+    Pictures stand over their reconstructions, and these over the residuals, original minus
+    reconstruction, where white is 0 and red is more in the original; of pictures in colours,
+    each channel is grey at 0. Both extremes are the greatest residual shown.
+
+    In the heat map a row of X is a column, to have room for the names of the features:
+    originals on the left, then reconstructions, then residuals, all in their order. Each
+    feature has the mean and the standard deviation of the originals shown as its origin and
+    unit, so that features of any scale are seen beside each other; residuals have the same
+    unit.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as
+    attributes.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n_images, n_features)
+        Rows.
+    reconstructions : ndarray of shape (n_images, n_features)
+        Their reconstructions.
+    image_shape : tuple of int, default=None
+        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a heat map.
+    feature_names : array-like of str of shape (n_features,), default=None
+        Names for the heat map.
+
+    Attributes
+    ----------
+    image_ : matplotlib.image.AxesImage
+        The pictures and their reconstructions, stitched into one, or the heat map.
+    residual_image_ : matplotlib.image.AxesImage or None
+        The residuals of pictures.
+    colorbar_ : matplotlib.colorbar.Colorbar or None
+        The scale of the heat map, or of the residuals of grey pictures.
+    ax_ : matplotlib.axes.Axes
+        The axes.
+    figure_ : matplotlib.figure.Figure
+        Their figure.
+
+    See Also
+    --------
+    ManifoldDisplay : What the decoder makes of a grid of points.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.display import ReconstructionDisplay
+    >>> X = load_digits().data / 16
+    >>> vae = VariationalAutoencoder(image_shape=(8, 8), max_epochs=2, random_state=0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(vae, X[100:], n_images=6)
+    >>> display.reconstructions.shape
+    (6, 64)
+    >>> plt.close(display.figure_)
+    """
+
+    originals: np.ndarray
+    reconstructions: np.ndarray
+    image_shape: Sequence[int] | None = None
+    feature_names: Sequence[str] | None = None
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        n_images: int = 10,
+        image_shape: Sequence[int] | None = None,
+        residuals: bool = True,
+        ax: Any = None,
+        imshow_kwargs: Mapping[str, Any] | None = None,
+        residual_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Reconstruct the first rows of X and plot both, and their difference.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Fitted, with ``transform`` and ``inverse_transform``: a
+            :class:`~skvae.VariationalAutoencoder`, a pipeline that ends in one, or for
+            comparison :class:`~sklearn.decomposition.PCA`.
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows; the first of them are shown.
+        n_images : int, default=10
+            How many, at most.
+        image_shape : tuple of int, default=None
+            ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be
+            −1. ``None``: that of the estimator; without one, the rows are a table.
+        residuals : bool, default=True
+            Show what is left of a row without its reconstruction.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw. ``None``: a new figure.
+        imshow_kwargs : dict, default=None
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
+            residuals of pictures.
+        residual_kwargs : dict, default=None
+            The same of the residuals of pictures.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            Drawn.
+
+        Raises
+        ------
+        ValueError
+            When the rows are not pictures of ``image_shape``, or ``n_images`` is not
+            positive.
+        TypeError
+            When ``n_images`` is not a whole number.
+        NotFittedError
+            When the estimator is not fitted.
+        """
+        model = FittedModel(estimator)
+        shape = model.image_shape(image_shape)
+        rows = first_rows(X, whole(n_images, "n_images"))
+        display = cls(
+            originals=model.floats(rows),
+            reconstructions=model.inverse_transform(model.transform(rows)),
+            image_shape=shape,
+            feature_names=model.feature_names,
+        )
+        return display.plot(
+            ax, residuals=residuals, imshow_kwargs=imshow_kwargs, residual_kwargs=residual_kwargs
+        )
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        residuals: bool = True,
+        imshow_kwargs: Mapping[str, Any] | None = None,
+        residual_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Draw originals, reconstructions and residuals.
+
+        Of pictures, black is 0 and white is 1, unless values leave that range: then black
+        is the least and white the greatest of originals and reconstructions together.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw. ``None``: a new figure.
+        residuals : bool, default=True
+            Show what is left of a row without its reconstruction.
+        imshow_kwargs : dict, default=None
+            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
+            residuals of pictures.
+        residual_kwargs : dict, default=None
+            The same of the residuals of pictures.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            Itself.
+        """
+        self.residual_image_: Any = None
+        return self._draw(ax, imshow_kwargs, residuals=residuals, residual_kwargs=residual_kwargs)
+
+    def _draw_pictures(
+        self, ax: Any, imshow_kwargs: Any, *, residuals: bool, residual_kwargs: Any
+    ) -> None:
+        tiles = self._tiles(np.stack([self.originals, self.reconstructions]))
+        n_rows, n_images = 2 + residuals * (1 + _drawing.GAP), tiles.shape[1]
+        ax = _drawing.tile_axes(ax, n_rows, n_images, tiles, left=1.2 + 0.5 * residuals)
+        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
+        if residuals:
+            self._draw_residuals(ax, tiles[:1] - tiles[1:], residual_kwargs or {})
+        _drawing.separate_tiles(ax, tiles, linewidth=2)
+        heights = [1, 0, -1 - _drawing.GAP][: 2 + residuals]
+        last = "residual" if self.colorbar_ else "residual (grey: 0)"
+        ax.set_yticks(heights, ["original", "reconstruction", last][: 2 + residuals])
+        ax.set_xticks([])
+        ax.tick_params(length=0)
+
+    def _draw_residuals(self, ax: Any, tiles: np.ndarray, residual_kwargs: Any) -> None:
+        """Draw differences below the pictures, grey ones with their scale beside them."""
+        in_colours = tiles.shape[4:] not in ((), (1,))
+        tiles = tiles[..., :3] if in_colours else tiles  # opaque
+        most = float(np.abs(tiles).max()) or 1.0
+        kwargs = {"cmap": _drawing.SIGNED} | dict(residual_kwargs)
+        place: dict[str, Any] = {"limits": (-most, most), "corner": (0, -1 - _drawing.GAP)}
+        self.residual_image_ = _drawing.draw_tiles(ax, tiles, kwargs, **place)
+        if in_colours:
+            return
+        beside = ax.inset_axes([1.01, 0, 0.012, 1 / (3 + _drawing.GAP)])
+        end = _drawing.round_below(self.residual_image_.get_clim()[1])
+        self.colorbar_ = ax.figure.colorbar(
+            self.residual_image_, cax=beside, ticks=[-end, end], format="{x:+.3g}"
+        )
+        beside.tick_params(labelsize="small", length=2)
+
+    def _groups(self, *, residuals: bool, **_: Any) -> tuple[Groups, str]:
+        spread = self.originals.std(axis=0)
+        moments = self.originals.mean(axis=0), np.where(spread > 0, spread, 1)
+        rows = [("original", self.originals), ("reconstruction", self.reconstructions)]
+        groups, label = standardised(rows, moments)
+        left = (self.originals - self.reconstructions) / moments[1]
+        return groups + [("residual", left)] * residuals, label

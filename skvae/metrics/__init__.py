@@ -1,0 +1,45 @@
+"""Scores and measures of a fitted model.
+
+Scorers have scikit-learn's signature ``scorer(estimator, X, y=None)``, higher is better, and
+go into ``GridSearchCV(..., scoring=elbo_scorer)``. The other functions return a measure in
+its own sign and units. All take a fitted :class:`~skvae.VariationalAutoencoder`, a
+:class:`~sklearn.pipeline.Pipeline` that ends in one, a search over either, whose best they
+measure, or an estimator that holds one as ``vae_``. X passes through the steps of a pipeline
+before the model, and nats, bits and squared errors are those of what comes out of them.
+
+The noise behind every expectation is fixed for each row, so results repeat and do not
+depend on the order of the rows.
+"""
+
+from skvae.metrics._aggregate import aggregate_kl, mutual_information, total_correlation
+from skvae.metrics._bound import RateDistortion, bits_per_dim, rate_distortion
+from skvae.metrics._components import active_units, mutual_information_gap
+from skvae.metrics._reconstruction import reconstruction_error
+from skvae.metrics._scorers import (
+    LogLikelihoodScorer,
+    bits_per_dim_scorer,
+    elbo_scorer,
+    make_log_likelihood_scorer,
+    reconstruction_scorer,
+)
+
+__all__ = [
+    "LogLikelihoodScorer",
+    "RateDistortion",
+    "active_units",
+    "aggregate_kl",
+    "bits_per_dim",
+    "bits_per_dim_scorer",
+    "elbo_scorer",
+    "log_likelihood_scorer",
+    "make_log_likelihood_scorer",
+    "mutual_information",
+    "mutual_information_gap",
+    "rate_distortion",
+    "reconstruction_error",
+    "reconstruction_scorer",
+    "total_correlation",
+]
+
+log_likelihood_scorer = make_log_likelihood_scorer()
+"""Scorer: the mean importance-weighted bound of 100 draws, nats per row, higher is better."""
