@@ -77,6 +77,11 @@ class LinearWarmup(Parameters):
     weight : float, default=1.0
         The final value.
 
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range or no number.
+
     Examples
     --------
     >>> from skvae.objectives import LinearWarmup
@@ -123,6 +128,11 @@ class CyclicalAnnealing(Parameters):
         Fraction of a cycle in which the weight rises.
     weight : float, default=1.0
         The final value.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range or no number.
 
     Examples
     --------
@@ -247,6 +257,11 @@ class ELBO(Objective):
         (Kingma et al. 2016, appendix C.8, https://arxiv.org/abs/1606.04934). Where the KL
         does not split into components, under a full or flow posterior or a learned prior,
         ``latent_dim · free_bits`` are free in the sum.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range or no number.
 
     Examples
     --------
@@ -398,6 +413,11 @@ class BetaTCVAE(Objective):
     gamma : float, default=1.0
         Weight of the components' distance from the prior.
 
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range or no number.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -466,6 +486,11 @@ class InfoVAE(Objective):
         Weight of MMD², which lies between 0 and 2, in nats per row.
     beta : float, default=1.0
         Weight of the KL. At 0 nothing keeps the width of single posteriors.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range or no number.
 
     Examples
     --------

@@ -109,6 +109,16 @@ def test_affine_is_the_normal_of_the_right_units():
     torch.testing.assert_close(p.variance, exact.variance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("noise", [Normal, Laplace, lambda m, s: StudentT(3 * s, m, s)])
+def test_affine_is_finite_at_the_largest_float(noise, dtype):
+    ones = torch.ones(2, dtype=dtype)
+    p = Affine(noise(0 * ones, 1e-3 * ones), -ones.double(), 1e-3 * ones.double())
+    for value in (torch.finfo(dtype).max, -torch.finfo(dtype).max):
+        assert torch.isfinite(p.log_prob(value * ones)).all()
+        assert (p.log_prob(value * ones) < p.log_prob(1e3 * ones)).all()
+
+
 @pytest.mark.parametrize(
     "p",
     [
