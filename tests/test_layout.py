@@ -8,7 +8,7 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_modelfile"]
+LEAVES = ["_parameters", "_version", "initialization", "exceptions", "functional", "_files"]
 LEAVES += ["_allotment", "_numbers", "callbacks"]
 PARTS = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
@@ -17,6 +17,7 @@ ALLOWED = (
     | {
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
+        "_modelfile": {"_files"},
         "model": set(),
         "objectives": {"_parameters", "distributions", "model"},
         "_training": {"_training", "model", "networks", "objectives"},
@@ -32,9 +33,9 @@ ALLOWED = (
         "metrics": {"metrics", "_fitted", "_inference", "_numbers", "_parameters", "_training"}
         | {"_validation", "_vae", "distributions"},
         "sampling": {"sampling", "_fitted", "_numbers", "_training", "_vae"},
-        "export": {"export", "_fitted", "_modelfile", "_vae", "_version", "networks"},
+        "export": {"export", "_files", "_fitted", "_vae", "_version", "networks"},
         "display": {"_fitted", "_numbers", "_validation", "_vae", "display", "sampling"},
-        "_explore": {"_explore", "_numbers", "display"},
+        "_explore": {"_explore", "_files", "_numbers", "display"},
         "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
     }
 )
