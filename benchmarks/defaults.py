@@ -21,7 +21,7 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 from skvae import VariationalAutoencoder
-from skvae._assemble import default_layers
+from skvae._architecture import default_layers
 from skvae._training import default_epochs
 
 STEPS = (100, 300, 1000, 2000, 3000, 5000, 10_000)

@@ -11,9 +11,7 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 from torch import nn
 
-from skvae import _template
+from skvae import _files, _template
 from skvae._template import Template
 
 FORMAT = "skvae"
@@ -50,7 +48,7 @@ def write(
     }
     text = json.dumps(document)
     metadata = {"skvae": text, "sha256": _digest(text, arrays)}
-    replace(Path(path), to_bytes(arrays, metadata))
+    _files.replace(path, to_bytes(arrays, metadata))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -262,18 +260,3 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name}|{value.dtype.str}|{value.shape}|".encode())
         digest.update(np.ascontiguousarray(value).reshape(-1).data)
     return digest.hexdigest()
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write to a temporary file beside the target, flush it to disk, and rename it."""
-    # Not tempfile, whose files nobody else may read.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

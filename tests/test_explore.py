@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 
@@ -282,13 +283,24 @@ def test_refuses_an_unfitted_estimator(tmp_path):
 
 
 def program(name):
+    """Return where a program is; where it may not be missing, that is a failure."""
     path = shutil.which(name)
     if path is None:
-        pytest.fail(
+        give_up = pytest.fail if os.environ.get("SKVAE_BROWSER") == "required" else pytest.skip
+        give_up(
             f"{name} is not installed. These tests look at pages in a real browser: "
             "apt-get install chromium chromium-driver"
         )
     return path
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"), [("required", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
+def test_a_missing_browser_is_a_reason_to_skip_or_to_fail(monkeypatch, value, outcome):
+    monkeypatch.setenv("SKVAE_BROWSER", value)
+    with pytest.raises(outcome, match="no-such-browser is not installed"):
+        program("no-such-browser")
 
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

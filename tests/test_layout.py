@@ -22,7 +22,8 @@ ALLOWED = (
         "_data": {"_data", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template"},
-        "_training": {"_data", "_parameters", "_random", "_training", "model", "networks", "objectives"},
+        "_training": {"_data", "_parameters", "_random", "_training", "model", "networks"}
+        | {"objectives"},
         "_architecture": {*FAMILIES, "_numbers", "initialization", "model", "networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},

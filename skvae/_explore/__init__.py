@@ -45,7 +45,7 @@ def explore(
         and shown for the nearest row only. All else is a quantity with a colour bar. The name
         of a pandas Series is its title.
     path : path-like, default="latent.html"
-        The file; replaced if it exists.
+        The file; replaced if it exists, atomically: after an error it is as it was.
     components : int or pair of int, default=None
         Components along the horizontal and the vertical axis; one for a strip. ``None``: the
         two with the greatest ``kl_per_component_``, or where there is none, with the greatest
@@ -73,6 +73,8 @@ def explore(
         When ``grid`` or a component is not a whole number.
     NotFittedError
         When the estimator is not fitted.
+    OSError
+        When the file cannot be written.
 
     See Also
     --------
@@ -104,6 +106,7 @@ def explore(
     'digits.html'
     """
     # Here, so that `import skvae` does not wait for what only displays need.
+    from skvae import _files
     from skvae._explore._page import render
     from skvae._explore._panels import Source, pictures, table
     from skvae._explore._plane import Plane, make_labels
@@ -122,5 +125,5 @@ def explore(
     else:
         contents["pictures"] = pictures(source, decoded.reshape(*plane.n_nodes, *shape))
     target = Path(path)
-    target.write_bytes(render(title, plane.description(), contents).encode())
+    _files.replace(target, render(title, plane.description(), contents).encode())
     return target

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skvae import _modelfile
+from skvae import _files
 from skvae._fitted import opened
 from skvae._vae import VariationalAutoencoder
 from skvae.export._graph import HALVES, Transform, require, translated
@@ -104,7 +103,7 @@ def to_onnx(
     if part not in HALVES:
         raise ValueError(f"part={part!r} must be {' or '.join(map(repr, HALVES))}.")
     content = translated(HALVES[part](inside.model), dtype, opset_version).SerializeToString()
-    _modelfile.replace(Path(path), content)
+    _files.replace(path, content)
 
 
 def register_skl2onnx() -> None:
