@@ -31,7 +31,9 @@ def settled(value: Any, registry: Mapping[str, Callable[..., Any]]) -> Any:
 
     One that has no parameters is the same only as itself, and stays itself.
     """
-    return part(value, registry) if isinstance(value, str) or hasattr(value, "get_params") else value
+    return (
+        part(value, registry) if isinstance(value, str) or hasattr(value, "get_params") else value
+    )
 
 
 def same(one: Any, other: Any) -> bool:

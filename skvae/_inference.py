@@ -107,9 +107,9 @@ class Inference:
         """
         out = np.empty((len(rows), width), self.dtype)
         target = torch.from_numpy(out)
-        for part, batch in self._batches(like or function, rows):
+        for some, batch in self._batches(like or function, rows):
             with torch.inference_mode():
-                target[part] = function(batch)
+                target[some] = function(batch)
         return out
 
     def _batches(
@@ -223,8 +223,8 @@ class Inference:
             return terms if splits else marginal_kl(posterior, prior)
 
         total = np.zeros(self.model.latent_dim)
-        for part, batch in self._batches(kl, rows):
-            weight = np.ones(len(batch.x)) if rows.weight is None else rows.weight[part]
+        for some, batch in self._batches(kl, rows):
+            weight = np.ones(len(batch.x)) if rows.weight is None else rows.weight[some]
             with torch.inference_mode():
                 total += weight @ kl(batch).double().cpu().numpy()
         return total / len(rows)

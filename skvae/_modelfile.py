@@ -160,9 +160,7 @@ def _given(name: str, described: str, given: Mapping[str, Any]) -> Any:
     )
 
 
-def _encode(
-    value: Any, name: str, arrays: dict[str, np.ndarray], parts: Mapping[str, type]
-) -> Any:
+def _encode(value: Any, name: str, arrays: dict[str, np.ndarray], parts: Mapping[str, type]) -> Any:
     """Return JSON for a value; arrays are put aside."""
     if isinstance(value, np.generic):
         value = value.item()

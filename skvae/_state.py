@@ -6,7 +6,7 @@ how it becomes plain data (numbers, strings, lists, dicts, arrays) and is made o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -137,9 +137,7 @@ VARIATIONAL_AUTOENCODER: dict[str, Fitted] = {
         from_plain=lambda params: Architecture(**params),
     ),
     "history_": Fitted(lambda value, state: _are_epochs(value)),
-    "n_iter_": Fitted(
-        lambda value, state: are_counts(value) and value == len(state["history_"])
-    ),
+    "n_iter_": Fitted(lambda value, state: are_counts(value) and value == len(state["history_"])),
     "best_epoch_": Fitted(
         lambda value, state: are_counts(value) and value <= len(state["history_"])
     ),

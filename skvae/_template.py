@@ -26,8 +26,10 @@ class Template(NamedTuple):
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     # Of those with several names, all: each is a place to put it back.
-    names = {"remove_duplicate": False}
-    return chain(module.named_parameters(**names), module.named_buffers(**names))
+    return chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
 
 
 def _with_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:

@@ -482,7 +482,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _copy(self) -> Self:
         """Return the same model as an object of its own."""
         copied = object.__new__(type(self))
-        vars(copied).update(vars(self))
+        copied.__dict__ = dict(vars(self))
         return copied
 
     def _begin(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
@@ -560,9 +560,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _plan(self, n_rows: int, seed: int, one_epoch: bool) -> TrainingPlan:
         """Resolve the parameters of training."""
         early_stopping = self.early_stopping and not one_epoch
-        n_held_out = (
-            _training.n_held_out(n_rows, self.validation_fraction) if early_stopping else 0
-        )
+        n_held_out = _training.n_held_out(n_rows, self.validation_fraction) if early_stopping else 0
         epochs = _training.epochs_of(
             self.max_epochs, self.max_steps, self.batch_size, n_rows, n_held_out
         )
@@ -823,6 +821,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def score_samples(self, X: Any, *, n_importance_samples: int = 1) -> np.ndarray:
         """Return a lower bound on log p(x) for each row, in nats.
+
+        A row so unlikely that its bound lies beyond the largest float has the lowest float
+        of the type: a score is never NaN, and never −inf.
 
         The noise is fixed for each row, so results repeat and do not depend on the order
         of the rows or on their company; the errors of different rows are independent.

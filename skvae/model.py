@@ -12,6 +12,11 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 __all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl"]
 
 
+FARTHEST = 1e6
+"""The encoder sees an embedded value beyond this as this one: what comes out of the networks then
+has a finite square. The density goes by the value itself."""
+
+
 class Batch(NamedTuple):
     """Some rows, with what is known beside them: what a step of training sees.
 
@@ -19,11 +24,11 @@ class Batch(NamedTuple):
     ----------
     x : Tensor of shape (n, n_features)
         Rows, in the units of X.
-    context : Tensor of shape (n, n_context) or None
+    context : Tensor of shape (n, n_context), default=None
         What the rows are given and the model does not describe.
-    label : Tensor of shape (n,) or None
+    label : Tensor of shape (n,), default=None
         What a classifier learns; NaN: unknown.
-    weight : Tensor of shape (n,) or None
+    weight : Tensor of shape (n,), default=None
         How much each row counts.
 
     Examples
@@ -149,7 +154,7 @@ class VAE(nn.Module):
         posterior : torch.distributions.Distribution
             With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
-        embedded = self.likelihood_family.embed(x).to(self.dtype)
+        embedded = self.likelihood_family.embed(x).clamp(-FARTHEST, FARTHEST).to(self.dtype)
         return self.encoder(embedded, *self.told(self.encoder, context))
 
     def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:

@@ -459,9 +459,7 @@ class Encoder(nn.Module):
         self.head = head
         self.sees_context = sees_context
 
-    def forward(
-        self, x: Tensor, context: Tensor | None = None
-    ) -> torch.distributions.Distribution:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> torch.distributions.Distribution:
         """Return q(z|x).
 
         Parameters

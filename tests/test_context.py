@@ -16,7 +16,11 @@ X = np.hstack([RNG.randn(400, 3) + 5 * GROUP, GROUP])
 
 
 def conditional(sees_context=True, **params):
-    params = {"n_context": 2, "encoder_sees_context": sees_context, "prior": ShiftedNormal()} | params
+    params = {
+        "n_context": 2,
+        "encoder_sees_context": sees_context,
+        "prior": ShiftedNormal(),
+    } | params
     model = build(**params)
     with torch.no_grad():
         model.prior.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, -2.0]]))

@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 import skvae
 from skvae import VariationalAutoencoder, _inference
-from skvae._inference import Inference
 from skvae._data import Rows
-from skvae._training import devices
+from skvae._inference import Inference
+from skvae._training import batches, devices
 from skvae.display import ReconstructionDisplay
 
 IRIS = load_iris().data
@@ -292,3 +292,23 @@ class TestInference:
             z = Rows(inference.sample_latent(40, generator))
             drawn.append(inference.sample(z, False, generator))
         assert_array_equal(*drawn)
+
+
+class TestStores:
+    @pytest.mark.parametrize(
+        "container",
+        [np.asarray, np.asfortranarray, scipy.sparse.csr_matrix],
+        ids=lambda f: f.__name__,
+    )
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+    def test_rows_on_the_device_are_those_that_travel(self, container, dtype):
+        """With what is beside them, and in the type in which they came."""
+        index = np.array([3, 3, 49, 0, 12])
+        context = np.arange(400.0).reshape(200, 2)
+        rows = Rows(container(BYTES.astype(dtype)), index, np.arange(5.0), 255.0, context)
+        positions = torch.tensor([4, 0, 2])
+        streamed, resident = (kind(rows, "cpu") for kind in (batches.Streamed, batches.Resident))
+        for one, other in zip(streamed.take(positions), resident.take(positions), strict=True):
+            assert (one is None and other is None) or torch.equal(one, other)
+        assert_array_equal(resident.take(positions).context, context[[12, 3, 49]])
+        assert resident.raw.dtype == torch.from_numpy(np.empty(0, rows.raw_dtype)).dtype

@@ -541,9 +541,7 @@ def test_what_draws_while_it_trains_does_not_draw_from_the_global_generator():
     first, second = (vae(**params).fit(IRIS) for _ in range(2))
     assert torch.equal(before, torch.get_rng_state())
     assert_array_equal(first.transform(IRIS), second.transform(IRIS))
-    for one, other in zip(
-        first.net_.module_.buffers(), second.net_.module_.buffers(), strict=True
-    ):
+    for one, other in zip(first.net_.module_.buffers(), second.net_.module_.buffers(), strict=True):
         assert torch.equal(one, other)
 
 

@@ -310,7 +310,9 @@ class TestState:
         del model.history_[0]["picture"]
         same(model, back)
 
-    @pytest.mark.parametrize("callback", [TensorBoard("runs"), EpochTimer()], ids=["ours", "skorch"])
+    @pytest.mark.parametrize(
+        "callback", [TensorBoard("runs"), EpochTimer()], ids=["ours", "skorch"]
+    )
     def test_callbacks_stay_behind_in_a_file(self, callback, tmp_path, monkeypatch):
         """Those of ours too: a file holds parts of a model alone."""
         monkeypatch.chdir(tmp_path)

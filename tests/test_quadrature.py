@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skvae._quadrature import N_PAIRS, balanced_noise, rotated_noise, sobol
 from skvae._data import hash_rows
+from skvae._quadrature import N_PAIRS, balanced_noise, rotated_noise, sobol
 
 X = np.random.RandomState(0).randn(3000, 7)
 

@@ -222,8 +222,8 @@ class _Values:
         # Most columns of sparse rows hold one value in a block, and are done with one row.
         self._count(low[None], low == high)
         # Most columns of real numbers have enough distinct values in few rows.
-        for part in (block[: 2 * DISTINCT_CAP], block[2 * DISTINCT_CAP :]):
-            self._count(part, low < high)
+        for some in (block[: 2 * DISTINCT_CAP], block[2 * DISTINCT_CAP :]):
+            self._count(some, low < high)
 
     def size(self) -> np.ndarray:
         """Return the largest magnitude in each column; 0 where there is none."""

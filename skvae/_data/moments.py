@@ -63,8 +63,7 @@ class Moments(NamedTuple):
     def are_those_of(self, columns: Columns) -> bool:
         """Whether the rows hold nothing but the value of every column, all of them constant."""
         return not self.variance.any() and all(
-            bool((block[:, self.columns] == self.mean).all())
-            for block, _ in columns.rows.blocks()
+            bool((block[:, self.columns] == self.mean).all()) for block, _ in columns.rows.blocks()
         )
 
     def is_valid(self, n_features: int) -> bool:

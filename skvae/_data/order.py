@@ -62,7 +62,7 @@ def _sums(block: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 def hash_all(rows: Rows) -> np.ndarray:
     """Return the hash of every row, its context and its label, a block at a time."""
-    return np.concatenate([_hash_batch(rows.batch(part)) for part in rows.block_parts()])
+    return np.concatenate([_hash_batch(rows.batch(some)) for some in rows.block_slices()])
 
 
 def _hash_batch(batch: Batch) -> np.ndarray:

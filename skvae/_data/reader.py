@@ -14,8 +14,8 @@ from sklearn.utils.validation import validate_data
 from skvae._data.columns import Columns
 from skvae._data.containers import as_matrix, check_dates
 from skvae._data.frames import Frame
-from skvae._data.objects import ENCODE, floats_of_objects
 from skvae._data.moments import Moments, Moved
+from skvae._data.objects import ENCODE, floats_of_objects
 from skvae._data.order import check_weight, weighted_rows
 from skvae._data.rows import Rows
 

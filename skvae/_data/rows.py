@@ -129,27 +129,27 @@ class Rows(Dataset):
 
     # All of them
 
-    def parts(self, size: int) -> Iterator[slice]:
+    def slices(self, size: int) -> Iterator[slice]:
         """Yield the positions of all rows in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
 
-    def block_parts(self) -> Iterator[slice]:
+    def block_slices(self) -> Iterator[slice]:
         """Yield the positions of all rows in order, some megabytes at a time."""
         row_bytes = self.n_features * np.dtype(self.dtype).itemsize
-        return self.parts(max(1, BLOCK_BYTES // row_bytes))
+        return self.slices(max(1, BLOCK_BYTES // row_bytes))
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield all rows in order, with their weights, some megabytes at a time."""
-        for part in self.block_parts():
-            yield self.block(part), None if self.weight is None else self.weight[part]
+        for some in self.block_slices():
+            yield self.block(some), None if self.weight is None else self.weight[some]
 
     def batches(
         self, size: int, device: str = "cpu", copy: bool = True
     ) -> Iterator[tuple[slice, Batch]]:
         """Yield all rows in order as ``(positions, batch)``, ``size`` at a time."""
-        for part in self.parts(size):
-            yield part, self.batch(part, device, copy)
+        for some in self.slices(size):
+            yield some, self.batch(some, device, copy)
 
 
 def _tensor(

@@ -42,8 +42,8 @@ class Resident:
         self.beside = {name: value for name, value in beside.items() if value is not None}
         dtype = torch.from_numpy(rows.raw(slice(0, 0))).dtype
         self.raw = torch.empty((len(rows), rows.n_features), dtype=dtype, device=device)
-        for part in rows.parts(4096):
-            self.raw[part] = torch.from_numpy(rows.raw(part)).to(device)
+        for some in rows.slices(4096):
+            self.raw[some] = torch.from_numpy(rows.raw(some)).to(device)
 
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""

@@ -74,7 +74,8 @@ class TrainingPlan:
 
         Numbers of numpy become Python's, which is what torch and JSON take.
         """
-        values = {field.name: params.get(field.name) for field in fields(cls)} | resolved
+        values: dict[str, Any] = {field.name: params.get(field.name) for field in fields(cls)}
+        values |= resolved
         return cls(**{k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
 
 
@@ -247,9 +248,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         lr=plan.learning_rate,
         max_epochs=plan.max_epochs,
         batch_size=plan.batch_size,
-        iterator_train=partial(
-            batches, shuffle=True, epoch=len(history), max_steps=plan.max_steps
-        ),
+        iterator_train=partial(batches, shuffle=True, epoch=len(history), max_steps=plan.max_steps),
         iterator_valid=batches,
         train_split=None,
         callbacks=_callbacks(plan),

@@ -44,8 +44,8 @@ def follow(
 ) -> Iterator[tuple[slice, Batch]]:
     """Yield the batches, under a bar once they take long."""
     with _bar(title, n_rows, DELAY) as bar:
-        for part, batch in batches:
-            yield part, batch
+        for some, batch in batches:
+            yield some, batch
             bar.update(len(batch.x))
 
 

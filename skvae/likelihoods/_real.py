@@ -16,10 +16,6 @@ from skvae.likelihoods._base import GAIN, Likelihood
 UNIT = math.log(math.expm1(1.0))  # softplus of it is 1
 ROW_GAIN = 0.2
 
-FARTHEST = 1e6
-"""Deviations from the mean beyond which the encoder sees a value as it sees this one: what comes
-out of the networks then has a finite square. The density goes by the value itself."""
-
 
 class LocationScale(Likelihood):
     """Noise of some shape around the decoder's output, with its four kinds of scale.
@@ -82,7 +78,7 @@ class LocationScale(Likelihood):
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the standardised row."""
-        return ((x - self.loc) / self.column_scale).clamp(-FARTHEST, FARTHEST)
+        return (x - self.loc) / self.column_scale
 
     def _standardized_scale(self, params: Tensor) -> Tensor:
         """Return the noise's scale in units of each column's standard deviation."""

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae._data import Rows
 from skvae._fitted import model_and_rows
 from skvae._inference import Inference
-from skvae._data import Rows
 from skvae._vae import VariationalAutoencoder
 from skvae.distributions import Independent, Normal, pairwise_log_prob
 from skvae.metrics._bound import mean, rate_distortion

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skvae._fitted import model_and_rows
 from skvae._data import Rows
+from skvae._fitted import model_and_rows
 
 
 def reconstruction_error(vae: Any, X: Any) -> float:

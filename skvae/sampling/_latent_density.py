@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skvae import _random
+from skvae._data import Rows
 from skvae._fitted import opened
 from skvae._numbers import whole
-from skvae._data import Rows
 from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
 from skvae.sampling._flow_density import FlowDensity
