@@ -172,6 +172,11 @@ class Architecture:
         return self.build(zeros[0], torch.ones_like(zeros[0]), zeros, torch.Generator())
 
     def _encoder(self, n_in: int, generator: torch.Generator) -> nn.Module:
+        if self.encoder_sees_context and self.image_shape is not None:
+            raise ValueError(
+                f"image_shape={self.image_shape}, but the encoder of images sees no context. Tell "
+                "it to prior and decoder alone."
+            )
         n_in += self.n_context * self.encoder_sees_context
         body = self._encoder_body(n_in, generator)
         features = networks.features_of(body, torch.zeros(2, n_in), "encoder")

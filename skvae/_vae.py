@@ -456,13 +456,21 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         continued: bool,
         one_epoch: bool = False,
         context: Any = None,
+        encoder_sees_context: bool = False,
     ) -> Self:
-        """Fit, or train further; ``context`` is what each row is given, ``(n, n_context)``."""
+        """Fit, or train further.
+
+        ``context`` is what each row is given, ``(n, n_context)``; the decoder is told, and the
+        encoder where it is to see it.
+        """
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
         model = self._copy()
-        prepare = model._go_on if continued else model._begin
-        reader, rows, architecture, plan, net = prepare(X, sample_weight, context, one_epoch)
+        if continued:
+            start = model._go_on(X, sample_weight, context, one_epoch)
+        else:
+            start = model._begin(X, sample_weight, context, encoder_sees_context, one_epoch)
+        reader, rows, architecture, plan, net = start
         interrupted = _training.train(net, *_training.split(rows, plan))
         interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
         if interrupted:
@@ -485,13 +493,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         copied.__dict__ = dict(vars(self))
         return copied
 
-    def _begin(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
+    def _begin(
+        self, X: Any, sample_weight: Any, context: Any, encoder_sees_context: bool, one_epoch: bool
+    ) -> _Start:
         """Learn what X means, and make a model for it."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
         reader, rows, columns = Reader.learn(
             self, X, likelihood, sample_weight, context, is_streamed=one_epoch
         )
-        architecture = self._asked_for(_resolved(likelihood, columns), rows)
+        likelihood = _resolved(likelihood, columns)
+        architecture = self._asked_for(likelihood, rows, encoder_sees_context)
         plan = self._plan(len(rows), _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         some = rows.take(rows.spread(SAMPLE_ROWS))
@@ -526,11 +537,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _is_left_open(self) -> bool:
         return getattr(settled(self.likelihood, LIKELIHOODS), "left_open", False)
 
-    def _asked_for(self, likelihood: Any, rows: Rows) -> Architecture:
+    def _asked_for(self, likelihood: Any, rows: Rows, encoder_sees_context: bool) -> Architecture:
         """Return the architecture that the parameters ask for, with a likelihood."""
         params = self.get_params(deep=False) | {"likelihood": likelihood}
         n_context = 0 if rows.context is None else rows.context.shape[1]
-        told = {"n_context": n_context, "encoder_sees_context": self._encoder_sees_context}
+        told = {"n_context": n_context, "encoder_sees_context": encoder_sees_context}
         return Architecture.of(params, rows.n_features, len(rows), **told)
 
     def _check_unchanged(self, rows: Rows, columns: Columns) -> None:
@@ -539,7 +550,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         likelihood = fitted.likelihood
         if not self._is_left_open:
             likelihood = _resolved(settled(self.likelihood, LIKELIHOODS), columns)
-        wanted = self._asked_for(likelihood, rows)
+        wanted = self._asked_for(likelihood, rows, fitted.encoder_sees_context)
         if self.hidden_layer_sizes is None:
             wanted = replace(wanted, hidden_layer_sizes=fitted.hidden_layer_sizes)
         ours, theirs = wanted.params(), fitted.params()
@@ -553,9 +564,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 f"continues, has {name}={before!r}. Set it back, or set "
                 "warm_start=False and call fit."
             )
-
-    _encoder_sees_context = False
-    """Whether the encoder, too, takes the context of a row, where rows have one."""
 
     def _plan(self, n_rows: int, seed: int, one_epoch: bool) -> TrainingPlan:
         """Resolve the parameters of training."""

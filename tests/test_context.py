@@ -87,3 +87,18 @@ def test_a_new_estimator_is_a_small_file(prior):
     assert_array_equal(same.transform(X), model.transform(X))
     order = RNG.permutation(400)
     assert_allclose(model.score_samples(X[order]), model.score_samples(X)[order])
+
+
+def test_a_context_goes_with_the_fit():
+    """The encoder may be told too; a fit that goes on needs as much context as before."""
+    quick = {"max_epochs": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+    model = VariationalAutoencoder(**quick)
+    model._fit(X[:, :3], None, False, context=GROUP, encoder_sees_context=True)
+    assert model.encoder_.body[0].in_features == 4
+    model._fit(X[:, :3], None, True, one_epoch=True, context=GROUP)
+    assert model.n_iter_ == 3
+    with pytest.raises(ValueError, match=r"n_context=0, but the fitted model.*n_context=1"):
+        model.partial_fit(X[:, :3])
+    images = VariationalAutoencoder(image_shape=(1, 3), **quick)
+    with pytest.raises(ValueError, match=r"image_shape=.*sees no context"):
+        images._fit(X[:, :3], None, False, context=GROUP, encoder_sees_context=True)

@@ -298,7 +298,7 @@ class TestStores:
     @pytest.mark.parametrize(
         "container",
         [np.asarray, np.asfortranarray, scipy.sparse.csr_matrix],
-        ids=lambda f: f.__name__,
+        ids=["array", "Fortran", "CSR"],
     )
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
     def test_rows_on_the_device_are_those_that_travel(self, container, dtype):
