@@ -68,7 +68,7 @@ def _create(target: Path, prefix: str) -> tuple[Path, BinaryIO]:
 
 
 def _keep_mode(temporary: Path, mode: int) -> None:
-    # Where they agree there may be a file system that has no modes to set.
+    """Give a file a mode, unless it has it: there are file systems with none to set."""
     if stat.S_IMODE(temporary.stat().st_mode) != mode:
         temporary.chmod(mode)
 
