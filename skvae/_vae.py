@@ -986,6 +986,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ValueError, TypeError
             When a parameter was set out of its range after ``fit``: ``load`` would refuse
             the file.
+        FileNotFoundError
+            When its folder is not there.
         OSError
             When the file cannot be written.
         """

@@ -169,7 +169,7 @@ class VAE(nn.Module):
 
         Returns
         -------
-        arguments : list of Tensor
+        arguments : list of Tensor of shape (n, n_context)
             Empty, or the context in the precision of the networks.
         """
         if context is None or not getattr(part, "sees_context", False):

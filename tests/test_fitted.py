@@ -104,7 +104,7 @@ def test_the_best_of_a_search_becomes_a_file(vae, tmp_path):
 
 def test_a_model_behind_steps_is_found(behind, pipe):
     vae, seen = model_and_rows(behind, X)
-    assert vae is pipe[-1]
+    assert vae.net_ is pipe[-1].net_
     np.testing.assert_array_equal(seen, pipe[:-1].transform(X))
 
 

@@ -145,7 +145,7 @@ def test_mutual_information_ends_at_the_log_of_the_rows():
 
 def test_aggregate_agrees_with_the_mixture_written_out(fitted):
     """Every row's posterior at every draw, straight from the distributions."""
-    rows = fitted._rows(IRIS[:40])
+    rows = fitted._read(IRIS[:40])
     inference = fitted._inference(np.float64)
     z, log_posterior = inference.draws(rows)
     with torch.no_grad():

@@ -85,6 +85,8 @@ PRESENT = [name for name in UNYIELDED if hasattr(estimator_checks, name)]
 pytestmark = [
     # The checks fit noise for a few epochs; that nothing is learnt of it is no news.
     pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning"),
+    # They fit images of small whole numbers.
+    pytest.mark.filterwarnings("ignore:The images in X hold values:UserWarning"),
     # They fit data frames and transform their values.
     pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
 ]

@@ -73,6 +73,8 @@ def to_onnx(
     NotImplementedError
         When a network or part of your own holds operations that ONNX does not have, or takes a
         fixed number of rows.
+    FileNotFoundError
+        When its folder is not there.
     OSError
         When the file cannot be written.
 

@@ -22,7 +22,7 @@ class Door(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def partial_fit(self, X, y=None, sample_weight=None):
         if not hasattr(self, "reader_"):
             return self.fit(X, y, sample_weight)
-        self.reader_.read_to_fit(self, X, sample_weight)
+        self.reader_.read_on(self, X, sample_weight)
         return self
 
     def transform(self, X):
