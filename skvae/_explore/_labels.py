@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skvae._explore._page import pack
-from skvae.display import _drawing, _points
+from skvae.display import _classes, _drawing
 
 N_SHADES = 128
 MISSING = "#94a4a2"
@@ -63,7 +63,7 @@ class Classes(Names):
         """One for each class."""
         from matplotlib.colors import to_hex
 
-        shades = _points.colours_of(self.texts, self.texts)["cmap"]
+        shades = _classes.colours_of(self.texts, self.texts)["cmap"]
         return [to_hex(shades(k)) for k in range(len(self.texts))]
 
     @property
@@ -128,8 +128,8 @@ def make_labels(labels: Any, n_samples: int) -> Names:
             f"label for each, of shape ({n_samples},), or labels=None."
         )
     title = "" if getattr(labels, "name", None) is None else str(labels.name)
-    values = _points.labels(labels, n_samples)
-    classes = _points.classes_of(values)
-    if classes is not None and len(classes) <= _points.MAX_LEGEND:
+    values = _classes.labels(labels, n_samples)
+    classes = _classes.classes_of(values)
+    if classes is not None and len(classes) <= _classes.MAX_LEGEND:
         return Classes(values, title)
     return Quantity(values, title) if values.dtype.kind in "iuf" else Names(values, title)
