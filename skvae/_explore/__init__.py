@@ -107,9 +107,10 @@ def explore(
     """
     # Here, so that `import skvae` does not wait for what only displays need.
     from skvae import _files
+    from skvae._explore._labels import make_labels
     from skvae._explore._page import render
     from skvae._explore._panels import Source, pictures, table
-    from skvae._explore._plane import Plane, make_labels
+    from skvae._explore._plane import Plane
     from skvae.display._model import FittedModel
 
     model = FittedModel(vae)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SCRIPTS = ("plane.js", "rows.js", "main.js")
+SCRIPTS = ("base.js", "plane.js", "rows.js", "controls.js", "main.js")
 
 
 def pack(values: Any, dtype: str) -> str:

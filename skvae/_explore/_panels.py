@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
 from skvae._explore._page import pack, png
-from skvae.display import _drawing
+from skvae.display import _tiles
 from skvae.display._model import FittedModel
 
 BLOCK_ROWS = 1024
@@ -52,7 +52,7 @@ def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
 
     rows, rows_note = small(source.n_samples, source.blocks())
     nodes, nodes_note = small(up * right, [tiles])
-    sheet = _drawing.stitch(nodes.reshape(up, right, *nodes.shape[1:])[::-1])
+    sheet = _tiles.stitch(nodes.reshape(up, right, *nodes.shape[1:])[::-1])
     return {
         "rows": {"source": png(_sheet(rows)), "size": rows.shape[1:3], "note": rows_note},
         "decoded": {"source": png(sheet), "size": nodes.shape[1:3], "note": nodes_note},
@@ -82,7 +82,7 @@ def _sheet(images: np.ndarray) -> np.ndarray:
     lines = -(-n // columns)
     missing = np.zeros((lines * columns - n, *images.shape[1:]), np.uint8)
     tiles = np.concatenate([images, missing]).reshape(lines, columns, *images.shape[1:])
-    return _drawing.stitch(tiles)
+    return _tiles.stitch(tiles)
 
 
 def table(source: Source, decoded: np.ndarray, n_near: np.ndarray) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What the displays share: axes, colours, checks, and rows as pictures or heat maps."""
+"""What the displays share: axes, colours, checks, latent values and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -26,15 +26,6 @@ PALETTE = (
 SIGNED = "RdBu_r"
 """Colours of values around 0, told apart with any colour vision."""
 
-MAX_NAMED_FEATURES = 40
-"""More names than this do not fit beside a heat map."""
-
-Groups: TypeAlias = list[tuple[str, np.ndarray]]
-"""Groups of rows with their names."""
-
-GAP = 0.15
-"""Distance between groups of pictures, in pictures."""
-
 
 def new_axes(ncols: int = 1, layout: str = "constrained", **figure: Any) -> Any:
     """Return the axes of a new figure that makes room for whatever is beside them."""
@@ -55,40 +46,6 @@ def canonical(kwargs: Mapping[str, Any] | None, artist: type) -> dict[str, Any]:
     from matplotlib import cbook
 
     return dict(cbook.normalize_kwargs(dict(kwargs or {}), artist))
-
-
-# Rows as pictures or as heat maps
-
-
-class PicturesOrHeatMap:
-    """What displays of rows have in common.
-
-    Rows that have an ``image_shape`` are pictures: the display draws them in ``_draw_pictures``
-    and puts them into ``image_``. Else ``_groups`` returns what a heat map shows, and what its
-    values are.
-    """
-
-    image_shape: Sequence[int] | None
-    feature_names: Sequence[str] | None
-    image_: Any
-    _draw_pictures: Any
-    _groups: Any
-
-    def _draw(self, ax: Any, imshow_kwargs: Mapping[str, Any] | None, **options: Any) -> Self:
-        self.colorbar_: Any = None
-        if self.image_shape is None:
-            groups, label = self._groups(**options)
-            drawn = draw_heat_map(ax, groups, label, self.feature_names, imshow_kwargs)
-            self.image_, self.colorbar_ = drawn
-        else:
-            self._draw_pictures(ax, imshow_kwargs, **options)
-        self.ax_ = self.image_.axes
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _tiles(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows, ``(..., n_features)``, as pictures."""
-        return rows.reshape(*rows.shape[:-1], *(self.image_shape or ()))
 
 
 # Checks
@@ -163,73 +120,7 @@ def resolve_image_shape(image_shape: Sequence[int], n_features: int) -> tuple[in
     return shape
 
 
-# Pictures
-
-
-def stitch(tiles: np.ndarray) -> np.ndarray:
-    """Join pictures ``(rows, columns, H, W[, C])`` into one, ``(rows*H, columns*W[, C])``."""
-    rows, columns, height, width, *channels = tiles.shape
-    image = tiles.swapaxes(1, 2).reshape(rows * height, columns * width, *channels)
-    return image[..., 0] if channels == [1] else image
-
-
-def black_and_white(tiles: np.ndarray) -> tuple[float, float]:
-    """Return 0 and 1, unless the values leave that range: then their extremes."""
-    return min(0.0, float(np.nanmin(tiles))), max(1.0, float(np.nanmax(tiles)))
-
-
-def draw_tiles(
-    ax: Any,
-    tiles: np.ndarray,
-    imshow_kwargs: Mapping[str, Any] | None,
-    *,
-    limits: tuple[float, float] | None = None,
-    corner: tuple[float, float] = (0.0, 0.0),
-) -> Any:
-    """Draw pictures ``(rows, columns, H, W[, C])`` side by side, each one unit wide and high.
-
-    NaN stay blank. The limits are the values of black and white, by default those of
-    :func:`black_and_white`; the middle of the lower left picture is in the corner.
-    """
-    rows, columns, height, width = tiles.shape[:4]
-    image = stitch(tiles)
-    low, high = limits or black_and_white(tiles)
-    if image.ndim == 3:  # for colours, imshow scales nothing
-        image = np.nan_to_num((image - low) / (high - low), nan=1.0)
-    left, bottom = corner[0] - 0.5, corner[1] - 0.5
-    extent = (left, left + columns, bottom, bottom + rows)
-    defaults = {"cmap": "gray", "extent": extent, "aspect": height / width}
-    artist = ax.imshow(image, **defaults | dict(imshow_kwargs or {}))
-    if not {"vmin", "vmax", "norm"} & set(imshow_kwargs or {}):
-        artist.set_clim(low, high)
-    ax.set(xlim=ax.dataLim.intervalx, ylim=ax.dataLim.intervaly)  # of all groups of pictures
-    ax.spines[:].set_visible(False)
-    ax.patch.set_visible(False)
-    return artist
-
-
-def tile_axes(
-    ax: Any, rows: float, columns: float, tiles: np.ndarray, left: float = 0.1, below: float = 0.1
-) -> Any:
-    """Return the axes given, or those of a new figure that so many such pictures fill.
-
-    Labels need room on the left and below, in inches.
-    """
-    if ax is not None:
-        return ax
-    ratio = rows * tiles.shape[2] / (columns * tiles.shape[3])
-    size = min(7.0, 5.0 / ratio) + left, min(7.0 * ratio, 5.0) + below
-    return new_axes(figsize=size, layout="compressed")  # knows of fixed aspects
-
-
-def separate_tiles(ax: Any, tiles: np.ndarray, linewidth: float) -> None:
-    """Draw white lines between pictures."""
-    rows, columns = tiles.shape[:2]
-    ax.set_xticks(np.arange(1, columns) - 0.5, minor=True)
-    ax.set_yticks(np.arange(1, rows) - 0.5, minor=True)
-    ax.grid(False)  # that of some style sheets
-    ax.grid(which="minor", color="white", linewidth=linewidth)
-    ax.tick_params(which="minor", length=0)
+# Numbers
 
 
 def value_ticks(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -250,65 +141,3 @@ def round_below(value: float) -> float:
 def number(value: float) -> str:
     """Return a number with few digits and a proper minus."""
     return f"{value:.3g}".replace("-", "−")
-
-
-# Heat maps
-
-
-def standardised(
-    groups: Groups, moments: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[Groups, str]:
-    """Return groups in units of each feature's standard deviation, and what the values are."""
-    if moments is None:
-        return groups, "value"
-    middle, unit = moments
-    label = "standard deviations from the mean"
-    return [(name, (rows - middle) / unit) for name, rows in groups], label
-
-
-def draw_heat_map(
-    ax: Any,
-    groups: Groups,
-    label: str,
-    feature_names: Sequence[str] | None,
-    imshow_kwargs: Mapping[str, Any] | None,
-) -> tuple[Any, Any]:
-    """Draw groups of rows on one scale, whose middle colour is 0; return image and colour bar.
-
-    A row is a column, to have room for the names of the features.
-    """
-    names, matrices = zip(*groups, strict=True)
-    rows = np.vstack(matrices)
-    n_features = rows.shape[1]
-    if ax is None:
-        ax = new_axes(figsize=_figsize(n_features, len(groups)))
-    most = np.abs(rows).max() or 1.0
-    defaults = {"cmap": SIGNED, "vmin": -most, "vmax": most, "aspect": "auto"}
-    if "norm" in (imshow_kwargs or {}):  # which has limits of its own
-        del defaults["vmin"], defaults["vmax"]
-    image = ax.imshow(rows.T, **defaults | dict(imshow_kwargs or {}))
-    colorbar = ax.figure.colorbar(image, ax=ax, label=label)
-    ends = np.cumsum([0, *map(len, matrices)]) - 0.5
-    for end in ends[1:-1]:
-        ax.axvline(end, color="black", linewidth=1.5)
-    ax.set_xticks((ends[1:] + ends[:-1]) / 2, names)
-    ax.grid(False)
-    ax.tick_params(length=0)
-    _name_features(ax, n_features, feature_names)
-    return image, colorbar
-
-
-def _figsize(n_features: int, n_groups: int) -> tuple[float, float]:
-    """Return inches: a line of text for each feature, room for the names of the groups."""
-    return float(np.clip(1.1 * n_groups + 3, 6.4, 12)), float(np.clip(0.22 * n_features, 3, 8) + 1)
-
-
-def _name_features(ax: Any, n_features: int, feature_names: Sequence[str] | None) -> None:
-    if n_features > MAX_NAMED_FEATURES or feature_names is None:
-        from matplotlib.ticker import MaxNLocator
-
-        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_ylabel("feature")
-    else:
-        size = "medium" if n_features <= 20 else "small"
-        ax.set_yticks(range(n_features), feature_names, fontsize=size)

@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 
 from skvae._numbers import whole
-from skvae.display import _drawing
-from skvae.display._drawing import Groups, PicturesOrHeatMap, standardised
+from skvae.display import _tiles
+from skvae.display._heat_map import Groups, standardised
 from skvae.display._model import FittedModel, first_rows
+from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 from skvae.sampling import interpolate
 
 
@@ -168,15 +169,15 @@ class InterpolationDisplay(PicturesOrHeatMap):
     def _draw_pictures(self, ax: Any, imshow_kwargs: Any) -> None:
         tiles, originals = self._tiles(self.paths), self._tiles(self.originals[:, None])
         n_paths, n = tiles.shape[:2]
-        far = 1 + 2 * _drawing.GAP
-        limits = _drawing.black_and_white(np.concatenate([self.originals, *self.paths]))
-        ax = _drawing.tile_axes(ax, n_paths, n + 2 * far, tiles, below=0.3)
-        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs, limits=limits)
+        far = 1 + 2 * _tiles.GAP
+        limits = _tiles.black_and_white(np.concatenate([self.originals, *self.paths]))
+        ax = _tiles.tile_axes(ax, n_paths, n + 2 * far, tiles, below=0.3)
+        self.image_ = _tiles.draw_tiles(ax, tiles, imshow_kwargs, limits=limits)
         for ends, place in ((originals[:-1], -far), (originals[1:], n - 1 + far)):
             self.original_images_.append(
-                _drawing.draw_tiles(ax, ends, imshow_kwargs, limits=limits, corner=(place, 0))
+                _tiles.draw_tiles(ax, ends, imshow_kwargs, limits=limits, corner=(place, 0))
             )
-        _drawing.separate_tiles(ax, tiles, linewidth=1)
+        _tiles.separate_tiles(ax, tiles, linewidth=1)
         ax.set_yticks([])
         ax.set_xticks([-far, (n - 1) / 2, n - 1 + far], ["original", "decoded path", "original"])
         ax.tick_params(length=0)

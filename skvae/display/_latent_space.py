@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.base import clone
 
 from skvae._numbers import real, whole
-from skvae.display import _drawing, _points
+from skvae.display import _classes, _drawing
 from skvae.display._model import FittedModel
-from skvae.display._points import PairGrid, Points, Spread
+from skvae.display._pair_grid import PairGrid
+from skvae.display._points import Points, Spread
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -166,7 +167,7 @@ class LatentSpaceDisplay:
             Z, scale = model.transform(X), None
         chosen = _chosen(components, Z.shape[1], projection is not None)
         y_name = None if getattr(y, "name", None) is None else str(y.name)
-        y = None if y is None else _points.labels(y, len(Z))
+        y = None if y is None else _classes.labels(y, len(Z))
         Z, names = _projected(projection, Z[:, list(chosen)])
         scale = None if scale is None else scale[:, list(chosen)]
         display = cls(Z=Z, components=chosen, y=y, y_name=y_name, scale=scale, names=names)

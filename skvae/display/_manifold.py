@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skvae.display import _drawing
+from skvae.display import _drawing, _tiles
 from skvae.display._model import FittedModel
 
 
@@ -159,10 +159,10 @@ class ManifoldDisplay:
             Itself.
         """
         rows, columns = self.tiles.shape[:2]
-        self.ax_ = _drawing.tile_axes(ax, rows, columns, self.tiles, left=0.5, below=0.5)
+        self.ax_ = _tiles.tile_axes(ax, rows, columns, self.tiles, left=0.5, below=0.5)
         self.figure_ = self.ax_.figure
-        self.image_ = _drawing.draw_tiles(self.ax_, self.tiles[::-1], imshow_kwargs)
-        _drawing.separate_tiles(self.ax_, self.tiles, linewidth=0.5)
+        self.image_ = _tiles.draw_tiles(self.ax_, self.tiles[::-1], imshow_kwargs)
+        _tiles.separate_tiles(self.ax_, self.tiles, linewidth=0.5)
         self.ax_.set_xticks(*_drawing.value_ticks(self.values))
         self.ax_.set_xlabel(f"component {self.components[0]}")
         if len(self.components) == 1:

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from skvae._numbers import whole
-from skvae.display import _drawing
-from skvae.display._drawing import Groups, PicturesOrHeatMap, standardised
+from skvae.display import _drawing, _tiles
+from skvae.display._heat_map import Groups, standardised
 from skvae.display._model import FittedModel, first_rows
+from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -181,13 +182,13 @@ class ReconstructionDisplay(PicturesOrHeatMap):
         self, ax: Any, imshow_kwargs: Any, *, residuals: bool, residual_kwargs: Any
     ) -> None:
         tiles = self._tiles(np.stack([self.originals, self.reconstructions]))
-        n_rows, n_images = 2 + residuals * (1 + _drawing.GAP), tiles.shape[1]
-        ax = _drawing.tile_axes(ax, n_rows, n_images, tiles, left=1.2 + 0.5 * residuals)
-        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
+        n_rows, n_images = 2 + residuals * (1 + _tiles.GAP), tiles.shape[1]
+        ax = _tiles.tile_axes(ax, n_rows, n_images, tiles, left=1.2 + 0.5 * residuals)
+        self.image_ = _tiles.draw_tiles(ax, tiles, imshow_kwargs)
         if residuals:
             self._draw_residuals(ax, tiles[:1] - tiles[1:], residual_kwargs or {})
-        _drawing.separate_tiles(ax, tiles, linewidth=2)
-        heights = [1, 0, -1 - _drawing.GAP][: 2 + residuals]
+        _tiles.separate_tiles(ax, tiles, linewidth=2)
+        heights = [1, 0, -1 - _tiles.GAP][: 2 + residuals]
         last = "residual" if self.colorbar_ else "residual (grey: 0)"
         ax.set_yticks(heights, ["original", "reconstruction", last][: 2 + residuals])
         ax.set_xticks([])
@@ -199,11 +200,11 @@ class ReconstructionDisplay(PicturesOrHeatMap):
         tiles = tiles[..., :3] if in_colours else tiles  # opaque
         most = float(np.abs(tiles).max()) or 1.0
         kwargs = {"cmap": _drawing.SIGNED} | dict(residual_kwargs)
-        place: dict[str, Any] = {"limits": (-most, most), "corner": (0, -1 - _drawing.GAP)}
-        self.residual_image_ = _drawing.draw_tiles(ax, tiles, kwargs, **place)
+        place: dict[str, Any] = {"limits": (-most, most), "corner": (0, -1 - _tiles.GAP)}
+        self.residual_image_ = _tiles.draw_tiles(ax, tiles, kwargs, **place)
         if in_colours:
             return
-        beside = ax.inset_axes([1.01, 0, 0.012, 1 / (3 + _drawing.GAP)])
+        beside = ax.inset_axes([1.01, 0, 0.012, 1 / (3 + _tiles.GAP)])
         end = _drawing.round_below(self.residual_image_.get_clim()[1])
         self.colorbar_ = ax.figure.colorbar(
             self.residual_image_, cax=beside, ticks=[-end, end], format="{x:+.3g}"

@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_argmin
 
 from skvae._numbers import whole
-from skvae.display import _drawing
-from skvae.display._drawing import Groups, PicturesOrHeatMap, standardised
+from skvae.display import _tiles
+from skvae.display._heat_map import Groups, standardised
 from skvae.display._model import FittedModel
+from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -186,9 +187,9 @@ class SampleGridDisplay(PicturesOrHeatMap):
         grids = [self._grid(rows, n_columns) for _, rows in self._kinds]
         tiles = np.stack(grids, axis=1).reshape(-1, *grids[0].shape[1:])
         left = 0.1 if self.nearest is None else 0.9
-        ax = _drawing.tile_axes(ax, len(tiles), n_columns, tiles, left=left)
-        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
-        _drawing.separate_tiles(ax, tiles, linewidth=1)
+        ax = _tiles.tile_axes(ax, len(tiles), n_columns, tiles, left=left)
+        self.image_ = _tiles.draw_tiles(ax, tiles, imshow_kwargs)
+        _tiles.separate_tiles(ax, tiles, linewidth=1)
         ax.set(xticks=[], yticks=[])
         ax.tick_params(length=0)
         if self.nearest is not None:

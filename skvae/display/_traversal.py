@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from skvae._numbers import whole
-from skvae.display import _drawing
-from skvae.display._drawing import Groups, PicturesOrHeatMap
+from skvae.display import _drawing, _tiles
+from skvae.display._heat_map import Groups
 from skvae.display._model import FittedModel
+from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -203,9 +204,9 @@ class TraversalDisplay(PicturesOrHeatMap):
     def _draw_pictures(self, ax: Any, imshow_kwargs: Any) -> None:
         n_shown, n = self.values.shape
         tiles = self._tiles(self.rows)
-        ax = _drawing.tile_axes(ax, n_shown, n, tiles, left=1.8, below=0.5)
-        self.image_ = _drawing.draw_tiles(ax, tiles, imshow_kwargs)
-        _drawing.separate_tiles(ax, tiles, linewidth=1)
+        ax = _tiles.tile_axes(ax, n_shown, n, tiles, left=1.8, below=0.5)
+        self.image_ = _tiles.draw_tiles(ax, tiles, imshow_kwargs)
+        _tiles.separate_tiles(ax, tiles, linewidth=1)
         named = zip(self.components, self.kl, strict=True)
         names = [f"component {k}, {kl:.2f} nats" for k, kl in named]
         ax.set_yticks(range(n_shown)[::-1], names)

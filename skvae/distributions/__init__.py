@@ -13,19 +13,21 @@ tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, 
 ``torch.Generator`` alone; ``None`` is torch's global one.
 """
 
-from skvae.distributions._base import Affine, Independent, InverseTransformSampling, positive
+from skvae.distributions._affine import Affine
+from skvae.distributions._base import InverseTransformSampling, positive
+from skvae.distributions._blocks import Blocks, BlockSupport
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
-from skvae.distributions._composed import Blocks, BlockSupport, Mixture, pairwise_log_prob
-from skvae.distributions._counts import (
-    GivenTotal,
-    NegativeBinomial,
-    Poisson,
-    ZeroInflated,
-    size_factor,
-)
-from skvae.distributions._real import Laplace, MultivariateNormal, Normal, StudentT
-from skvae.distributions._transformed import Transformed, require_zuko
+from skvae.distributions._counts import NegativeBinomial, Poisson, ZeroInflated
+from skvae.distributions._given_total import GivenTotal, size_factor
+from skvae.distributions._independent import Independent
+from skvae.distributions._laplace import Laplace
+from skvae.distributions._mixture import Mixture, pairwise_log_prob
+from skvae.distributions._multivariate_normal import MultivariateNormal
+from skvae.distributions._normal import Normal
+from skvae.distributions._student_t import StudentT
+from skvae.distributions._transformed import Transformed
 from skvae.distributions._unit_interval import Bernoulli, ContinuousBernoulli
+from skvae.distributions._zuko import require_zuko
 
 __all__ = [
     "Affine",

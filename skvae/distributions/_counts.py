@@ -16,20 +16,20 @@ from torch import distributions as td
 from torch.distributions import constraints
 from torch.nn import functional as F
 
-from skvae.distributions._base import Independent, lgamma_difference
+from skvae.distributions._base import lgamma_difference
 
 LARGEST = 2.0**53
 """Counts above it are taken as it: not all whole numbers beyond are float64."""
 
 
-class _Counts(td.Distribution):
+class Counts(td.Distribution):
     """What the distributions of counts share: independent whole numbers."""
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
     support = constraints.nonnegative_integer
     has_rsample = False
 
-    def times(self, factor: Tensor) -> _Counts:
+    def times(self, factor: Tensor) -> Counts:
         """Return the distribution whose mean is ``factor`` times this one's.
 
         Parameters
@@ -51,7 +51,7 @@ class _Counts(td.Distribution):
         raise NotImplementedError
 
 
-class Poisson(_Counts):
+class Poisson(Counts):
     """``log p(x) = x·log λ − λ − log x!``, in the log rate ``log λ``.
 
     Parameters
@@ -101,7 +101,7 @@ class Poisson(_Counts):
             return torch.poisson(self.mean.expand(shape), generator=generator)
 
 
-class NegativeBinomial(_Counts):
+class NegativeBinomial(Counts):
     """A Poisson whose rate is Gamma distributed: variance ``μ + μ²/r`` around the mean μ.
 
     ``log p(x) = log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``, in
@@ -161,7 +161,7 @@ class NegativeBinomial(_Counts):
             return torch.poisson(rate, generator=generator)
 
 
-class ZeroInflated(_Counts):
+class ZeroInflated(Counts):
     """Zero with probability π, else a draw of ``base``; in the logits of π.
 
     See Lambert 1992 (https://doi.org/10.2307/1269547).
@@ -182,7 +182,7 @@ class ZeroInflated(_Counts):
     tensor([0.5000])
     """
 
-    def __init__(self, base: _Counts, logits: Tensor) -> None:
+    def __init__(self, base: Counts, logits: Tensor) -> None:
         self.base, self.logits = base, logits
         super().__init__(base.batch_shape, validate_args=False)
 
@@ -215,63 +215,3 @@ class ZeroInflated(_Counts):
             x = self.base.sample(sample_shape, generator=generator)
             u = torch.rand(x.shape, generator=generator, dtype=x.dtype, device=x.device)
             return x * (u >= torch.sigmoid(self.logits))
-
-
-def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
-    """Return ``s = max(Σ x, 1) / typical_total`` for each row.
-
-    Parameters
-    ----------
-    x : Tensor of shape (..., n_features)
-        Counts.
-    typical_total : Tensor of shape (1,)
-        The total of a row whose s is 1.
-
-    Returns
-    -------
-    s : Tensor of shape (..., 1)
-        Positive, without unit.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skvae.distributions import size_factor
-    >>> size_factor(torch.tensor([[1.0, 3.0], [0.0, 0.0]]), typical_total=torch.tensor([2.0]))
-    tensor([[2.0000],
-            [0.5000]])
-    """
-    return x.clamp_max(LARGEST).sum(-1, keepdim=True).clamp_min(1) / typical_total
-
-
-class GivenTotal(Independent):
-    """A row of counts given its total: its means are ``s`` times those of ``base``.
-
-    ``log_prob`` takes s from the row, :func:`size_factor`; ``mean`` and ``sample`` are
-    those of ``base``, a row of the typical total. The size factors are those of Lopez et
-    al. 2018 (https://doi.org/10.1038/s41592-018-0229-2).
-
-    Parameters
-    ----------
-    base : Poisson, NegativeBinomial or ZeroInflated
-        Of the features, with batch shape ``(..., n_features)``.
-    typical_total : Tensor of shape (1,)
-        The total of a row whose s is 1.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skvae.distributions import GivenTotal, Poisson
-    >>> p = GivenTotal(Poisson(torch.zeros(2)), typical_total=torch.tensor([2.0]))
-    >>> twice = Poisson(torch.full((2,), 2.0).log())
-    >>> x = torch.tensor([1.0, 3.0])  # s = 2
-    >>> p.log_prob(x) == twice.log_prob(x).sum()
-    tensor(True)
-    """
-
-    def __init__(self, base: _Counts, typical_total: Tensor) -> None:
-        super().__init__(base)
-        self.typical_total = typical_total
-
-    def log_prob_terms(self, value: Tensor) -> Tensor:
-        """Return the log-probability of each count in nats, given the total of its row."""
-        return self.base_dist.times(size_factor(value, self.typical_total)).log_prob(value)

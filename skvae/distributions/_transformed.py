@@ -10,40 +10,6 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
-
-def require_zuko(what: str) -> Any:
-    """Return the module.
-
-    Parameters
-    ----------
-    what : str
-        What needs it, for the error.
-
-    Returns
-    -------
-    zuko : module
-        The library.
-
-    Raises
-    ------
-    ImportError
-        When zuko is not installed, with the command that installs it.
-
-    Examples
-    --------
-    >>> from skvae.distributions import require_zuko
-    >>> require_zuko("FlowPrior").__name__
-    'zuko'
-    """
-    try:
-        import zuko
-    except ImportError as error:
-        raise ImportError(
-            f"{what} is built on zuko, which is not installed: pip install 'skvae[flows]'."
-        ) from error
-    return zuko
-
-
 N_MOMENT_PAIRS = 16
 """Antithetic pairs of base points behind a mean, which has no closed form."""
 

@@ -10,8 +10,10 @@ from skvae.likelihoods._auto import Auto
 from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._categorical import Categorical, CategoricalCodes
 from skvae.likelihoods._counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
+from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._laplace import Laplace
 from skvae.likelihoods._mixed import Mixed
-from skvae.likelihoods._real import Gaussian, Laplace, StudentT
+from skvae.likelihoods._student_t import StudentT
 from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from skvae.likelihoods._base import Columns, Likelihood
-from skvae.likelihoods._real import Gaussian
+from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
 

@@ -1,0 +1,72 @@
+"""Numbers in other units than those of a distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+
+class Affine(td.Distribution):
+    """The distribution of ``x = loc + scale · u`` where ``u`` has the distribution ``base``.
+
+    ``log p(x) = log p(u) − log scale``, elementwise. Values are standardised in their own
+    precision before they meet ``base``, so a float64 column far from 0 keeps its digits under a
+    float32 network. None counts as farther from ``loc`` than the fourth root of the largest
+    float (4e9 scales in float32), so that squares and their sums stay finite.
+
+    Parameters
+    ----------
+    base : torch.distributions.Distribution
+        Of u, of numbers, with batch shape ``(..., d)``.
+    loc : Tensor of shape (d,)
+        In the units of x.
+    scale : Tensor of shape (d,)
+        Positive, in the units of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Affine, Normal
+    >>> base = Normal(torch.zeros(2), torch.ones(2))
+    >>> p = Affine(base, loc=torch.tensor([10.0, 0.0]), scale=torch.tensor([2.0, 1.0]))
+    >>> p.mean, p.stddev
+    (tensor([10.,  0.]), tensor([2., 1.]))
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+
+    def __init__(self, base: td.Distribution, loc: Tensor, scale: Tensor) -> None:
+        self.base, self.loc, self.scale = base, loc, scale
+        super().__init__(base.batch_shape, validate_args=False)
+
+    def _unstandardize(self, u: Tensor) -> Tensor:
+        return self.loc + self.scale * u
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc + scale · E[u]``."""
+        return self._unstandardize(self.base.mean)
+
+    @property
+    def variance(self) -> Tensor:
+        """``scale² · Var[u]``."""
+        return self.scale.square() * self.base.variance
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of each number in nats, in the units of ``value``."""
+        dtype = self.base.mean.dtype
+        farthest = torch.finfo(dtype).max ** 0.25
+        u = ((value - self.loc) / self.scale).clamp(-farthest, farthest).to(dtype)
+        # Cast while it is one number for each column: a float64 would widen all rows.
+        return self.base.log_prob(u) - self.scale.log().to(dtype)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape``."""
+        base: Any = self.base
+        return self._unstandardize(base.sample(sample_shape, generator=generator))

@@ -1,0 +1,73 @@
+"""Vectors of independent numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+
+class Independent(td.Independent):
+    """Sum the log-densities of the last dimension: a vector of independent variables.
+
+    Parameters
+    ----------
+    base_distribution : torch.distributions.Distribution
+        Of numbers, with batch shape ``(..., d)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import Independent, Normal
+    >>> p = Independent(Normal(torch.zeros(5, 3), torch.ones(3)))
+    >>> p.batch_shape, p.event_shape
+    (torch.Size([5]), torch.Size([3]))
+    """
+
+    def __init__(self, base_distribution: td.Distribution) -> None:
+        self.base_dist = base_distribution
+        self.reinterpreted_batch_ndims = 1
+        shape = base_distribution.batch_shape
+        td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
+
+    def log_prob_terms(self, value: Tensor) -> Tensor:
+        """Return the log-density of each coordinate, whose sum is ``log_prob``.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., d)
+            Vectors.
+
+        Returns
+        -------
+        terms : Tensor of shape (..., d)
+            Nats.
+        """
+        return self.base_dist.log_prob(value)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density of vectors in nats, of shape ``value.shape[:-1]``."""
+        return self.log_prob_terms(value).sum(-1)
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Reparameterise each coordinate.
+
+        Parameters
+        ----------
+        noise : Tensor of shape sample_shape + batch_shape + event_shape
+            Standard normal.
+
+        Returns
+        -------
+        z : Tensor of that shape
+            Differentiable in the parameters.
+        """
+        return self.base_dist.reparameterize(noise)
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw a tensor of shape ``sample_shape + batch_shape + event_shape``."""
+        return self.base_dist.sample(sample_shape, generator=generator)

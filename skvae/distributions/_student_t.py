@@ -1,0 +1,78 @@
+"""Student's t."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+from torch.distributions import constraints
+
+from skvae.distributions._base import lgamma_difference
+
+
+class StudentT(td.Distribution):
+    """Student's t with ``df`` degrees of freedom, moved by ``loc`` and stretched by ``scale``.
+
+    ``log p(x) = log Γ((df+1)/2) − log Γ(df/2) − ½ log(π·df) − log scale
+    − (df+1)/2 · log(1 + u²/df)`` with ``u = (x − loc) / scale``. The mean exists for
+    ``df > 1``, the variance for ``df > 2``.
+
+    Parameters
+    ----------
+    df : Tensor of any shape
+        Degrees of freedom.
+    loc : Tensor of a shape that broadcasts with it
+        The centre.
+    scale : Tensor of a shape that broadcasts with both
+        The spread, in the units of x.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import StudentT
+    >>> p = StudentT(df=torch.tensor([4.0]), loc=torch.zeros(1), scale=torch.ones(1))
+    >>> p.variance
+    tensor([2.])
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
+    support = constraints.real
+    has_rsample = False
+
+    def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = torch.broadcast_tensors(df, loc, scale)
+        super().__init__(self.loc.shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc``; NaN where ``df ≤ 1``."""
+        return torch.where(self.df > 1, self.loc, math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """``scale² · df / (df − 2)``; infinite where ``1 < df ≤ 2``, NaN where ``df ≤ 1``."""
+        finite = self.scale.square() * self.df / (self.df - 2)
+        heavy = torch.where(self.df > 1, math.inf, math.nan)
+        return torch.where(self.df > 2, finite, heavy)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value`` in nats, elementwise."""
+        u = (value - self.loc) / self.scale
+        normalizer = lgamma_difference(self.df / 2, 0.5) - 0.5 * (math.pi * self.df).log()
+        tail = 0.5 * (self.df + 1) * torch.log1p(u.square() / self.df)
+        return normalizer - self.scale.log() - tail
+
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw ``loc + scale · normal / √(χ²/df)``, of shape ``sample_shape + batch_shape``."""
+        with torch.no_grad():
+            shape = self._extended_shape(torch.Size(sample_shape))
+            options: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
+            normal = torch.randn(shape, generator=generator, **options)
+            half_chi2 = torch._standard_gamma((self.df / 2).expand(shape), generator=generator)
+            return self.loc + self.scale * normal * torch.sqrt(self.df / (2 * half_chi2))

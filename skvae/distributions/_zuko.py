@@ -1,0 +1,38 @@
+"""zuko, the library of normalizing flows, where it is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def require_zuko(what: str) -> Any:
+    """Return the module.
+
+    Parameters
+    ----------
+    what : str
+        What needs it, for the error.
+
+    Returns
+    -------
+    zuko : module
+        The library.
+
+    Raises
+    ------
+    ImportError
+        When zuko is not installed, with the command that installs it.
+
+    Examples
+    --------
+    >>> from skvae.distributions import require_zuko
+    >>> require_zuko("FlowPrior").__name__
+    'zuko'
+    """
+    try:
+        import zuko
+    except ImportError as error:
+        raise ImportError(
+            f"{what} is built on zuko, which is not installed: pip install 'skvae[flows]'."
+        ) from error
+    return zuko

@@ -1,0 +1,104 @@
+"""What likelihoods of real features share: columns in their own units, and a scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+from skvae import distributions
+from skvae.likelihoods._base import GAIN, Likelihood
+
+UNIT = math.log(math.expm1(1.0))  # softplus of it is 1
+ROW_GAIN = 0.2
+
+
+class LocationScale(Likelihood):
+    """Noise of some shape around the decoder's output, with its four kinds of scale.
+
+    Columns are standardised inside by their training mean and standard deviation. A
+    subclass says what the noise is: ``_noise(loc, scale)``, in standardised units.
+    """
+
+    loc: Tensor
+    column_scale: Tensor
+
+    def __init__(self, scale: str | float = "feature", min_scale: float = 1e-3) -> None:
+        super().__init__()
+        self.scale = scale
+        self.min_scale = min_scale
+
+    @property
+    def n_params(self) -> int:  # type: ignore[override]  # a property where the base has a value
+        """Numbers per feature that the decoder puts out: 2 for ``scale="row"``, else 1."""
+        return 2 if self.scale == "row" else 1
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Store the columns' location and scale; make the learned scale.
+
+        Parameters
+        ----------
+        loc, scale : Tensor of shape (n_features,), float64
+            Mean and standard deviation of the training columns; the scale of a constant
+            column is 1.
+
+        Raises
+        ------
+        ValueError
+            When a parameter of the constructor is out of its range.
+        """
+        self._check_parameters()
+        self.register_buffer("loc", loc)
+        self.register_buffer("column_scale", scale)
+        if self.scale == "feature":
+            self.log_scale = nn.Parameter(torch.zeros(len(scale)))
+        elif self.scale == "shared":
+            # Starts at the root mean square deviation of the columns.
+            start = scale.square().mean().log().item() / (2 * GAIN)
+            self.log_scale = nn.Parameter(torch.full((1,), start))
+
+    @torch.no_grad()
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Standardise the columns by these moments from now on; start their own scale anew."""
+        index = torch.as_tensor(columns, device=self.loc.device)
+        self.loc.index_copy_(0, index, loc.to(self.loc))
+        self.column_scale.index_copy_(0, index, scale.to(self.column_scale))
+        if self.scale == "feature":
+            self.log_scale.index_fill_(0, index, 0.0)
+
+    def _check_parameters(self) -> None:
+        if self.scale not in ("feature", "shared", "row"):
+            must = "it must be 'feature', 'shared', 'row' or a positive number."
+            self._real("scale", must, lambda value: 0 < value < math.inf)
+        self._real("min_scale", "it must lie in (0, 1).", lambda value: 0 < value < 1)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the standardised row."""
+        return (x - self.loc) / self.column_scale
+
+    def _standardized_scale(self, params: Tensor) -> Tensor:
+        """Return the noise's scale in units of each column's standard deviation."""
+        lowest = float(self.min_scale)
+        if self.scale == "row":
+            # Damped: the spread of initial weights must not make densities of 1e-3 deviations.
+            return lowest + F.softplus(UNIT + ROW_GAIN * params[..., 1])
+        if self.scale == "feature":
+            return lowest + torch.exp(GAIN * self.log_scale)
+        if self.scale == "shared":
+            shared = torch.exp(GAIN * self.log_scale)
+            return lowest + (shared / self.column_scale).to(params.dtype)
+        return (float(self.scale) / self.column_scale).to(params.dtype)
+
+    def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
+        """Return the distribution of the standardised features."""
+        raise NotImplementedError
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z)."""
+        loc = params.squeeze(-1) if self.n_params == 1 else params[..., 0]
+        noise = self._noise(loc, self._standardized_scale(params))
+        return distributions.Independent(distributions.Affine(noise, self.loc, self.column_scale))
