@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -58,7 +59,7 @@ def _status(path: str | os.PathLike[str]) -> os.stat_result | None:
 def _create(target: Path, prefix: str) -> tuple[Path, BinaryIO]:
     """Return a new file beside the target, of the mode of any new file, and locked."""
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target} cannot be written: there is no folder {target.parent}.")
+        raise OSError(errno.ENOENT, "There is no folder to write into", str(target.parent))
     while True:
         temporary = target.with_name(f"{prefix}.{secrets.token_hex(8)}.tmp")
         file = temporary.open("xb")
