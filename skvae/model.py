@@ -154,7 +154,8 @@ class VAE(nn.Module):
         posterior : torch.distributions.Distribution
             With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
-        embedded = self.likelihood_family.embed(x).clamp(-FARTHEST, FARTHEST).to(self.dtype)
+        # In the networks' precision, which is the cheaper one; there infinity is far, too.
+        embedded = self.likelihood_family.embed(x).to(self.dtype).clamp(-FARTHEST, FARTHEST)
         return self.encoder(embedded, *self.told(self.encoder, context))
 
     def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:

@@ -339,7 +339,7 @@ def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
     return rows.subset(np.sort(order[n_valid:])), rows.subset(np.sort(order[:n_valid]))
 
 
-CHECKED_ROWS = 1000
+CHECKED_ROWS = 100
 """Rows whose loss is looked at once training is over."""
 
 

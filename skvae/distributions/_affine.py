@@ -60,7 +60,7 @@ class Affine(td.Distribution):
         """Return the log-density of each number in nats, in the units of ``value``."""
         dtype = self.base.mean.dtype
         farthest = torch.finfo(dtype).max ** 0.25
-        u = ((value - self.loc) / self.scale).clamp(-farthest, farthest).to(dtype)
+        u = ((value - self.loc) / self.scale).to(dtype).clamp(-farthest, farthest)
         # Cast while it is one number for each column: a float64 would widen all rows.
         return self.base.log_prob(u) - self.scale.log().to(dtype)
 
