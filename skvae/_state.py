@@ -46,7 +46,7 @@ def keeps(fitted: Mapping[str, Fitted]) -> Callable[[Class], Class]:
 
     def declare(cls: Class) -> Class:
         ESTIMATORS[cls.__name__] = cls
-        cls._fitted = fitted  # type: ignore[attr-defined]
+        cls._fitted = fitted  # type: ignore[attr-defined]  # of a class of any kind
         return cls
 
     return declare

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Self
 
@@ -31,7 +30,8 @@ from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
 from skvae.exceptions import PosteriorCollapseWarning
-from skvae.likelihoods import LIKELIHOODS, Likelihood
+from skvae.likelihoods import LIKELIHOODS
+from skvae.likelihoods._base import method_of
 from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
 from skvae.objectives import OBJECTIVES
 from skvae.posteriors import POSTERIORS
@@ -501,7 +501,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         reader, rows, columns = Reader.learn(
             self, X, likelihood, sample_weight, context, is_streamed=one_epoch
         )
-        likelihood = _resolved(likelihood, columns)
+        likelihood = method_of(likelihood, "resolve")(columns)
         architecture = self._asked_for(likelihood, rows, encoder_sees_context)
         plan = self._plan(len(rows), _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
@@ -520,8 +520,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         net = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(net, _training.state_arrays(self.net_))
         likelihood = net.module_.likelihood_family
-        if moved is not None and hasattr(likelihood, "meet"):
-            likelihood.meet(*moved)
+        if moved is not None:
+            method_of(likelihood, "meet")(*moved)
         try:
             _check_support(rows, likelihood)
         except ValueError as error:
@@ -549,7 +549,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         fitted = self._architecture
         likelihood = fitted.likelihood
         if not self._is_left_open:
-            likelihood = _resolved(settled(self.likelihood, LIKELIHOODS), columns)
+            likelihood = method_of(settled(self.likelihood, LIKELIHOODS), "resolve")(columns)
         wanted = self._asked_for(likelihood, rows, fitted.encoder_sees_context)
         if self.hidden_layer_sizes is None:
             wanted = replace(wanted, hidden_layer_sizes=fitted.hidden_layer_sizes)
@@ -1060,13 +1060,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         _training.load_arrays(self.net_, arrays)
 
 
-def _resolved(likelihood: Any, columns: Columns) -> Any:
-    """Return a likelihood in which nothing is left open; a user's may have nothing to resolve."""
-    return likelihood.resolve(columns) if hasattr(likelihood, "resolve") else likelihood
-
-
 def _check_support(rows: Rows, likelihood: Any) -> None:
     """Check that every value lies where the likelihood has a density."""
-    check = getattr(likelihood, "check", partial(Likelihood.check, likelihood))
+    check = method_of(likelihood, "check")
     for block, _ in rows.blocks():
         check(torch.from_numpy(block))

@@ -19,7 +19,6 @@ LIKELIHOODS = sorted({*BY_NAME} - {"auto"})  # resolved into one of the others
 
 RNG = np.random.RandomState(0)
 N = 24
-RESOLVED = [name for name in LIKELIHOODS if name != "auto"]
 REAL = RNG.randn(N, 4)
 COUNTS = RNG.poisson(3.0, (N, 4)).astype(float)
 DATA = {
@@ -37,13 +36,13 @@ DATA = {
 
 
 def test_there_is_data_for_every_name():
-    assert set(DATA) == set(RESOLVED)
+    assert set(DATA) == set(LIKELIHOODS)
 
 
 @pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning")
 @pytest.mark.parametrize(
     ("likelihood", "objective", "prior", "posterior_family"),
-    list(product(RESOLVED, OBJECTIVES, PRIORS, POSTERIORS)),
+    list(product(LIKELIHOODS, OBJECTIVES, PRIORS, POSTERIORS)),
     ids="-".join,
 )
 def test_all_verbs(likelihood, objective, prior, posterior_family, tmp_path):

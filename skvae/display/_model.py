@@ -157,8 +157,3 @@ class FittedModel(Opened):
 def first_rows(X: Any, n: int) -> Any:
     """Return the first rows of a matrix of any kind that estimators take."""
     return _safe_indexing(X, slice(0, n))
-
-
-def _dense(rows: Any) -> np.ndarray:
-    """Return a matrix, of any kind that estimators take, as floats."""
-    return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=float)

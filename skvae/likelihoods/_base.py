@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
@@ -210,3 +211,8 @@ class Likelihood(Parameters, nn.Module):
                 f"{name} of {type(self).__name__} is {value!r}; "
                 f"it must be {' or '.join(map(repr, choices))}."
             )
+
+
+def method_of(likelihood: Any, name: str) -> Callable[..., Any]:
+    """Return a method of a likelihood, or that of the interface where it inherits nothing."""
+    return getattr(likelihood, name, partial(getattr(Likelihood, name), likelihood))

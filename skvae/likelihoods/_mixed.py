@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.distributions import Distribution, constraints
 
 from skvae import distributions, likelihoods
 from skvae._parameters import template_copy
-from skvae.likelihoods._base import Columns, Likelihood
+from skvae.likelihoods._base import Columns, Likelihood, method_of
 from skvae.likelihoods._categorical import CategoricalCodes
 
 
@@ -112,13 +111,13 @@ class Mixed(Likelihood):
             held = [i for i, column in enumerate(columns) if column in indices]
             if held:
                 inside = [indices.index(columns[i]) for i in held]
-                _method(likelihood, "meet")(inside, loc[held], scale[held])
+                method_of(likelihood, "meet")(inside, loc[held], scale[held])
 
     def check(self, x: Tensor, where: str = "") -> None:
         """Check each block of columns."""
         for indices, likelihood in self.blocks_:
             in_block = f" in its columns {_shortened(indices)}"
-            _method(likelihood, "check")(x[:, indices], in_block)
+            method_of(likelihood, "check")(x[:, indices], in_block)
 
     @property
     def blocks_(self) -> list[tuple[list[int], Any]]:
@@ -164,11 +163,6 @@ class _Block(nn.Module):
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x_block|z), from the first of each column's parameters."""
         return self.likelihood(params[..., self.columns, : self.likelihood.n_params])
-
-
-def _method(likelihood: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a likelihood, or that of the interface where it inherits nothing."""
-    return getattr(likelihood, name, partial(getattr(Likelihood, name), likelihood))
 
 
 def _shortened(columns: list[int]) -> str:
