@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from skvae import networks
+from skvae._linear_start import start_linear
 from skvae._numbers import is_number
 from skvae.initialization import materialize
 from skvae.likelihoods import LIKELIHOODS
@@ -87,6 +88,7 @@ class Architecture:
     likelihood: Any
     prior: Any
     posterior_family: Any
+    linear_path: bool = False
     n_context: int = 0
     encoder_sees_context: bool = False
 
@@ -119,6 +121,7 @@ class Architecture:
             "prior": settled(params["prior"], PRIORS),
             "posterior_family": settled(params["posterior_family"], POSTERIORS),
         }
+        resolved["linear_path"] = _has_linear_path(params["linear_path"], resolved)
         as_given = ("conv_block", "activation", "normalization")
         return cls(**resolved, **{name: params[name] for name in as_given}, **context)
 
@@ -164,7 +167,10 @@ class Architecture:
         decoder = self._decoder(likelihood.n_params, generator)
         if hasattr(prior, "connect"):
             prior.connect(encoder, embedded, generator)
-        return VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
+        vae = VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
+        if self.linear_path and hasattr(likelihood, "start") and hasattr(encoder.head, "start"):
+            start_linear(vae, likelihood.embed(x))
+        return vae
 
     def blank(self) -> VAE:
         """Build a model whose numbers will be replaced: by arrays of a file, or of another."""
@@ -201,8 +207,14 @@ class Architecture:
                 lambda: networks.conv_encoder(image_shape, *sizes, self.hidden, self.conv_block),
                 generator,
             )
-        widths = [n_in, *self.hidden_layer_sizes]
-        return materialize(lambda: nn.Sequential(*networks.dense(widths, self.hidden)), generator)
+        return self._dense([n_in, *self.hidden_layer_sizes], generator)
+
+    def _dense(self, widths: Sequence[int], generator: torch.Generator) -> nn.Module:
+        """Return dense layers, with a linear path beside them where there is to be one."""
+        body: nn.Module = materialize(
+            lambda: nn.Sequential(*networks.dense(widths, self.hidden)), generator
+        )
+        return networks.LinearPath(body) if self.linear_path and len(widths) > 1 else body
 
     def _decoder(self, n_params: int, generator: torch.Generator) -> nn.Module:
         n_in = self.n_components + self.n_context
@@ -238,8 +250,13 @@ class Architecture:
                 ),
                 generator,
             )
-        widths = [n_in, *reversed(self.hidden_layer_sizes)]
-        return materialize(lambda: nn.Sequential(*networks.dense(widths, self.hidden)), generator)
+        return self._dense([n_in, *reversed(self.hidden_layer_sizes)], generator)
+
+
+def _has_linear_path(asked: bool | str, resolved: Mapping[str, Any]) -> bool:
+    """Return whether the networks are ours for tables, and are to have a linear path."""
+    is_ours = all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
+    return is_ours and (hasattr(resolved["likelihood"], "start") if asked == "auto" else asked)
 
 
 def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:

@@ -275,6 +275,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "activation": [StrOptions(set(ACTIVATIONS))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "dropout": [Number(Real, 0, 1, closed="left")],
+        "linear_path": ["boolean", StrOptions({"auto"})],
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
         "likelihood": [
@@ -322,6 +323,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         activation: str = "relu",
         normalization: str | None = None,
         dropout: float = 0.0,
+        linear_path: bool | str = "auto",
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
         likelihood: Any = "auto",
@@ -359,6 +361,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.activation = activation
         self.normalization = normalization
         self.dropout = dropout
+        self.linear_path = linear_path
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood

@@ -25,6 +25,7 @@ __all__ = [
     "Dropout",
     "Encoder",
     "Hidden",
+    "LinearPath",
     "conv_decoder",
     "conv_encoder",
     "dense",
@@ -200,6 +201,45 @@ def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
         for n_in, n_out in pairwise(sizes)
         for layer in (nn.Linear(n_in, n_out * hidden.widening), *hidden.after(n_out))
     ]
+
+
+class LinearPath(nn.Module):
+    """A body with a linear path beside it: its input, side by side with its features.
+
+    The layer behind it then computes a linear function of the input plus one of the hidden
+    layers' features, and can be set to the best linear model, where training starts.
+
+    Parameters
+    ----------
+    body : torch.nn.Module
+        Maps ``(n, n_in)`` to features ``(n, n_out)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.networks import LinearPath
+    >>> LinearPath(torch.nn.Linear(4, 16))(torch.zeros(3, 4)).shape
+    torch.Size([3, 20])
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input and, behind it, the body's features.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_in)
+            Rows or points z.
+
+        Returns
+        -------
+        features : Tensor of shape (n, n_in + n_out)
+            Side by side.
+        """
+        return torch.cat([x, self.body(x)], -1)
 
 
 class Conv2d(nn.Conv2d):

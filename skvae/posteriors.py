@@ -91,6 +91,11 @@ class Posterior(Parameters, nn.Module):
         raise TypeError(f"{type(self).__name__} does not define forward(features).")
 
 
+def _raw(scale: Tensor) -> Tensor:
+    """Return what a head must put out for standard deviations of ``scale``."""
+    return torch.log(torch.expm1(scale)) - _START
+
+
 class DiagonalNormal(Posterior):
     """``q(z|x) = N(loc(x), diag scale(x)²)`` (Kingma and Welling 2014, eq. 9).
 
@@ -111,6 +116,16 @@ class DiagonalNormal(Posterior):
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
         """Make the layer of all means and scales."""
         self.moments = materialize(lambda: nn.Linear(n_in, 2 * latent_dim), generator)
+
+    def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
+        """Set the head to ``N(weight · x + bias, scale²)``; see :meth:`Posterior.start`."""
+        k, n_in = weight.shape
+        latent_dim = self.moments.out_features // 2
+        nn.init.zeros_(self.moments.weight)
+        nn.init.zeros_(self.moments.bias)
+        self.moments.weight[:k, :n_in] = weight
+        self.moments.bias[:k] = bias
+        self.moments.bias[latent_dim : latent_dim + k] = _raw(scale)
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""
@@ -151,6 +166,16 @@ class FullNormal(Posterior):
         self.tril = materialize(lambda: nn.Linear(n_in, n_tril), generator)
         below = torch.tril_indices(latent_dim, latent_dim, -1)
         self.register_buffer("below", below, persistent=False)
+
+    def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
+        """Set the head to ``N(weight · x + bias, diag scale²)``."""
+        k, n_in = weight.shape
+        for layer in (self.loc, self.tril):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.loc.weight[:k, :n_in] = weight
+        self.loc.bias[:k] = bias
+        self.tril.bias[:k] = _raw(scale)
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""
@@ -240,6 +265,10 @@ class InverseAutoregressiveFlow(Posterior):
         for layer in steps:
             _start_as_identity(layer)
         self.steps = zuko.lazy.LazyComposedTransform(*steps)
+
+    def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
+        """Set the base to ``N(weight · x + bias, diag scale²)``; the steps start as the identity."""
+        self.base.start(weight, bias, scale)
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x)."""

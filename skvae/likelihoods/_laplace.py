@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -39,6 +41,9 @@ class Laplace(LocationScale):
     >>> p.log_prob(torch.zeros(1, 3))  # the density at the centre is 1/(2·scale) = 1
     tensor([0.])
     """
+
+    def _scale_of_unit_deviation(self) -> float:
+        return math.sqrt(0.5)
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         return distributions.Laplace(loc, scale)

@@ -70,6 +70,27 @@ class LocationScale(Likelihood):
         if self.scale == "feature":
             self.log_scale.index_fill_(0, index, 0.0)
 
+    @torch.no_grad()
+    def start(self, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Set the noise to that of a factor analysis; return the decoder's weights and biases."""
+        deviation = noise.sqrt() * self._scale_of_unit_deviation()
+        weight = loadings.new_zeros(*loadings.shape[:1], self.n_params, loadings.shape[1])
+        weight[:, 0] = loadings
+        bias = loadings.new_zeros(weight.shape[:2])
+        learned = (deviation - float(self.min_scale)).clamp_min(float(self.min_scale))
+        if self.scale == "feature":
+            self.log_scale.copy_(learned.log() / GAIN)
+        elif self.scale == "shared":
+            mean_square = (deviation * self.column_scale).square().mean()
+            self.log_scale.fill_(mean_square.log() / (2 * GAIN))
+        elif self.scale == "row":
+            bias[:, 1] = (learned.expm1().log() - UNIT) / ROW_GAIN
+        return weight, bias
+
+    def _scale_of_unit_deviation(self) -> float:
+        """Return the scale at which the noise has standard deviation 1."""
+        return 1.0
+
     def _check_parameters(self) -> None:
         if self.scale not in ("feature", "shared", "row"):
             must = "it must be 'feature', 'shared', 'row' or a positive number."

@@ -77,6 +77,10 @@ class StudentT(LocationScale):
             index = torch.as_tensor(columns, device=self.df_logit.device)
             self.df_logit.index_fill_(0, index, self._start())
 
+    def _scale_of_unit_deviation(self) -> float:
+        df = self._START if self.df is None else float(self.df)
+        return math.sqrt((df - 2) / df) if df > 2 else 0.5
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.df is not None:
