@@ -117,7 +117,7 @@ def _state_of(
     fitted, params = estimator._fitted, set(estimator.get_params(deep=False))
     encoded = document["state"]
     for version in range(document["format_version"], _modelfile.FORMAT_VERSION):
-        encoded = _UPGRADES[version](encoded)
+        encoded = _UPGRADES[version](encoded, arrays)
     optional = {name for name, attribute in fitted.items() if attribute.is_optional}
     required = {*fitted} - optional
     if document["format_version"] == _modelfile.FORMAT_VERSION:
@@ -154,11 +154,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | list | dict | tuple)
 
 
-def _from_version_1(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state of format 1, as JSON, in the terms of format 2.
+def _from_version_1(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return a state of format 1, as JSON, in the terms of format 2, and complete its arrays.
 
     There the architecture is whole, with parts as objects, the optimiser beside it; what X
-    means is known to the reader; and the epoch whose weights were kept is recorded.
+    means is known to the reader; the epoch whose weights were kept is recorded; and counts are
+    standardised.
     """
     state = dict(state)
     structure = dict(state.pop("_fitted_structure")["dict"])
@@ -177,7 +178,24 @@ def _from_version_1(state: dict[str, Any]) -> dict[str, Any]:
     reader = {"categories": state.pop("categories_"), "unit": state.pop("unit_"), "unsettled": None}
     state["_reader"] = {"dict": reader}
     state["best_epoch_"] = _best_epoch([row["dict"] for row in state["history_"]], state["tol"])
+    later = _standardization_of_counts(arrays)
+    arrays |= later
+    references = {name: {"array": name} for name in later}
+    state["_arrays"] = {"dict": state["_arrays"]["dict"] | references}
     return state
+
+
+def _standardization_of_counts(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what every likelihood of counts has more in format 2, such that it changes nothing."""
+    later = {}
+    for name in arrays:
+        owner = name.removesuffix("typical_total")
+        if owner != name:
+            loc = arrays[f"{owner}loc"]
+            later[f"{owner}log_scale"] = np.ones_like(loc)
+            later[f"{owner}embedded_loc"] = np.zeros(loc.shape)
+            later[f"{owner}embedded_scale"] = np.ones(loc.shape)
+    return later
 
 
 def _best_epoch(history: list[dict[str, Any]], tol: float) -> int:
@@ -192,7 +210,7 @@ def _best_epoch(history: list[dict[str, Any]], tol: float) -> int:
 
 
 _UPGRADES = {1: _from_version_1}
-"""For every older format, what makes a state of it one of the next."""
+"""For every older format, what makes a state of it and its arrays those of the next."""
 
 
 def _check_arrays(estimator: Any, arrays: dict[str, np.ndarray]) -> None:

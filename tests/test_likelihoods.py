@@ -388,14 +388,29 @@ class TestCounts:
         plain, scaled = fitted(cls(), x), fitted(cls(size_factor="total"), x)
         params = params_for(plain, 2, 2)
         double = params.clone()
-        double[..., 0] += np.log(2.0)
+        double[..., 0] += np.log(2.0) / plain.log_scale
         row = torch.tensor([[4.0, 12.0]])  # total 16, so s = 2
         torch.testing.assert_close(scaled(params).log_prob(row), plain(double).log_prob(row))
         assert torch.equal(scaled(params).mean, plain(params).mean)
-        torch.testing.assert_close(scaled.embed(row), torch.log1p(row / 2))
-        torch.testing.assert_close(plain.embed(row), torch.log1p(row))
+        torch.testing.assert_close(scaled.embed(row), plain.embed(row / 2))
         empty = torch.zeros(1, 2)
         assert torch.isfinite(scaled(params).log_prob(empty)).all()
+
+    @pytest.mark.parametrize("mean", [0.05, 3.0, 2000.0, 1e6])
+    @pytest.mark.parametrize("r", [0.5, 1e9])
+    def test_the_encoder_sees_counts_standardized(self, mean, r):
+        x = torch.tensor(np.random.RandomState(0).negative_binomial(r, r / (r + mean), (2000, 1)))
+        likelihood = fitted(NegativeBinomial(), x)
+        embedded = likelihood.embed(x.double())
+        assert abs(embedded.mean()) < 1
+        assert embedded.abs().max() < 20
+        assert embedded.std() < 2.5
+        if x.double().std() > 1:
+            assert embedded.std() > 0.7
+        # One unit of the decoder's output moves the mean by the column's spread, or less.
+        moved = likelihood(torch.ones(1, 1)).mean / likelihood(torch.zeros(1, 1)).mean
+        spread = max(x.double().std().item(), mean**0.5) / mean
+        assert moved.log().item() == pytest.approx(min(np.log1p(spread**2) ** 0.5, 1), rel=0.1)
 
     @pytest.mark.parametrize("likelihood", COUNTERS, ids=repr)
     def test_columns_without_a_count(self, likelihood):

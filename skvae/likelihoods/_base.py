@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
@@ -216,3 +217,13 @@ class Likelihood(Parameters, nn.Module):
 def method_of(likelihood: Any, name: str) -> Callable[..., Any]:
     """Return a method of a likelihood, or that of the interface where it inherits nothing."""
     return getattr(likelihood, name, partial(getattr(Likelihood, name), likelihood))
+
+
+def log_moments(mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and standard deviation of the logarithm of what has these moments itself.
+
+    Those of the log-normal distribution. Where the scale is small against the mean, the logarithm
+    spreads by their ratio.
+    """
+    variance = torch.log1p((scale / mean).square())
+    return mean.log() - variance / 2, variance.sqrt()
