@@ -131,8 +131,10 @@ def start_linear(vae: VAE, embedded: Tensor) -> None:
     shift = -regression @ torch.from_numpy(factors.mean)
     scale = torch.from_numpy((1 + factors.information) ** -0.5)
     vae.encoder.head.start(regression, shift, scale)
-    loadings, noise = torch.from_numpy(factors.loadings), torch.from_numpy(factors.noise)
-    weight, bias = vae.likelihood_family.start(loadings, noise)
+    loadings = torch.from_numpy(factors.loadings)
+    weight, bias = vae.likelihood_family.start(
+        torch.from_numpy(factors.mean), loadings, torch.from_numpy(factors.noise)
+    )
     head = vae.decoder[-1][0]
     head.weight.zero_()
     head.weight[:, : loadings.shape[1]] = weight.flatten(0, 1)

@@ -44,27 +44,28 @@ class StudentT(td.Distribution):
     has_rsample = False
 
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
-        self.df, self.loc, self.scale = torch.broadcast_tensors(df, loc, scale)
-        super().__init__(self.loc.shape, validate_args=False)
+        # As they were given: of what is the same for all rows, logarithms are taken once.
+        self.df, self.loc, self.scale = df, loc, scale
+        super().__init__(torch.broadcast_shapes(df.shape, loc.shape, scale.shape), validate_args=False)
 
     @property
     def mean(self) -> Tensor:
         """``loc``; NaN where ``df ≤ 1``."""
-        return torch.where(self.df > 1, self.loc, math.nan)
+        return torch.where(self.df > 1, self.loc, math.nan).expand(self.batch_shape)
 
     @property
     def variance(self) -> Tensor:
         """``scale² · df / (df − 2)``; infinite where ``1 < df ≤ 2``, NaN where ``df ≤ 1``."""
         finite = self.scale.square() * self.df / (self.df - 2)
         heavy = torch.where(self.df > 1, math.inf, math.nan)
-        return torch.where(self.df > 2, finite, heavy)
+        return torch.where(self.df > 2, finite, heavy).expand(self.batch_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value`` in nats, elementwise."""
         u = (value - self.loc) / self.scale
         normalizer = lgamma_difference(self.df / 2, 0.5) - 0.5 * (math.pi * self.df).log()
         tail = 0.5 * (self.df + 1) * torch.log1p(u.square() / self.df)
-        return normalizer - self.scale.log() - tail
+        return (normalizer - self.scale.log()) - tail
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

@@ -21,6 +21,33 @@ FLOOR = 1e-4
 """Means of columns are raised to this before their logarithm is taken."""
 
 
+def first_of(n_params: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights and biases of all parameters of a feature: these of the first, 0 of others."""
+    n_features, k = weight.shape
+    weights, biases = weight.new_zeros(n_features, n_params, k), bias.new_zeros(n_features, n_params)
+    weights[:, 0], biases[:, 0] = weight, bias
+    return weights, biases
+
+
+def slope_of_logits(mean: Tensor, loadings: Tensor) -> Tensor:
+    """Return the slopes of logits whose probabilities have these loadings on a standard normal.
+
+    A slope is the loading over the variance ``p·(1 − p)`` where it is small, and more where z
+    decides nearly all: as for a normal that is cut in two, whose correlations with z these are.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_features,)
+        Probabilities.
+    loadings : Tensor of shape (n_features, k)
+        Covariances of zeros and ones with z.
+    """
+    deviation = (mean * (1 - mean)).clamp_min(FLOOR).sqrt().unsqueeze(-1)
+    correlation = loadings / deviation
+    explained = correlation.square().sum(-1, keepdim=True).clamp_max(0.9)
+    return correlation / (deviation * (1 - explained).sqrt())
+
+
 class Columns(Protocol):
     """What is known of the columns of X; the tensors, ``(n_features,)``, of the values seen."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from skvae import distributions
-from skvae.likelihoods._base import FLOOR, Likelihood
+from skvae.likelihoods._base import FLOOR, Likelihood, first_of, slope_of_logits
 
 _TOLERANCE = 1e-6
 """Of the sum of a group's means, which is 1 up to rounding."""
@@ -81,6 +81,11 @@ class Categorical(Likelihood):
                 f"whole numbers that add up to the {n_features} columns."
             )
         return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder, whose logits start at those of the means."""
+        weight = slope_of_logits(mean, loadings)
+        return first_of(self.n_params, weight, torch.zeros_like(mean))
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
@@ -162,6 +167,11 @@ class CategoricalCodes(Likelihood):
         """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""
         codes = torch.arange(self.n_params, device=x.device)
         return (x.unsqueeze(-1) == codes).to(x.dtype).flatten(-2)
+
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder, whose logits start at those of the shares."""
+        weight = slope_of_logits(mean, loadings).unflatten(0, (-1, self.n_params))
+        return weight, mean.clamp_min(FLOOR).log().unflatten(0, (-1, self.n_params))
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from skvae import distributions
-from skvae.likelihoods._base import FLOOR, GAIN, Likelihood, log_moments
+from skvae.likelihoods._base import FLOOR, GAIN, Likelihood, first_of, log_moments
 
 STEEPEST = 1.0
 """A mean moves by at most this factor of e for each unit that the decoder puts out: the
 logarithms of rare counts spread by more, but that is chance and nothing to learn."""
+
+STEEPEST_START = 2.0
+"""Training starts with slopes of at most this: what is more is noise of rare counts."""
 
 LEAST_SCALE = 1.0
 """For the encoder, counts spread by at least this: the one 1 in a column of zeros is not to drown
@@ -90,6 +93,17 @@ class Poisson(Likelihood):
         self.register_buffer("embedded_loc", embedded_loc)
         self.register_buffer("embedded_scale", torch.maximum(embedded_scale, least))
 
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder: ``log μ`` moves by ``1 + 1/μ`` per log(1 + μ).
+
+        ``E[exp(w·z)] = exp(|w|²/2)`` is taken off, so that means stay those of the columns.
+        """
+        steepness = (1 + (-self.loc.double()).exp()) * self.embedded_scale.double()
+        weight = loadings * (steepness / self.log_scale.double()).unsqueeze(-1)
+        weight *= (STEEPEST_START / weight.norm(dim=-1, keepdim=True)).clamp_max(1)
+        bias = -0.5 * self.log_scale.double() * weight.square().sum(-1)
+        return first_of(self.n_params, weight, bias)
+
     def embed(self, x: Tensor) -> Tensor:
         """Return ``log(1 + x)``, or ``log(1 + x/s)`` under size factors, standardised."""
         if self.size_factor is not None:
@@ -156,13 +170,33 @@ class NegativeBinomial(Poisson):
         if self.dispersion == "shared":
             square, excess = square.sum(0, keepdim=True), excess.sum(0, keepdim=True)
         r = torch.where(excess > 0, square / excess, math.inf).clamp(1e-2, 1e3)
-        start = torch.atanh(r.log() / self._MAX_LOG_R) * self._MAX_LOG_R / GAIN
-        self.log_r = nn.Parameter(start.float())
+        self.log_r = nn.Parameter(self._stored(r.log()).float())
+
+    # Close to log r = GAIN·parameter, but for counts that are Poisson it stays finite.
+
+    def _stored(self, log_r: Tensor) -> Tensor:
+        return torch.atanh(log_r / self._MAX_LOG_R) * self._MAX_LOG_R / GAIN
+
+    def _log_r(self) -> Tensor:
+        return self._MAX_LOG_R * torch.tanh(GAIN * self.log_r / self._MAX_LOG_R)
+
+    @torch.no_grad()
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases as for Poisson; set r to what z leaves of the dispersion.
+
+        A Gamma of dispersion 1/r times a log-normal of variance v has ``(1 + 1/r)·e^v − 1``.
+        """
+        weight, bias = super().start(mean, loadings, noise)
+        explained = (self.log_scale.double() * weight[:, 0].norm(dim=-1)).square()
+        total = (-self._log_r().double()).exp()
+        left = (1 + total) * (-explained).exp() - 1
+        if self.dispersion == "shared":
+            left = left.mean(0, keepdim=True)
+        self.log_r.copy_(self._stored(-left.clamp(1e-3, 1e2).log()))
+        return weight, bias
 
     def _counts(self, params: Tensor) -> Any:
-        # Close to log r = GAIN·parameter, but for counts that are Poisson it stays finite.
-        log_r = self._MAX_LOG_R * torch.tanh(GAIN * self.log_r / self._MAX_LOG_R)
-        return distributions.NegativeBinomial(self._log_mean(params), log_r)
+        return distributions.NegativeBinomial(self._log_mean(params), self._log_r())
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial):

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from skvae import distributions
-from skvae.likelihoods._base import GAIN, Likelihood
+from skvae.likelihoods._base import GAIN, Likelihood, first_of
 
 UNIT = math.log(math.expm1(1.0))  # softplus of it is 1
 ROW_GAIN = 0.2
@@ -71,12 +71,10 @@ class LocationScale(Likelihood):
             self.log_scale.index_fill_(0, index, 0.0)
 
     @torch.no_grad()
-    def start(self, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Set the noise to that of a factor analysis; return the decoder's weights and biases."""
         deviation = noise.sqrt() * self._scale_of_unit_deviation()
-        weight = loadings.new_zeros(*loadings.shape[:1], self.n_params, loadings.shape[1])
-        weight[:, 0] = loadings
-        bias = loadings.new_zeros(weight.shape[:2])
+        weight, bias = first_of(self.n_params, loadings, mean)
         learned = (deviation - float(self.min_scale)).clamp_min(float(self.min_scale))
         if self.scale == "feature":
             self.log_scale.copy_(learned.log() / GAIN)

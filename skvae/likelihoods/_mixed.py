@@ -144,6 +144,25 @@ class Mixed(Likelihood):
         parts = [block.likelihood.embed(x[..., block.columns]) for block in self._fitted()]
         return torch.cat(parts, -1)
 
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder: each block's own, 0 where it has none."""
+        blocks = self._fitted()
+        n_features = sum(len(block.indices) for block in blocks)
+        weight = loadings.new_zeros(n_features, self.n_params, loadings.shape[1])
+        bias = loadings.new_zeros(n_features, self.n_params)
+        first = 0
+        for block in blocks:
+            likelihood, columns = block.likelihood, block.indices
+            after = first + likelihood.embed(mean.new_zeros(1, len(columns))).shape[1]
+            if hasattr(likelihood, "start"):
+                n_params = likelihood.n_params
+                part = slice(first, after)
+                weight[columns, :n_params], bias[columns, :n_params] = likelihood.start(
+                    mean[part], loadings[part], noise[part]
+                )
+            first = after
+        return weight, bias
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
         return distributions.Blocks([(block.columns, block(params)) for block in self._fitted()])

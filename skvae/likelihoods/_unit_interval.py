@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from skvae import distributions
-from skvae.likelihoods._base import Likelihood
+from skvae.likelihoods._base import Likelihood, first_of, slope_of_logits
 
 _MARGIN = 0.01
 """Means of columns are moved this far from 0 and 1 before their logits are taken."""
@@ -50,6 +50,11 @@ class Bernoulli(Likelihood):
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Start at the logits of the columns' means, so that a fit need not learn them."""
         self.register_buffer("loc", torch.logit(loc, eps=_MARGIN).float())
+
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder, whose logits start at those of the means."""
+        weight = slope_of_logits(mean, loadings)
+        return first_of(self.n_params, weight, torch.zeros_like(mean))
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
