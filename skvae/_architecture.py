@@ -52,19 +52,27 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-# Chosen by measurement (benchmarks/defaults.py): wide layers overfit tables of a few hundred
-# rows by tens of nats, narrow ones underfit thousands of digits.
-SMALL_TABLE = 1000
-SMALL_TABLE_LAYERS = (32,)
-TABLE_LAYERS = (256, 128)
+DROPOUT = 0.1
 IMAGE_LAYERS = (128,)
+NARROW, WIDE = 32, 256
 
 
-def default_layers(is_image: bool, n_rows: int) -> tuple[int, ...]:
-    """Return the dense layers that ``hidden_layer_sizes=None`` stands for."""
-    if is_image:
-        return IMAGE_LAYERS
-    return SMALL_TABLE_LAYERS if n_rows < SMALL_TABLE else TABLE_LAYERS
+def default_layers(n_rows: int, n_features: int, linear_path: bool) -> tuple[int, ...]:
+    """Return the dense layers of a table that ``hidden_layer_sizes=None`` stands for.
+
+    Measured in benchmarks/real_tables.py and benchmarks/defaults.py: wide layers overfit tables
+    of a few hundred rows by tens of nats, narrow ones underfit thousands of digits. Beside a
+    linear path it is the rows for each column that count, because columns that vary together
+    are its business; without one the layers have to learn these from the rows, too.
+    """
+    if linear_path:
+        return (_between(4 * n_rows / n_features),)
+    width = _between(NARROW * (n_rows / 512) ** 1.65)
+    return (width,) if width == NARROW else (width, max(width // 2, NARROW))
+
+
+def _between(width: float) -> int:
+    return int(min(max(width, NARROW), WIDE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,23 +113,24 @@ class Architecture:
         **context
             ``n_context`` and ``encoder_sees_context``, where rows have a context.
         """
-        sizes = params["hidden_layer_sizes"]
-        if sizes is None:
-            sizes = default_layers(params["image_shape"] is not None, n_rows)
         resolved = {
             "n_features": n_features,
             "n_components": int(params["n_components"]),
             "image_shape": resolve_image_shape(params["image_shape"], n_features),
-            "hidden_layer_sizes": _sizes(sizes, "hidden_layer_sizes", least=0),
             "conv_channels": _sizes(params["conv_channels"], "conv_channels", least=1),
-            "dropout": float(params["dropout"]),
             "encoder": params["encoder"],
             "decoder": params["decoder"],
             "likelihood": settled(params["likelihood"], LIKELIHOODS),
             "prior": settled(params["prior"], PRIORS),
             "posterior_family": settled(params["posterior_family"], POSTERIORS),
         }
-        resolved["linear_path"] = _has_linear_path(params["linear_path"], resolved)
+        resolved["linear_path"] = linear_path = _has_linear_path(params["linear_path"], resolved)
+        sizes, dropout = params["hidden_layer_sizes"], params["dropout"]
+        if sizes is None:
+            is_table = resolved["image_shape"] is None
+            sizes = default_layers(n_rows, n_features, linear_path) if is_table else IMAGE_LAYERS
+        resolved["hidden_layer_sizes"] = _sizes(sizes, "hidden_layer_sizes", least=0)
+        resolved["dropout"] = DROPOUT * linear_path if dropout == "auto" else float(dropout)
         as_given = ("conv_block", "activation", "normalization")
         return cls(**resolved, **{name: params[name] for name in as_given}, **context)
 

@@ -7,6 +7,7 @@ zero: training then starts at the bound of the linear model, which is its log-li
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,14 +23,17 @@ FEWEST_ROWS = 3
 SMALL_SIDE = 300
 """Matrices with no more rows or columns than this are decomposed in full."""
 
-LEAST_NOISE = 1e-6
-"""A column's noise is no less than this share of its variance."""
-
 TOLERANCE = 1e-4
 """Nats per row that count as progress."""
 
 OPERATIONS = 3e10
 """What the iterations may cost: seconds."""
+
+IDLE = 1.0
+"""A factor with no more information on z than the prior has tells little of the rows."""
+
+SHARE = 0.8
+"""Of the variance along a principal component, what an idle factor that is given it explains."""
 
 
 class Factors(NamedTuple):
@@ -53,18 +57,24 @@ class Factors(NamedTuple):
     noise: np.ndarray
     information: np.ndarray
 
+    @classmethod
+    def turned(cls, mean: np.ndarray, loadings: np.ndarray, noise: np.ndarray) -> Factors:
+        """Return the factors of the same rows whose posterior is diagonal."""
+        information, turn = np.linalg.eigh((loadings / noise[:, None]).T @ loadings)
+        order = np.argsort(-information)
+        return cls(mean, loadings @ turn[:, order], noise, np.maximum(information[order], 0))
+
     def regression(self) -> np.ndarray:
         """Return the weights ``(k, n_features)`` of ``E[z|x]`` on ``x − mean``."""
         return (self.loadings / self.noise[:, None]).T / (1 + self.information[:, None])
 
 
-def factor_analysis(rows: np.ndarray, n_components: int) -> Factors:
-    """Return the factor analysis of some rows, by maximum likelihood.
+def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
+    """Return the factor analysis of some rows, by maximum likelihood, with no factor idle.
 
     Each iteration takes the loadings from the leading singular vectors of the columns divided by
-    their noise, and the noise from what the loadings leave (Lawley 1940, as in Barber 2012,
-    algorithm 21.1, http://www.cs.ucl.ac.uk/staff/d.barber/brml). What comes from the last one
-    is diagonal in the sense of ``Factors``.
+    their noise, and the noise from what the loadings leave (Barber 2012, algorithm 21.1,
+    http://www.cs.ucl.ac.uk/staff/d.barber/brml).
 
     Parameters
     ----------
@@ -72,6 +82,8 @@ def factor_analysis(rows: np.ndarray, n_components: int) -> Factors:
         At least two.
     n_components : int
         At most as many are found as there are columns, and rows less one.
+    least_noise : ndarray of shape (n_features,)
+        The share of a column's variance that is noise at least.
     """
     n, d = rows.shape
     k = min(n_components, d, n - 1)
@@ -80,35 +92,58 @@ def factor_analysis(rows: np.ndarray, n_components: int) -> Factors:
     if n > d:
         root = np.linalg.qr(root, mode="r")  # rootᵀ · root stays as it is
     root /= np.sqrt(n)
-    variance = np.maximum(np.square(root).sum(0), np.finfo(float).tiny)
-    least = LEAST_NOISE * variance
-    noise, before = variance.copy(), -np.inf
+    variance = np.square(root).sum(0)
+    # A column that is constant in these rows need not be in others.
+    variance = np.maximum(variance, variance.mean() or 1.0)
+    least = least_noise * variance
+    noise, before = variance, -np.inf
     n_iterations = int(np.clip(OPERATIONS / (20 * root.size * min(k + 10, *root.shape)), 20, 1000))
     for _ in range(n_iterations):
-        singular, axes, rest = _leading(root / np.sqrt(noise), k)
-        information = np.maximum(singular**2 - 1, 0)
-        loadings = np.sqrt(noise * information[:, None]) * axes
-        log_p = -0.5 * (np.log1p(information).sum() + np.log(noise).sum() + rest)
-        log_p -= 0.5 * (np.minimum(singular**2, 1)).sum()
+        singular, axes = _leading(root / np.sqrt(noise), k)
+        loadings = np.sqrt(noise) * np.sqrt(np.maximum(singular**2 - 1, 0))[:, None] * axes
+        log_p = _log_likelihood(root, noise, singular)
         noise = np.maximum(variance - np.square(loadings).sum(0), least)
         if log_p - before < TOLERANCE:
             break
         before = log_p
-    information, turn = np.linalg.eigh((loadings / noise) @ loadings.T)
-    order = np.argsort(-information)
-    loadings = turn[:, order].T @ loadings
-    return Factors(mean, loadings.T, noise, np.maximum(information[order], 0))
+    return _without_idle(Factors.turned(mean, loadings.T, noise), root, least)
 
 
-def _leading(root: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the k largest singular values, their right vectors, and the squares of the rest."""
-    total = np.square(root).sum()
+def _log_likelihood(root: np.ndarray, noise: np.ndarray, singular: np.ndarray) -> float:
+    """Return the mean log-likelihood of the best loadings for some noise, but for a constant."""
+    explained = np.maximum(singular**2, 1)
+    squares = np.square(root).sum(0) / noise
+    return -0.5 * float(
+        np.log(noise).sum() + squares.sum() + (np.log(explained) - explained + 1).sum()
+    )
+
+
+def _without_idle(factors: Factors, root: np.ndarray, least: np.ndarray) -> Factors:
+    """Give the factors that tell little the principal components of what the others leave.
+
+    Where a column varies by itself the likelihood does not mind whether a factor or the noise
+    explains it; a reducer does.
+    """
+    n_busy = int((factors.information > IDLE).sum())
+    n_idle = len(factors.information) - n_busy
+    if not n_idle:
+        return factors
+    busy = factors.loadings[:, :n_busy]
+    left = root - root @ factors.regression()[:n_busy].T @ busy.T
+    singular, axes = _leading(left, n_idle)
+    added = (math.sqrt(SHARE) * singular[:, None] * axes).T
+    noise = factors.noise + np.square(factors.loadings[:, n_busy:]).sum(1)
+    noise = np.maximum(noise - np.square(added).sum(1), np.maximum(least, (1 - SHARE) / 4 * noise))
+    return Factors.turned(factors.mean, np.hstack([busy, added]), noise)
+
+
+def _leading(root: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k largest singular values and their right vectors, as rows."""
     if min(root.shape) <= SMALL_SIDE:
         _, singular, axes = np.linalg.svd(root, full_matrices=False)
     else:
         _, singular, axes = randomized_svd(root, k, random_state=0)
-    singular, axes = singular[:k], axes[:k]
-    return singular, axes, total - np.square(singular).sum()
+    return singular[:k], axes[:k]
 
 
 @torch.no_grad()
@@ -126,15 +161,15 @@ def start_linear(vae: VAE, embedded: Tensor) -> None:
     """
     if len(embedded) < FEWEST_ROWS:
         return
-    factors = factor_analysis(embedded.double().numpy(), vae.latent_dim)
+    likelihood = vae.likelihood_family
+    least_noise = torch.as_tensor(likelihood.least_noise).expand(embedded.shape[1]).numpy()
+    factors = factor_analysis(embedded.double().numpy(), vae.latent_dim, least_noise)
     regression = torch.from_numpy(factors.regression())
     shift = -regression @ torch.from_numpy(factors.mean)
     scale = torch.from_numpy((1 + factors.information) ** -0.5)
     vae.encoder.head.start(regression, shift, scale)
-    loadings = torch.from_numpy(factors.loadings)
-    weight, bias = vae.likelihood_family.start(
-        torch.from_numpy(factors.mean), loadings, torch.from_numpy(factors.noise)
-    )
+    mean, loadings, noise, _ = map(torch.from_numpy, factors)
+    weight, bias = likelihood.start(mean, loadings, noise)
     head = vae.decoder[-1][0]
     head.weight.zero_()
     head.weight[:, : loadings.shape[1]] = weight.flatten(0, 1)

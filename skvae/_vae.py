@@ -44,6 +44,9 @@ the optimiser keeps an unused one at 0.01 to 0.03."""
 SAMPLE_ROWS = 1000
 """Training rows that a prior may see when it is made."""
 
+SAMPLE_VALUES = 4_000_000
+"""Values in these rows, where they may be more: factor analysis likes to see many."""
+
 
 class _Start(NamedTuple):
     """All that training takes."""
@@ -87,9 +90,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     hidden_layer_sizes : int or sequence of int, default=None
         Dense layers of the encoder; mirrored in the decoder of a table. For images, the
         dense layers between the convolutions and the latent. ``()``: none; the model of a
-        table is then linear, as in factor analysis. ``None``: ``(32,)`` for tables of fewer
-        than 1,000 rows, ``(256, 128)`` from there on, ``(128,)`` for images (measured; see
-        the user guide). ``partial_fit`` counts the rows of its first call.
+        table is then linear, as in factor analysis. ``None``: for tables with a linear path one
+        layer of four features for every row that there is for each column, at least 32 and at
+        most 256; for other tables ``(32,)`` up to 512 rows, rising to ``(256, 128)`` at 1,800;
+        for images ``(128,)`` (measured; see the user guide). ``partial_fit`` counts the rows of
+        its first call.
     conv_channels : sequence of int, default=(32, 64)
         Channels of one stride-2 convolution each, mirrored by transposed convolutions.
     conv_block : {"plain", "residual"}, default="plain"
@@ -103,8 +108,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     normalization : {"batch", "layer"} or None, default=None
         Before every activation. ``"layer"`` normalises each row by itself, images over
         channels and pixels; ``"batch"`` by the batch, in inference by running statistics.
-    dropout : float, default=0.0
-        Fraction of every hidden layer's features that training sets to zero.
+    dropout : float or "auto", default="auto"
+        Fraction of every hidden layer's features that training sets to zero. ``"auto"``: 0.1
+        where there is a linear path, which stays whole, else 0.
+    linear_path : bool or "auto", default="auto"
+        Whether the dense networks of a table have a linear path beside their hidden layers.
+        Training then starts where the likelihood has a linear model to offer, under most of
+        them the factor analysis of the rows, at the bound of that model. ``"auto"``: under those
+        likelihoods. Images, and networks of your own, have none.
     encoder, decoder : torch.nn.Module, default=None
         Your own networks, as templates that ``fit`` copies: the encoder maps a batch
         (images as ``(n, C, H, W)``, tables as ``(n, n_features)``, as the likelihood's
@@ -151,7 +162,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Rows for each step of the optimiser.
     learning_rate : float, default=1e-3
         Step size of the optimiser.
-    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="cosine"
         ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
         full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
         https://arxiv.org/abs/1708.07120). Every call of ``fit`` is one course. Not used by
@@ -274,7 +285,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "conv_block": [StrOptions(set(CONV_BLOCKS))],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
-        "dropout": [Number(Real, 0, 1, closed="left")],
+        "dropout": [Number(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "linear_path": ["boolean", StrOptions({"auto"})],
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
@@ -322,7 +333,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         conv_block: str = "plain",
         activation: str = "relu",
         normalization: str | None = None,
-        dropout: float = 0.0,
+        dropout: float | str = "auto",
         linear_path: bool | str = "auto",
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
@@ -337,7 +348,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         max_steps: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "constant",
+        learning_rate_schedule: str = "cosine",
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         gradient_clip: float | None = None,
@@ -506,9 +517,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         )
         likelihood = method_of(likelihood, "resolve")(columns)
         architecture = self._asked_for(likelihood, rows, encoder_sees_context)
-        plan = self._plan(len(rows), _random.draw_seed(self.random_state), one_epoch)
+        plan = self._plan(rows, _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
-        some = rows.take(rows.spread(SAMPLE_ROWS))
+        n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
+        some = rows.take(rows.spread(n_some))
         model = architecture.build(columns.mean, columns.scale, some, generator)
         _check_support(rows, model.likelihood_family)
         return _Start(reader, rows, architecture, plan, _training.make_net(model, plan, []))
@@ -519,7 +531,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             self, X, sample_weight, context, is_streamed=one_epoch
         )
         self._check_unchanged(rows, columns)
-        plan = self._plan(len(rows), self._seed, one_epoch)
+        plan = self._plan(rows, self._seed, one_epoch)
         net = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(net, _training.state_arrays(self.net_))
         likelihood = net.module_.likelihood_family
@@ -568,12 +580,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 "warm_start=False and call fit."
             )
 
-    def _plan(self, n_rows: int, seed: int, one_epoch: bool) -> TrainingPlan:
+    def _plan(self, rows: Rows, seed: int, one_epoch: bool) -> TrainingPlan:
         """Resolve the parameters of training."""
         early_stopping = self.early_stopping and not one_epoch
-        n_held_out = _training.n_held_out(n_rows, self.validation_fraction) if early_stopping else 0
+        n_held_out = (
+            _training.n_held_out(len(rows), self.validation_fraction) if early_stopping else 0
+        )
+        n_columns = rows.n_features if self.image_shape is None else None
         epochs = _training.epochs_of(
-            self.max_epochs, self.max_steps, self.batch_size, n_rows, n_held_out
+            self.max_epochs, self.max_steps, self.batch_size, len(rows), n_held_out, n_columns
         )
         resolved = {
             "objective": self._objective(),

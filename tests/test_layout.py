@@ -24,7 +24,9 @@ ALLOWED = (
         "_modelfile": {"_files", "_template"},
         "_training": {"_data", "_parameters", "_random", "_training", "model", "networks"}
         | {"objectives"},
-        "_architecture": {*FAMILIES, "_numbers", "initialization", "model", "networks"},
+        "_linear_start": {"model"},
+        "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
+        | {"networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},
         "_inference": {"_data", "_quadrature", "_training", "model", "objectives"},

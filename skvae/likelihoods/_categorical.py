@@ -82,6 +82,8 @@ class Categorical(Likelihood):
             )
         return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
 
+    least_noise = 0.1
+
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the means."""
         weight = slope_of_logits(mean, loadings)
@@ -167,6 +169,8 @@ class CategoricalCodes(Likelihood):
         """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""
         codes = torch.arange(self.n_params, device=x.device)
         return (x.unsqueeze(-1) == codes).to(x.dtype).flatten(-2)
+
+    least_noise = 0.1
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the shares."""

@@ -93,6 +93,8 @@ class Poisson(Likelihood):
         self.register_buffer("embedded_loc", embedded_loc)
         self.register_buffer("embedded_scale", torch.maximum(embedded_scale, least))
 
+    least_noise = 0.1  # no factor for the chance of a single column
+
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder: ``log μ`` moves by ``1 + 1/μ`` per log(1 + μ).
 

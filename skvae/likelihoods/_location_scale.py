@@ -85,6 +85,11 @@ class LocationScale(Likelihood):
             bias[:, 1] = (learned.expm1().log() - UNIT) / ROW_GAIN
         return weight, bias
 
+    @property
+    def least_noise(self) -> float:
+        """Share of a column's variance that a start leaves to the noise; see ``start``."""
+        return float(4 * self.min_scale**2)
+
     def _scale_of_unit_deviation(self) -> float:
         """Return the scale at which the noise has standard deviation 1."""
         return 1.0

@@ -144,23 +144,30 @@ class Mixed(Likelihood):
         parts = [block.likelihood.embed(x[..., block.columns]) for block in self._fitted()]
         return torch.cat(parts, -1)
 
+    @property
+    def least_noise(self) -> Tensor:
+        """Those of the blocks, for each embedded column."""
+        return torch.cat(
+            [
+                torch.as_tensor(getattr(block.likelihood, "least_noise", 0.1)).expand(block.width())
+                for block in self._fitted()
+            ]
+        )
+
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder: each block's own, 0 where it has none."""
         blocks = self._fitted()
         n_features = sum(len(block.indices) for block in blocks)
         weight = loadings.new_zeros(n_features, self.n_params, loadings.shape[1])
         bias = loadings.new_zeros(n_features, self.n_params)
-        first = 0
-        for block in blocks:
+        widths = [block.width() for block in blocks]
+        each = (values.split(widths) for values in (mean, loadings, noise))
+        for block, *of_block in zip(blocks, *each, strict=True):
             likelihood, columns = block.likelihood, block.indices
-            after = first + likelihood.embed(mean.new_zeros(1, len(columns))).shape[1]
             if hasattr(likelihood, "start"):
                 n_params = likelihood.n_params
-                part = slice(first, after)
-                weight[columns, :n_params], bias[columns, :n_params] = likelihood.start(
-                    mean[part], loadings[part], noise[part]
-                )
-            first = after
+                started = likelihood.start(*of_block)
+                weight[columns, :n_params], bias[columns, :n_params] = started
         return weight, bias
 
     def forward(self, params: Tensor) -> Distribution:
@@ -178,6 +185,10 @@ class _Block(nn.Module):
         self.likelihood = likelihood
         self.indices = indices
         self.register_buffer("columns", torch.tensor(indices), persistent=False)
+
+    def width(self) -> int:
+        """Return the number of columns that the encoder sees of it."""
+        return self.likelihood.embed(torch.zeros(1, len(self.indices))).shape[1]
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x_block|z), from the first of each column's parameters."""
