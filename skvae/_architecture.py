@@ -16,6 +16,7 @@ from skvae._linear_start import start_linear
 from skvae._numbers import is_number
 from skvae.initialization import materialize
 from skvae.likelihoods import LIKELIHOODS
+from skvae.likelihoods._base import method_of
 from skvae.model import VAE
 from skvae.networks import Hidden
 from skvae.posteriors import POSTERIORS
@@ -154,14 +155,17 @@ class Architecture:
         scale: torch.Tensor,
         x: torch.Tensor,
         generator: torch.Generator,
+        columns: Any = None,
     ) -> VAE:
         """Build the model, weights drawn from ``generator``.
 
-        The likelihood sees location and scale of the training columns, the prior some of the
-        rows.
+        The likelihood sees location and scale of the training columns and, in a fit, what else is
+        known of them; the prior some of the rows.
         """
         likelihood = copy.deepcopy(self.likelihood)
         likelihood.initialize(loc, scale)
+        if columns is not None:
+            method_of(likelihood, "observe")(columns)
         prior = copy.deepcopy(self.prior)
         sees_context = getattr(prior, "sees_context", False)
         prior.initialize(self.n_components, *([self.n_context] if sees_context else []))

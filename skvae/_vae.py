@@ -126,11 +126,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         p(x|z) are added. Training starts from the weights of the template.
     likelihood : str or Likelihood, default="auto"
         p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1], else Gaussian; see ``likelihood_``. Images of uint8 in
+        all values lie in [0, 1] and many at an end, as grey pixels do, else Gaussian; see
+        ``likelihood_``. Images of uint8 in
         [0, 255] count as values in [0, 1]; see ``unit_``. ``"mixed"``: by the
-        columns of a data frame, each by its dtype; see
+        columns of a data frame, each by its dtype and values; see
         :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
-        ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"poisson"``,
+        ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"rounded_gaussian"``,
+        ``"log_normal"``, ``"zero_inflated_log_normal"``, ``"poisson"``,
         ``"negative_binomial"``, ``"zero_inflated_negative_binomial"``,
         ``"categorical"``, or an object of :mod:`skvae.likelihoods`.
     prior : {"normal", "mixture", "vamp", "flow"} or Prior, default="normal"
@@ -521,7 +523,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
         some = rows.take(rows.spread(n_some))
-        model = architecture.build(columns.mean, columns.scale, some, generator)
+        model = architecture.build(columns.mean, columns.scale, some, generator, columns)
         _check_support(rows, model.likelihood_family)
         return _Start(reader, rows, architecture, plan, _training.make_net(model, plan, []))
 

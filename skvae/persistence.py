@@ -158,8 +158,8 @@ def _from_version_1(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> dic
     """Return a state of format 1, as JSON, in the terms of format 2, and complete its arrays.
 
     There the architecture is whole, with parts as objects, the optimiser beside it; what X
-    means is known to the reader; the epoch whose weights were kept is recorded; and counts are
-    standardised.
+    means is known to the reader; the epoch whose weights were kept is recorded; and likelihoods
+    know more of their columns.
     """
     state = dict(state)
     structure = dict(state.pop("_fitted_structure")["dict"])
@@ -179,23 +179,28 @@ def _from_version_1(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> dic
     reader = {"categories": state.pop("categories_"), "unit": state.pop("unit_"), "unsettled": None}
     state["_reader"] = {"dict": reader}
     state["best_epoch_"] = _best_epoch([row["dict"] for row in state["history_"]], state["tol"])
-    later = _standardization_of_counts(arrays)
+    later = _later_buffers(arrays)
     arrays |= later
     references = {name: {"array": name} for name in later}
     state["_arrays"] = {"dict": state["_arrays"]["dict"] | references}
     return state
 
 
-def _standardization_of_counts(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what every likelihood of counts has more in format 2, such that it changes nothing."""
-    later = {}
+def _later_buffers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what likelihoods have more in format 2, such that it changes nothing.
+
+    Counts are standardised; and constant columns are known.
+    """
+    later: dict[str, np.ndarray] = {}
     for name in arrays:
-        owner = name.removesuffix("typical_total")
-        if owner != name:
-            loc = arrays[f"{owner}loc"]
-            later[f"{owner}log_scale"] = np.ones_like(loc)
-            later[f"{owner}embedded_loc"] = np.zeros(loc.shape)
-            later[f"{owner}embedded_scale"] = np.ones(loc.shape)
+        owner, _, buffer = name.rpartition(".")
+        shape = arrays.get(f"{owner}.loc", np.zeros(0)).shape
+        if buffer == "typical_total":
+            later[f"{owner}.log_scale"] = np.ones(shape, np.float32)
+            later[f"{owner}.embedded_loc"] = np.zeros(shape)
+            later[f"{owner}.embedded_scale"] = np.ones(shape)
+        elif buffer == "column_scale":
+            later[f"{owner}.varies"] = np.ones(shape, bool)
     return later
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import distributions as td
 
 from skvae.distributions import (
@@ -160,3 +161,34 @@ class TestSampling:
         first, second = (p.sample((5,), generator=generator()) for _ in range(2))
         assert torch.equal(first, second)
         assert torch.equal(before, torch.get_rng_state())
+
+
+class TestIntervals:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("centre", [0.0, 1e-3, 0.3, -2.0, 5.0, 30.0])
+    @pytest.mark.parametrize("width", [1e-9, 1e-4, 0.01, 0.049, 0.051, 0.2, 1.0, 5.0, 100.0])
+    def test_are_those_of_the_distribution_function(self, centre, width, dtype):
+        """The integral of the density, relative to its value at the centre."""
+        p = Normal(torch.zeros(1, dtype=dtype), torch.ones(1, dtype=dtype))
+        found = p.log_prob_interval(torch.tensor([centre], dtype=dtype), torch.tensor(width))
+        above = stats.norm.logsf(abs(centre) + np.array([-0.5, 0.5]) * width)
+        if width > 0.04:
+            exact = above[0] + np.log(-np.expm1(above[1] - above[0]))
+        else:
+            exact = stats.norm.logpdf(centre) + np.log(width) + (centre**2 - 1) * width**2 / 24
+        assert found.item() == pytest.approx(exact, rel=1e-5, abs=1e-5)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("centre", [0.0, 40.0, -200.0, 1e4, 1e6, 4e9])
+    @pytest.mark.parametrize("width", [1e-9, 0.049, 0.051, 1.0, 1e4])
+    def test_are_finite_with_their_gradients_in_the_far_tails(self, centre, width, dtype):
+        loc = torch.zeros(1, dtype=dtype, requires_grad=True)
+        scale = torch.ones(1, dtype=dtype, requires_grad=True)
+        value = torch.tensor([centre], dtype=dtype)
+        log_p = Normal(loc, scale).log_prob_interval(value, torch.tensor([width], dtype=dtype))
+        gradients = torch.autograd.grad(log_p.sum(), [loc, scale])
+        assert torch.isfinite(log_p).all()
+        assert log_p <= 0
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
+        # Towards the value, where it does not lie within the interval.
+        assert gradients[0] * centre >= 0

@@ -50,10 +50,23 @@ EVERY_LIKELIHOOD = Mixed(
         ("zero_inflated_negative_binomial", [9]),
         (CategoricalCodes(3), [10]),
         (Categorical([3]), [11, 12, 13]),
+        ("rounded_gaussian", [14]),
+        ("log_normal", [15]),
+        ("zero_inflated_log_normal", [16]),
     ]
 )
 TABLE = np.column_stack(
-    [IRIS, IRIS[:, 0] > 6, GREY[:150, 2:4], DIGITS[:150, 2:5], SPECIES, np.eye(3)[SPECIES]]
+    [
+        IRIS,
+        IRIS[:, 0] > 6,
+        GREY[:150, 2:4],
+        DIGITS[:150, 2:5],
+        SPECIES,
+        np.eye(3)[SPECIES],
+        10 * IRIS[:, 0] - 60,
+        IRIS[:, 1:2],
+        DIGITS[:150, 3:4],
+    ]
 )
 
 

@@ -4,7 +4,6 @@ import copy
 import itertools
 import pickle
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,14 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.base import clone
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.preprocessing import MinMaxScaler
 from torch import distributions as td
 
 import skvae
 from skvae import VariationalAutoencoder, _modelfile, _state, likelihoods
-from skvae._data import Reader
+from skvae._data import Columns, Reader
+from skvae._data.rows import Rows
 from skvae.likelihoods import (
     LIKELIHOODS,
     Auto,
@@ -27,10 +29,13 @@ from skvae.likelihoods import (
     Gaussian,
     Laplace,
     Likelihood,
+    LogNormal,
     Mixed,
     NegativeBinomial,
     Poisson,
+    RoundedGaussian,
     StudentT,
+    ZeroInflatedLogNormal,
     ZeroInflatedNegativeBinomial,
 )
 from tests.foreign import LaplaceLikelihood
@@ -39,6 +44,9 @@ REAL = [[0.0, 1.5, -20.0, 1e5], [3.0, 1.0, 1e-3, -1e5]]
 COUNTS = [[0.0, 1.0, 7.0, 1e5], [0.0, 0.0, 0.0, 0.0]]
 ONE_HOT = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]]
 CODES = [[0.0, 1.0, 2.0, 0.0], [2.0, 2.0, 1.0, 1.0]]
+WHOLE = [[0.0, 2007.0, -20.0, 1e9], [3.0, 2009.0, 0.0, 1e9 - 1e5]]
+POSITIVE = [[1e-3, 1.5, 20.0, 1e5], [3.0, 1.0, 1e-3, 1e9]]
+SPENT = [[0.0, 1.5, 20.0, 1e5], [3.0, 0.0, 1e-3, 0.0]]
 MIXED = [[-3.5, 1.0, 2.0, 1e5], [1e4, 0.0, 0.0, 0.0]]
 BLOCKS = [("gaussian", [0]), ("bernoulli", [1]), (CategoricalCodes(3), [2]), ("poisson", [3])]
 
@@ -46,12 +54,18 @@ REALS = [
     *[cls(scale) for cls in (Gaussian, Laplace) for scale in ("feature", "shared", "row", 0.7)],
     StudentT(), StudentT(3.0, "shared"), StudentT(2.5, "row"), StudentT(None, 0.7),
 ]  # fmt: skip
+ROUNDED = [RoundedGaussian(scale) for scale in ("feature", "shared", "row", 0.7)]
+LOG_NORMALS = [LogNormal(scale) for scale in ("feature", "shared", "row", 0.7)]
+INFLATED = [ZeroInflatedLogNormal(), ZeroInflatedLogNormal("row")]
 COUNTERS = [
     Poisson(), Poisson("total"), NegativeBinomial(), NegativeBinomial("shared", "total"),
     ZeroInflatedNegativeBinomial(), ZeroInflatedNegativeBinomial("shared", "total"),
 ]  # fmt: skip
 CASES = [
     *[(likelihood, REAL) for likelihood in REALS],
+    *[(likelihood, WHOLE) for likelihood in ROUNDED],
+    *[(likelihood, POSITIVE) for likelihood in LOG_NORMALS],
+    *[(likelihood, SPENT) for likelihood in INFLATED],
     *[(likelihood, COUNTS) for likelihood in COUNTERS],
     (Bernoulli(), ONE_HOT), (ContinuousBernoulli(), ONE_HOT),
     (Categorical(), ONE_HOT), (Categorical([2, 2]), ONE_HOT), (CategoricalCodes(3), CODES),
@@ -80,23 +94,7 @@ def params_for(likelihood, *shape, dtype=torch.float32, size=1.0):
 
 def columns_of(x, names=None, kinds=None, n_levels=None):
     """What the door knows of the columns of x, as ``resolve`` is told."""
-    x = torch.as_tensor(x).double()
-    d = x.shape[1]
-    return SeenColumns(
-        names, kinds or [None] * d, n_levels or [0] * d, x.amin(0), x.amax(0), (x % 1 == 0).all(0)
-    )
-
-
-class SeenColumns(NamedTuple):
-    names: list | None
-    kinds: list
-    n_levels: list
-    low: torch.Tensor
-    high: torch.Tensor
-    whole: torch.Tensor
-
-    def __len__(self):
-        return len(self.kinds)
+    return Columns.of(Rows(np.asarray(x, dtype=np.float64)), names, kinds, n_levels)
 
 
 class OnlyNames:
@@ -222,6 +220,7 @@ class TestInterface:
             case
             for case in CASES
             if not isinstance(case[0], CategoricalCodes | Mixed | ContinuousBernoulli)
+            and case[0] not in LOG_NORMALS[1::2]  # whose scale is no column's
         ],
         ids=lambda v: repr(v)[:60],
     )
@@ -297,6 +296,66 @@ class TestClosedForms:
         x, p, scale = self.moved(StudentT(df), params_for(StudentT(), 3, 2).double())
         exact = stats.t.logpdf(x, df or 10.0, p.mean, scale).sum(1)
         np.testing.assert_allclose(p.log_prob, exact, rtol=1e-6)
+
+    def test_rounded_gaussian(self):
+        likelihood = fitted(RoundedGaussian(2.5), WHOLE, torch.float64)
+        p = likelihood(params_for(likelihood, 2, 4, size=1e-5, dtype=torch.float64))
+        x = p.mean.round().numpy() + np.array([[0.0, 3, -6, 5], [1, 0, 5, -2]])
+        exact = np.log(
+            stats.norm.cdf(x + 0.5, p.mean, 2.5) - stats.norm.cdf(x - 0.5, p.mean, 2.5)
+        ).sum(1)
+        np.testing.assert_allclose(p.log_prob(torch.tensor(x)), exact, rtol=1e-6)
+
+    @pytest.mark.parametrize("loc", [2008.3, -0.5, 1e9])
+    @pytest.mark.parametrize("scale", [1e-2, 0.8, 300.0])
+    def test_rounded_gaussian_is_a_distribution(self, loc, scale):
+        likelihood = RoundedGaussian(scale)
+        likelihood.initialize(torch.tensor([loc]).double(), torch.ones(1).double())
+        p = likelihood(torch.zeros(1, 1))
+        x = round(loc) + torch.arange(-4000, 4000).double().unsqueeze(1)
+        assert p.log_prob(x).double().exp().sum().item() == pytest.approx(1, abs=1e-4)
+        draws = p.sample((20_000,), generator())
+        assert (draws % 1 == 0).all()
+        if scale > 0.5:
+            assert draws.std().item() == pytest.approx((scale**2 + 1 / 12) ** 0.5, rel=0.03)
+            assert draws.mean().item() == pytest.approx(loc, abs=0.03 * scale)
+
+    @pytest.mark.parametrize("size", [0.0, 2.0])
+    def test_log_normal(self, size):
+        likelihood = fitted(LogNormal("row"), POSITIVE, torch.float64)
+        params = params_for(likelihood, 2, 4, size=size, dtype=torch.float64)
+        p, x = likelihood(params), torch.tensor(POSITIVE).double()
+        sigma = likelihood._standardized_scale(params) * likelihood.column_scale
+        mu = likelihood.loc + likelihood.column_scale * params[..., 0]
+        frozen = stats.lognorm(sigma, scale=mu.exp())
+        np.testing.assert_allclose(p.log_prob(x), frozen.logpdf(x).sum(1), rtol=1e-9)
+        np.testing.assert_allclose(p.mean, frozen.mean(), rtol=1e-9)
+        np.testing.assert_allclose(p.variance, frozen.var(), rtol=1e-7)
+
+    def test_zero_inflated_log_normal(self):
+        inflated = fitted(ZeroInflatedLogNormal(0.9), SPENT, torch.float64)
+        params = params_for(inflated, 2, 4, dtype=torch.float64)
+        x = torch.tensor(SPENT).double()
+        zeros = torch.sigmoid(params[..., 1] + inflated.zero_logit).numpy()
+        mu = inflated.loc + inflated.column_scale * params[..., 0]
+        positive = stats.lognorm(0.9, scale=mu.exp()).logpdf(np.where(x > 0, x, 1))
+        exact = np.where(x == 0, np.log(zeros), np.log1p(-zeros) + positive).sum(1)
+        np.testing.assert_allclose(inflated(params).log_prob(x), exact, rtol=1e-6)
+
+    def test_log_normals_start_at_the_logarithms_and_the_zeros(self):
+        x = np.where(np.random.RandomState(0).rand(400, 2) < 0.3, 0.0, 1.0)
+        x *= np.exp(np.random.RandomState(1).normal([2.0, -20.0], [1.0, 0.1], (400, 2)))
+        likelihood = fitted(ZeroInflatedLogNormal(), x)
+        likelihood.observe(columns_of(x))
+        logs = np.log(np.where(x > 0, x, np.nan))
+        np.testing.assert_allclose(likelihood.loc, np.nanmean(logs, 0))
+        np.testing.assert_allclose(likelihood.column_scale, np.nanstd(logs, 0))
+        p = likelihood(torch.zeros(1, 2, 2))
+        np.testing.assert_allclose(p.log_prob_terms(torch.zeros(1, 2)).detach().exp()[0],
+                                   (x == 0).mean(0), rtol=1e-5)  # fmt: skip
+        embedded = likelihood.embed(torch.tensor(x))
+        assert embedded.shape == (400, 4)
+        np.testing.assert_array_equal(embedded[:, 2:], x == 0)
 
     def test_student_t_has_the_variance_of_its_samples(self):
         p = fitted(StudentT(8.0, 0.5), REAL)(torch.zeros(4, 1))
@@ -475,13 +534,22 @@ class TestResolve:
         assert likelihood.left_open == (name in ("auto", "mixed"))
         resolved = likelihood.resolve(columns_of(ONE_HOT))
         assert not resolved.left_open
-        assert torch.isfinite(fitted(resolved).embed(torch.tensor(ONE_HOT))).all()
+        assert torch.isfinite(fitted(resolved).embed(torch.ones(2, 4))).all()
 
     @pytest.mark.parametrize(
         ("x", "chosen"),
         [
             ([[0.0, 1.0], [1.0, 1.0]], "Bernoulli"),
             ([[0.0, 0.5], [1.0, 1.0]], "ContinuousBernoulli"),
+            (
+                [
+                    [0.01, 0.5],
+                    [0.02, 0.6],
+                    [0.03, 0.4],
+                    *[[0.021, 0.51 + i / 99] for i in range(30)],
+                ],
+                "Gaussian",
+            ),
             ([[0.0, 1.0], [1.0, 2.0]], "Gaussian"),
             ([[-0.1, 1.0], [1.0, 1.0]], "Gaussian"),
         ],
@@ -496,16 +564,56 @@ class TestResolve:
             Auto().initialize(torch.zeros(2), torch.ones(2))
 
     def test_mixed_goes_by_what_is_declared_and_then_by_values(self):
-        x = [[0.0, 1, 2, 0.5, 0, 1, 0], [1.0, 3, -1, 2.0, 1, 0, 2]]
+        x = [[0.0, 0, 2, 0.5, 0, 1, 0], [1.0, 3, -1, 2.0, 1, 0, 2]]
         kinds = ["real", "whole", "whole", None, "boolean", None, "category"]
         columns = columns_of(x, kinds=kinds, n_levels=[0, 0, 0, 0, 0, 0, 3])
         blocks = [(repr(part), found) for part, found in Mixed().resolve(columns).blocks]
         assert blocks == [
-            ("'gaussian'", [0, 2, 3]),
+            ("'gaussian'", [0, 3]),
             ("'negative_binomial'", [1]),
+            ("'rounded_gaussian'", [2]),
             ("'bernoulli'", [4, 5]),
             ("CategoricalCodes(n_categories=3)", [6]),
         ]
+
+    @pytest.mark.parametrize(
+        ("name", "draw"),
+        [
+            ("negative_binomial", lambda r: r.poisson(2, 500)),
+            ("negative_binomial", lambda r: r.negative_binomial(1, 0.001, 500)),
+            ("negative_binomial", lambda r: np.exp(r.normal(10, 1, 500)).astype(int)),
+            ("rounded_gaussian", lambda r: r.integers(2007, 2010, 500)),
+            ("rounded_gaussian", lambda r: 10**6 + np.arange(500)),
+            ("rounded_gaussian", lambda r: r.normal(0, 5, 500).round()),
+            ("rounded_gaussian", lambda r: r.normal(4800, 500, 500).round()),
+            ("rounded_gaussian", lambda r: r.integers(1, 6, 500)),
+            ("bernoulli", lambda r: r.integers(0, 2, 500)),
+            ("gaussian", lambda r: r.normal(size=500)),
+            ("gaussian", lambda r: r.normal(20, 2, 500)),
+            ("log_normal", lambda r: np.exp(r.normal(-9, 0.5, 500))),
+            (
+                "zero_inflated_log_normal",
+                lambda r: np.exp(r.normal(3, 1, 500)) * (r.random(500) < 0.7),
+            ),
+            ("zero_inflated_log_normal", lambda r: r.exponential(10, 500)),
+            ("gaussian", lambda r: np.where(r.random(500) < 0.5, 0.25, 0.75)),
+        ],
+    )
+    def test_mixed_goes_by_what_the_columns_are(self, name, draw):
+        x = draw(np.random.default_rng(0))
+        assert Mixed().resolve(columns_of(x[:, None])).blocks == [(name, [0])]
+
+    def test_auto_takes_grey_values_for_what_piles_up_at_an_end(self):
+        digits = load_digits().data / 16
+        rng = np.random.default_rng(0)
+        words = rng.poisson(0.1, (300, 40)) * rng.random((300, 40))
+        for grey in (digits, 1 - digits, 0.6 + 0.4 * digits, words / words.max()):
+            assert isinstance(Auto().resolve(columns_of(grey)), ContinuousBernoulli)
+        votes = rng.dirichlet([5, 3, 1, *[0.2] * 8], 400).round(4)
+        skewed = np.exp(rng.normal(size=(400, 5)))
+        numbers = [load_iris().data, load_wine().data, skewed, rng.random((400, 4))]
+        for x in (votes, *map(MinMaxScaler().fit_transform, numbers)):
+            assert isinstance(Auto().resolve(columns_of(x)), Gaussian)
 
     def test_who_takes_what(self):
         made = {name: cls() for name, cls in LIKELIHOODS.items()}
@@ -536,6 +644,22 @@ class TestMeet:
                 assert parameter[1] == start[1]
                 torch.testing.assert_close(parameter[[0, 2]], start[[0, 2]] + 0.3)
         assert [b.data_ptr() for b in met.buffers()] == buffers
+
+    @pytest.mark.parametrize("cls", [Gaussian, Laplace, StudentT, RoundedGaussian])
+    @pytest.mark.parametrize("scale", ["feature", "shared", "row"])
+    def test_a_constant_column_adds_no_free_nats(self, cls, scale):
+        likelihood = fitted(cls(scale=scale), STUCK)
+        likelihood.observe(columns_of(STUCK))
+        for parameter in likelihood.parameters():
+            parameter.data -= 0.3
+        params = params_for(likelihood, 2, 3, size=0.0) - 2 * (scale == "row")
+        params[..., 0] = 0
+        terms = likelihood(params).log_prob_terms(torch.tensor(STUCK))[:, 1]
+        unit = fitted(cls(scale=1.0), STUCK)(torch.zeros(2, 3, 1))
+        torch.testing.assert_close(terms, unit.log_prob_terms(torch.tensor(STUCK))[:, 1],
+                                   rtol=0, atol=0.05)  # fmt: skip
+        likelihood.meet([1], torch.tensor([8.0]).double(), torch.tensor([1.0]).double())
+        assert likelihood.varies.all()
 
     @every
     def test_all_may_be_told(self, likelihood, x):
@@ -652,10 +776,11 @@ class TestFrames:
             for part, columns in found.blocks
         ]
         assert named == [
-            ("gaussian", ["height", "balance", "age"]),
+            ("gaussian", ["height", "age"]),
             ("bernoulli", ["member", "flag"]),
             ("CategoricalCodes(n_categories=3)", ["colour", "shape"]),
             ("negative_binomial", ["visits"]),
+            ("rounded_gaussian", ["balance"]),
             ("CategoricalCodes(n_categories=2)", ["size"]),
         ]
         fitted(found, rows.block(slice(None))).check(rows.take(slice(None)))
@@ -665,7 +790,8 @@ class TestFrames:
         assert Mixed().resolve(learnt(X)[2]).blocks == [
             ("bernoulli", [0]),
             ("negative_binomial", [1]),
-            ("gaussian", [2, 3]),
+            ("rounded_gaussian", [2]),
+            ("gaussian", [3]),
         ]
 
     def test_names_become_indices(self):

@@ -34,6 +34,10 @@ class Statistics(NamedTuple):
     whole: Tensor
     missing: Tensor
     distinct: Tensor
+    zeros: Tensor
+    at_ends: Tensor
+    log_mean: Tensor
+    log_scale: Tensor
 
 
 class Columns:
@@ -53,6 +57,8 @@ class Columns:
         For each column, what a data frame declares it to be; ``None`` where nothing does.
     n_levels : sequence of int, default=None
         For each column, the number of its categories; 0 where it has none.
+    is_image : bool, default=False
+        Whether rows are images, and columns their pixels.
     """
 
     def __init__(
@@ -61,11 +67,13 @@ class Columns:
         names: list[str] | None = None,
         kinds: Sequence[str | None] | None = None,
         n_levels: Sequence[int] | None = None,
+        is_image: bool = False,
     ) -> None:
         self.rows = rows
         self.names = names
         self.kinds = list(kinds or [None] * rows.n_features)
         self.n_levels = list(n_levels or [0] * rows.n_features)
+        self.is_image = is_image
 
     @classmethod
     def of(
@@ -74,9 +82,10 @@ class Columns:
         names: list[str] | None = None,
         kinds: Sequence[str | None] | None = None,
         n_levels: Sequence[int] | None = None,
+        is_image: bool = False,
     ) -> Columns:
         """Return the columns of some rows."""
-        return cls(rows, names, kinds, n_levels)
+        return cls(rows, names, kinds, n_levels, is_image)
 
     def __len__(self) -> int:
         return self.rows.n_features
@@ -121,18 +130,61 @@ class Columns:
         return self._statistics.distinct
 
     @property
+    def zeros(self) -> Tensor:
+        """The share of each column's values that are exactly 0, float64."""
+        return self._statistics.zeros
+
+    @property
+    def at_ends(self) -> Tensor:
+        """The share of each column's values that are exactly ``low`` or ``high``, float64."""
+        return self._statistics.at_ends
+
+    @property
+    def log_mean(self) -> Tensor:
+        """The weighted mean of the logarithms of positive values, float64.
+
+        It and ``log_scale`` are those of all of them only where no value is negative.
+        """
+        return self._statistics.log_mean
+
+    @property
+    def log_scale(self) -> Tensor:
+        """Their weighted standard deviation, float64; 1 where they are constant."""
+        return self._statistics.log_scale
+
+    @property
     def constant(self) -> Tensor:
         """Whether each column holds one value only, as far as these rows tell."""
         return ~(self.low < self.high)
 
     @cached_property
+    def kurtosis(self) -> Tensor:
+        """The excess kurtosis of each column, float64; 0 where it is constant.
+
+        Of some megabytes of rows: the order of rows has nothing to do with what they hold.
+        """
+        block, weight = next(self.rows.blocks())
+        block = block.astype(np.float64)
+        seen = ~np.isnan(block) * (1.0 if weight is None else weight[:, None])
+        total = np.maximum(seen.sum(0), np.finfo(float).tiny)
+        centered = np.where(seen > 0, block - np.nansum(seen * block, axis=0) / total, 0.0)
+        largest = np.abs(centered).max(0)
+        centered /= np.where(largest > 0, largest, 1.0)  # or fourth powers overflow
+        second, fourth = ((seen * centered**power).sum(0) / total for power in (2, 4))
+        varies = second > 0
+        return torch.from_numpy(np.where(varies, fourth / np.where(varies, second, 1) ** 2 - 3, 0))
+
+    @cached_property
     def _statistics(self) -> Statistics:
         moments, values = _Moments(len(self)), _Values(len(self), self.rows.dtype)
+        logarithms = _Moments(len(self))
         # Values near the largest float overflow here; they are refused below.
         with np.errstate(all="ignore"):
             for block, weight in self.rows.blocks():
                 moments.add(block, weight)
                 values.add(block)
+                if (values.low >= 0).any():
+                    logarithms.add(_logarithms(block, values.low >= 0), weight)
         self._check_whole_numbers(values)
         self._check_size(values, moments)
         return Statistics(
@@ -143,6 +195,10 @@ class Columns:
             whole=torch.from_numpy(values.whole),
             missing=torch.from_numpy(values.missing),
             distinct=torch.from_numpy(values.distinct),
+            zeros=torch.from_numpy(values.share(values.n_zeros)),
+            at_ends=torch.from_numpy(values.share(values.n_at_ends())),
+            log_mean=torch.from_numpy(logarithms.mean()),
+            log_scale=torch.from_numpy(logarithms.scale()),
         )
 
     def _check_whole_numbers(self, values: _Values) -> None:
@@ -175,7 +231,7 @@ class Columns:
 
 
 class _Moments:
-    """Weighted mean and standard deviation, added up over blocks."""
+    """Weighted mean and standard deviation, added up over blocks; 0 and 1 where there is none."""
 
     def __init__(self, n_features: int) -> None:
         self.scaler = StandardScaler()
@@ -187,17 +243,25 @@ class _Moments:
         self.scaler.mean_[self._unseen()] = 0.0
 
     def _unseen(self) -> np.ndarray:
-        return np.broadcast_to(self.scaler.n_samples_seen_, self.n_features) == 0
+        return np.broadcast_to(getattr(self.scaler, "n_samples_seen_", 0), self.n_features) == 0
 
     def is_finite(self) -> np.ndarray:
         seen = np.isfinite(self.scaler.mean_) & np.isfinite(self.scaler.var_)
         return seen | self._unseen()
 
     def mean(self) -> np.ndarray:
-        return self.scaler.mean_
+        return getattr(self.scaler, "mean_", np.zeros(self.n_features))
 
     def scale(self) -> np.ndarray:
-        return np.where(self._unseen(), 1.0, self.scaler.scale_)
+        return np.where(self._unseen(), 1.0, getattr(self.scaler, "scale_", 1.0))
+
+
+def _logarithms(block: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the positive values of the columns wanted, elsewhere NaN."""
+    is_positive = wanted & (block > 0)
+    # In float64: logarithms of a column far from 0 lie close together.
+    nothing = np.full(block.shape, np.nan)
+    return np.log(block, out=nothing, where=is_positive, dtype=np.float64)
 
 
 class _Values:
@@ -207,6 +271,10 @@ class _Values:
         self.low = np.full(n_features, np.nan)
         self.high = np.full(n_features, np.nan)
         self.missing = np.zeros(n_features, np.int64)
+        self.n_rows = 0
+        self.n_zeros = np.zeros(n_features, np.int64)
+        self._n_low = np.zeros(n_features, np.int64)
+        self._n_high = np.zeros(n_features, np.int64)
         self.whole = np.ones(n_features, bool)
         self.distinct = np.zeros(n_features, np.int64)
         # The distinct values of each column, sorted, as long as they are fewer than the cap.
@@ -217,13 +285,28 @@ class _Values:
         if np.isnan(low).any():
             low, high = np.fmin.reduce(block), np.fmax.reduce(block)
             self.missing += np.isnan(block).sum(0)
+        # Values at an end that has moved count no more; NaN is no end yet.
+        self._n_low[~(self.low <= low)] = 0
+        self._n_high[~(self.high >= high)] = 0
         self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
+        self._n_low += (block == self.low).sum(0)
+        self._n_high += (block == self.high).sum(0)
+        self.n_rows += len(block)
+        self.n_zeros += (block == 0).sum(0)
         self._look_for_fractions(block)
         # Most columns of sparse rows hold one value in a block, and are done with one row.
         self._count(low[None], low == high)
         # Most columns of real numbers have enough distinct values in few rows.
         for some in (block[: 2 * DISTINCT_CAP], block[2 * DISTINCT_CAP :]):
             self._count(some, low < high)
+
+    def n_at_ends(self) -> np.ndarray:
+        """Return how many values are the lowest or the highest; of a constant column all."""
+        return np.where(self.low < self.high, self._n_low + self._n_high, self._n_low)
+
+    def share(self, count: np.ndarray) -> np.ndarray:
+        """Return a count of values as a share of those seen; 0 where there is none."""
+        return count / np.maximum(self.n_rows - self.missing, 1)
 
     def size(self) -> np.ndarray:
         """Return the largest magnitude in each column; 0 where there is none."""

@@ -102,6 +102,7 @@ class Reader:
             _names(estimator),
             None if frame is None else frame.kinds(categories),
             None if frame is None else frame.n_levels(categories),
+            is_image,
         )
         reader = replace(reader, unsettled=Moments.of(columns, is_streamed))
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):

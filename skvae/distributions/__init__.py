@@ -19,11 +19,14 @@ from skvae.distributions._blocks import Blocks, BlockSupport
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
 from skvae.distributions._counts import NegativeBinomial, Poisson, ZeroInflated
 from skvae.distributions._given_total import GivenTotal, size_factor
+from skvae.distributions._hurdle import Hurdle
 from skvae.distributions._independent import Independent
 from skvae.distributions._laplace import Laplace
+from skvae.distributions._log_normal import LogNormal
 from skvae.distributions._mixture import Mixture, pairwise_log_prob
 from skvae.distributions._multivariate_normal import MultivariateNormal
 from skvae.distributions._normal import Normal
+from skvae.distributions._rounded import Rounded
 from skvae.distributions._student_t import StudentT
 from skvae.distributions._transformed import Transformed
 from skvae.distributions._unit_interval import Bernoulli, ContinuousBernoulli
@@ -37,9 +40,11 @@ __all__ = [
     "Categorical",
     "ContinuousBernoulli",
     "GivenTotal",
+    "Hurdle",
     "Independent",
     "InverseTransformSampling",
     "Laplace",
+    "LogNormal",
     "Mixture",
     "MultivariateNormal",
     "NegativeBinomial",
@@ -47,6 +52,7 @@ __all__ = [
     "OneHotCategorical",
     "OneHotGroups",
     "Poisson",
+    "Rounded",
     "StudentT",
     "Transformed",
     "ZeroInflated",

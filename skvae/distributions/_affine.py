@@ -43,6 +43,12 @@ class Affine(td.Distribution):
         self.base, self.loc, self.scale = base, loc, scale
         super().__init__(base.batch_shape, validate_args=False)
 
+    def _standardized(self, value: Tensor) -> Tensor:
+        """Return u, in the precision of ``base`` only once it is of ordinary size."""
+        dtype = self.base.mean.dtype
+        farthest = torch.finfo(dtype).max ** 0.25
+        return ((value - self.loc) / self.scale).to(dtype).clamp(-farthest, farthest)
+
     def _unstandardize(self, u: Tensor) -> Tensor:
         return self.loc + self.scale * u
 
@@ -58,11 +64,9 @@ class Affine(td.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each number in nats, in the units of ``value``."""
-        dtype = self.base.mean.dtype
-        farthest = torch.finfo(dtype).max ** 0.25
-        u = ((value - self.loc) / self.scale).to(dtype).clamp(-farthest, farthest)
+        u = self._standardized(value)
         # Cast while it is one number for each column: a float64 would widen all rows.
-        return self.base.log_prob(u) - self.scale.log().to(dtype)
+        return self.base.log_prob(u) - self.scale.log().to(u.dtype)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

@@ -2,8 +2,9 @@
 
 A likelihood is a ``torch.nn.Module`` with the interface of :class:`Likelihood`. The
 estimator copies the object it was given, calls ``initialize`` once with the location and
-scale of the training columns, and from then on asks it for two things: ``embed(x)``,
-how a row enters the encoder, and ``likelihood(params)``, the distribution of a row.
+scale of the training columns, shows it by ``observe`` what else is known of them, and from then
+on asks it for two things: ``embed(x)``, how a row enters the encoder, and
+``likelihood(params)``, the distribution of a row.
 """
 
 from skvae.likelihoods._auto import Auto
@@ -12,7 +13,9 @@ from skvae.likelihoods._categorical import Categorical, CategoricalCodes
 from skvae.likelihoods._counts import NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial
 from skvae.likelihoods._gaussian import Gaussian
 from skvae.likelihoods._laplace import Laplace
+from skvae.likelihoods._log_normal import LogNormal, ZeroInflatedLogNormal
 from skvae.likelihoods._mixed import Mixed
+from skvae.likelihoods._rounded_gaussian import RoundedGaussian
 from skvae.likelihoods._student_t import StudentT
 from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
@@ -26,10 +29,13 @@ __all__ = [
     "Gaussian",
     "Laplace",
     "Likelihood",
+    "LogNormal",
     "Mixed",
     "NegativeBinomial",
     "Poisson",
+    "RoundedGaussian",
     "StudentT",
+    "ZeroInflatedLogNormal",
     "ZeroInflatedNegativeBinomial",
 ]
 
@@ -40,6 +46,9 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "gaussian": Gaussian,
     "student_t": StudentT,
     "laplace": Laplace,
+    "rounded_gaussian": RoundedGaussian,
+    "log_normal": LogNormal,
+    "zero_inflated_log_normal": ZeroInflatedLogNormal,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
     "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from skvae.likelihoods import _guess
 from skvae.likelihoods._base import Columns, Likelihood
 from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._student_t import StudentT
 from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
 
 class Auto(Likelihood):
     """Bernoulli, continuous Bernoulli or normal, by the values of X.
 
-    :class:`Bernoulli` when X holds only 0 and 1, :class:`ContinuousBernoulli` when it lies in
-    [0, 1] (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, say why grey
-    values are not to be taken as binary), else :class:`Gaussian`.
+    :class:`Bernoulli` when X holds only 0 and 1; :class:`ContinuousBernoulli` when it lies in
+    [0, 1] and most columns pile up at an end, as grey pixels do (Loaiza-Ganem and Cunningham 2019,
+    https://arxiv.org/abs/1907.06845, say why these are not to be taken as binary); else
+    :class:`Gaussian`, or for tables whose columns have on average heavier tails than that,
+    :class:`StudentT`.
 
     Raises
     ------
@@ -39,9 +43,12 @@ class Auto(Likelihood):
 
     def resolve(self, columns: Columns) -> Likelihood:
         """Return the likelihood that takes the values seen."""
-        if bool(((columns.low < 0) | (columns.high > 1)).any()):
-            return Gaussian()
-        return Bernoulli() if bool(columns.whole.all()) else ContinuousBernoulli()
+        if not bool(((columns.low < 0) | (columns.high > 1)).any()):
+            if bool(columns.whole.all()):
+                return Bernoulli()
+            if _guess.grey(columns):
+                return ContinuousBernoulli()
+        return StudentT() if _guess.real(columns) == "student_t" else Gaussian()
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Refuse: moments do not say which values there are."""

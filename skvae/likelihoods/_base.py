@@ -56,7 +56,17 @@ class Columns(Protocol):
     n_levels: Sequence[int]  # of a category
     low: Tensor
     high: Tensor
+    mean: Tensor
+    scale: Tensor
     whole: Tensor
+    constant: Tensor
+    distinct: Tensor
+    zeros: Tensor
+    at_ends: Tensor
+    log_mean: Tensor
+    log_scale: Tensor
+    kurtosis: Tensor
+    is_image: bool
 
     def __len__(self) -> int: ...
 
@@ -136,8 +146,11 @@ class Likelihood(Parameters, nn.Module):
             What is known of the columns of X. It has a length; ``names`` (a list or ``None``);
             ``kinds``, a list of what a data frame declares each to be, ``"real"``, ``"whole"``,
             ``"boolean"``, ``"category"`` or ``None``; ``n_levels``, a list of the categories'
-            numbers; and the tensors ``low``, ``high`` and ``whole``, of shape
-            ``(n_features,)``: the range of the values seen, and whether all are whole.
+            numbers; and tensors of shape ``(n_features,)``, of the values seen: ``low``, ``high``,
+            ``mean`` and ``scale`` (1 where a column is constant); ``whole`` and ``constant``,
+            whether all are whole, and the same; ``distinct``, how many are distinct, counted up
+            to 256; ``zeros`` and ``at_ends``, which shares are exactly 0, and ``low`` or ``high``;
+            ``log_mean`` and ``log_scale``, the moments of the logarithms of positive ones.
 
         Returns
         -------
@@ -158,6 +171,18 @@ class Likelihood(Parameters, nn.Module):
         loc, scale : Tensor of shape (n_features,), float64
             Mean and standard deviation of the training columns; the scale of a constant
             column is 1.
+        """
+
+    def observe(self, columns: Columns) -> None:
+        """Start where what is known of the columns says, beyond their location and scale.
+
+        Called once for a fit, after ``initialize``; not when a model is read from a file, so that
+        it may set values of what was made there, but make nothing.
+
+        Parameters
+        ----------
+        columns : Columns
+            As in ``resolve``.
         """
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from skvae import distributions
-from skvae.likelihoods._base import GAIN, Likelihood, first_of
+from skvae.likelihoods._base import GAIN, Columns, Likelihood, first_of
 
 UNIT = math.log(math.expm1(1.0))  # softplus of it is 1
 ROW_GAIN = 0.2
@@ -26,6 +27,7 @@ class LocationScale(Likelihood):
 
     loc: Tensor
     column_scale: Tensor
+    varies: Tensor
 
     def __init__(self, scale: str | float = "feature", min_scale: float = 1e-3) -> None:
         super().__init__()
@@ -54,6 +56,7 @@ class LocationScale(Likelihood):
         self._check_parameters()
         self.register_buffer("loc", loc)
         self.register_buffer("column_scale", scale)
+        self.register_buffer("varies", torch.ones(len(scale), dtype=torch.bool))
         if self.scale == "feature":
             self.log_scale = nn.Parameter(torch.zeros(len(scale)))
         elif self.scale == "shared":
@@ -61,12 +64,20 @@ class LocationScale(Likelihood):
             start = scale.square().mean().log().item() / (2 * GAIN)
             self.log_scale = nn.Parameter(torch.full((1,), start))
 
+    def observe(self, columns: Columns) -> None:
+        """Learn no scale of constant columns: it would fall to its floor, for nats of no meaning.
+
+        It stays the unit that such a column has, until the column varies: see ``meet``.
+        """
+        self.varies.copy_(~columns.constant)
+
     @torch.no_grad()
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
         """Standardise the columns by these moments from now on; start their own scale anew."""
         index = torch.as_tensor(columns, device=self.loc.device)
         self.loc.index_copy_(0, index, loc.to(self.loc))
         self.column_scale.index_copy_(0, index, scale.to(self.column_scale))
+        self.varies.index_fill_(0, index, True)
         if self.scale == "feature":
             self.log_scale.index_fill_(0, index, 0.0)
 
@@ -86,7 +97,7 @@ class LocationScale(Likelihood):
         return weight, bias
 
     @property
-    def least_noise(self) -> float:
+    def least_noise(self) -> Any:
         """Share of a column's variance that a start leaves to the noise; see ``start``."""
         return float(4 * self.min_scale**2)
 
@@ -106,23 +117,32 @@ class LocationScale(Likelihood):
 
     def _standardized_scale(self, params: Tensor) -> Tensor:
         """Return the noise's scale in units of each column's standard deviation."""
-        lowest = float(self.min_scale)
+        if self.scale not in ("feature", "shared", "row"):
+            return (float(self.scale) / self.column_scale).to(params.dtype)
+        learned = float(self.min_scale) + self._learned_scale(params)
+        return torch.where(self.varies, learned, 1.0)
+
+    def _learned_scale(self, params: Tensor) -> Tensor:
         if self.scale == "row":
             # Damped: the spread of initial weights must not make densities of 1e-3 deviations.
-            return lowest + F.softplus(UNIT + ROW_GAIN * params[..., 1])
+            return F.softplus(UNIT + ROW_GAIN * params[..., 1])
         if self.scale == "feature":
-            return lowest + torch.exp(GAIN * self.log_scale)
-        if self.scale == "shared":
-            shared = torch.exp(GAIN * self.log_scale)
-            return lowest + (shared / self.column_scale).to(params.dtype)
-        return (float(self.scale) / self.column_scale).to(params.dtype)
+            return torch.exp(GAIN * self.log_scale)
+        return (torch.exp(GAIN * self.log_scale) / self.column_scale).to(params.dtype)
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         """Return the distribution of the standardised features."""
         raise NotImplementedError
 
+    def _in_units(self, noise: Distribution) -> Distribution:
+        """Return the distribution of the features in their own units."""
+        return distributions.Affine(noise, self.loc, self.column_scale)
+
+    def _distribution(self, params: Tensor) -> Distribution:
+        """Return the distribution of each feature."""
+        noise = self._noise(params[..., 0], self._standardized_scale(params))
+        return self._in_units(noise)
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
-        loc = params.squeeze(-1) if self.n_params == 1 else params[..., 0]
-        noise = self._noise(loc, self._standardized_scale(params))
-        return distributions.Independent(distributions.Affine(noise, self.loc, self.column_scale))
+        return distributions.Independent(self._distribution(params))

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, constraints
 
 from skvae import distributions, likelihoods
 from skvae._parameters import template_copy
+from skvae.likelihoods import _guess
 from skvae.likelihoods._base import Columns, Likelihood, method_of
 from skvae.likelihoods._categorical import CategoricalCodes
 
@@ -72,9 +73,10 @@ class Mixed(Likelihood):
         """Return the same with every block's columns as a list of indices; find the blocks.
 
         Where there are none yet, columns of booleans, or of only the numbers 0 and 1, become
-        Bernoulli, categories CategoricalCodes, whole numbers NegativeBinomial where none is
-        negative, all others Gaussian. Where nothing is declared whole values count as whole
-        numbers.
+        Bernoulli, categories CategoricalCodes, whole numbers NegativeBinomial, or
+        RoundedGaussian where they are no counts, positive numbers that vary by factors LogNormal or
+        ZeroInflatedLogNormal, all others Gaussian. Where nothing is declared whole values count as
+        whole numbers.
         """
         if self.blocks is None:
             return _found(columns)
@@ -104,6 +106,11 @@ class Mixed(Likelihood):
         for block in blocks:
             block.likelihood.initialize(loc[block.columns], scale[block.columns])
         self._blocks = nn.ModuleList(blocks)
+
+    def observe(self, columns: Columns) -> None:
+        """Show each block its own columns."""
+        for indices, likelihood in self.blocks_:
+            method_of(likelihood, "observe")(_Some(columns, indices))
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
         """Tell each block of its own columns."""
@@ -175,6 +182,24 @@ class Mixed(Likelihood):
         return distributions.Blocks([(block.columns, block(params)) for block in self._fitted()])
 
 
+class _Some:
+    """Some of the columns, as Columns."""
+
+    def __init__(self, columns: Columns, indices: list[int]) -> None:
+        self._columns, self._indices = columns, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getattr__(self, name: str) -> Any:
+        of_all = getattr(self._columns, name)
+        if of_all is None or isinstance(of_all, bool):
+            return of_all
+        if isinstance(of_all, Tensor):
+            return of_all[self._indices]
+        return [of_all[index] for index in self._indices]
+
+
 class _Block(nn.Module):
     """A likelihood and its columns, which follow it to a device."""
 
@@ -215,14 +240,13 @@ def _make(likelihood: Any) -> Any:
 
 def _found(columns: Columns) -> Mixed:
     """Return the blocks that the columns' types ask for, or where there are none, their values."""
-    natural = columns.whole & (columns.low >= 0)
-    binary = natural & (columns.high <= 1)
-    of_whole = ["bernoulli" if is_binary else "negative_binomial" for is_binary in binary.tolist()]
-    each = zip(columns.kinds, columns.n_levels, natural.tolist(), of_whole, strict=True)
+    kinds, n_levels = columns.kinds, columns.n_levels
+    numbers, whole = _guess.number(columns), _guess.whole(columns)
     members: dict[str | int, list[int]] = {}
-    for column, (kind, n_levels, is_natural, name) in enumerate(each):
-        of_numbers = name if is_natural and kind != "real" else "gaussian"
-        key = n_levels if kind == "category" else of_numbers
+    for column, is_whole in enumerate(columns.whole.tolist()):
+        of_numbers = whole if is_whole and kinds[column] != "real" else numbers
+        is_category = kinds[column] == "category"
+        key = n_levels[column] if is_category else of_numbers[column]
         members.setdefault(key, []).append(column)
     return Mixed(
         [

@@ -55,6 +55,10 @@ class TestStatistics:
         distinct = [len(np.unique(c[~np.isnan(c)])) for c in block.T]
         assert_array_equal(columns.distinct, np.minimum(distinct, DISTINCT_CAP))
         assert_array_equal(columns.constant, np.array(distinct) <= 1)
+        seen = (~np.isnan(block)).sum(0)
+        assert_allclose(columns.zeros, (block == 0).sum(0) / seen)
+        at_ends = (block == np.nanmin(block, 0)) | (block == np.nanmax(block, 0))
+        assert_allclose(columns.at_ends, at_ends.sum(0) / seen)
 
     @pytest.mark.parametrize("weighted", [False, True])
     def test_moments(self, name, weighted):
@@ -69,6 +73,22 @@ class TestStatistics:
         assert_allclose(columns.mean, mean, rtol=precision, atol=1e-12)
         expected = np.where(columns.constant, 1, np.sqrt(variance))
         assert_allclose(columns.scale, expected, rtol=precision)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_moments_of_logarithms(self, name, weighted):
+        rows = Rows(SOURCES[name])
+        rows = rows.with_weight(RNG.rand(len(rows)) + 0.1) if weighted else rows
+        columns, block = Columns.of(rows), rows.block(slice(None)).astype(float)
+        weight = np.ones(len(rows)) if rows.weight is None else rows.weight
+        for j, low in enumerate(columns.low):
+            seen = block[:, j] > 0
+            if low >= 0 and seen.any():
+                logs = np.log(block[seen, j])
+                mean = np.average(logs, weights=weight[seen])
+                scale = np.sqrt(np.average((logs - mean) ** 2, weights=weight[seen]))
+                assert columns.log_mean[j] == pytest.approx(mean, rel=1e-5, abs=1e-6)
+                constant = len(np.unique(logs)) == 1
+                assert columns.log_scale[j] == pytest.approx(1 if constant else scale, rel=1e-3)
 
     def test_moments_are_those_of_scikit_learn(self, name):
         rows = Rows(SOURCES[name])
@@ -108,7 +128,8 @@ def test_one_pass_and_only_when_asked(monkeypatch):
     monkeypatch.setattr(rows, "blocks", lambda: passes.append(1) or blocks())
     columns = Columns.of(rows, names=list("abcdefghij"))
     assert passes == []
-    for name in ("low", "high", "mean", "scale", "whole", "missing", "distinct", "constant"):
+    for name in ("low", "high", "mean", "scale", "whole", "missing", "distinct", "constant",
+                 "zeros", "at_ends", "log_mean", "log_scale"):  # fmt: skip
         getattr(columns, name)
     assert passes == [1]
 

@@ -1,0 +1,172 @@
+"""Likelihoods of positive features, and of those that are zero at times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from skvae import distributions
+from skvae.likelihoods._base import FLOOR, Columns, log_moments, slope_of_logits
+from skvae.likelihoods._gaussian import Gaussian
+
+_LEAST_SHARE = 1e-3
+"""Zeros start at least this rare, and as common at most."""
+
+
+class LogNormal(Gaussian):
+    """Positive features: their logarithm is normal around the decoder's output.
+
+    ``log p(x|z) = Σ log N(log x; loc(z), scale²) − log x``, nats per row, in the units of X. For
+    money, concentrations, waiting times: what varies by factors. Logarithms of columns are
+    standardised inside, so columns of 1e-9 and of 1e9 train alike, and the unit of a column
+    is of no account. The mean is ``exp(loc + scale²/2)``. See Crow and Shimizu 1988, "Lognormal
+    Distributions" (https://doi.org/10.1201/9780203748664).
+
+    Parameters
+    ----------
+    scale : {"feature", "shared", "row"} or float, default="feature"
+        As in :class:`Gaussian`, of the logarithm.
+    min_scale : float, default=1e-3
+        Floor of a learned scale, as a fraction of the standard deviation of the column's logarithm.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import LogNormal
+    >>> log_normal = LogNormal()
+    >>> log_normal.initialize(loc=torch.tensor([1e3]), scale=torch.tensor([5e2]))
+    >>> log_normal(torch.zeros(1, 1, 1)).mean.detach().round()
+    tensor([[1000.]])
+    """
+
+    support: constraints.Constraint = constraints.positive
+    requirement = "positive numbers"
+    cure = (
+        "Set likelihood='zero_inflated_log_normal' where X holds zeros too, or "
+        "likelihood='gaussian', which takes any number."
+    )
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Store what location and scale say of the columns' logarithms; make the learned scale."""
+        super().initialize(*_log_moments(loc, scale))
+
+    def observe(self, columns: Columns) -> None:
+        """Standardise by the moments of the logarithms themselves."""
+        super().meet(range(len(columns)), columns.log_mean, columns.log_scale)
+        super().observe(columns)
+
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Standardise the columns' logarithms by what these moments say of them."""
+        super().meet(columns, *_log_moments(loc, scale))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the standardised logarithms."""
+        return super().embed(x.log())
+
+    def _in_units(self, noise: Any) -> Distribution:
+        return distributions.LogNormal(noise, self.loc, self.column_scale)
+
+
+def _log_moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the moments of the logarithms; means that no positive column has are raised."""
+    return log_moments(torch.maximum(loc, FLOOR * scale), scale)
+
+
+class ZeroInflatedLogNormal(LogNormal):
+    """Features that are positive or exactly zero: a log-normal, and a probability of zero.
+
+    ``log p(x|z) = Σ log π(z)`` where x is 0, ``log(1 − π(z)) + log LogNormal(x|z)`` where it is
+    positive, nats per row: probabilities there, densities here. The decoder puts out the logit of
+    π beside what :class:`LogNormal` needs; π starts at the column's share of zeros. The encoder
+    sees the standardised logarithm, 0 for zeros, and beside it whether the value is zero. For
+    spending, rainfall, concentrations below a detection limit. See Wang, Liu and Miao 2019
+    (https://arxiv.org/abs/1912.07753).
+
+    Parameters
+    ----------
+    scale : {"feature", "shared", "row"} or float, default="feature"
+        As in :class:`Gaussian`, of the logarithm.
+    min_scale : float, default=1e-3
+        Floor of a learned scale, as a fraction of the standard deviation of the column's logarithm.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import ZeroInflatedLogNormal
+    >>> spent = ZeroInflatedLogNormal()
+    >>> spent.initialize(loc=torch.tensor([95.0]), scale=torch.tensor([50.0]))
+    >>> p = spent(torch.zeros(1, 1, 2))
+    >>> p.log_prob(torch.zeros(1, 1)).exp().detach()  # 5 % are zero
+    tensor([0.0500])
+    """
+
+    support = constraints.nonnegative
+    requirement = "numbers from 0 up"
+    cure = "Set likelihood='gaussian', which takes any number."
+
+    _START = 0.05
+    zero_logit: Tensor
+
+    @property
+    def n_params(self) -> int:  # type: ignore[override]  # as in LocationScale
+        """Numbers per feature that the decoder puts out: one more than for the log-normal."""
+        return super().n_params + 1
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the columns' means, with π at 5 %."""
+        super().initialize(loc / (1 - self._START), scale)
+        start = math.log(self._START / (1 - self._START))
+        self.register_buffer("zero_logit", torch.full(loc.shape, start))
+
+    def observe(self, columns: Columns) -> None:
+        """Standardise by the positive values, and start π at the share of the others."""
+        super().observe(columns)
+        self.zero_logit.copy_(torch.logit(columns.zeros, eps=_LEAST_SHARE))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the standardised logarithms, 0 for zeros, and beside them where zeros are."""
+        is_zero = x == 0
+        embedded = super().embed(x.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
+        return torch.cat([embedded, is_zero.to(embedded.dtype)], -1)
+
+    @property
+    def least_noise(self) -> Tensor:  # type: ignore[override]  # for each of the embedded columns
+        """As for the log-normal, and more for what is zero or not."""
+        return torch.tensor([4 * self.min_scale**2, 0.1]).repeat_interleave(len(self.loc))
+
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights and biases of the decoder: of the logarithms, and of the zeros' logits.
+
+        The encoder sees 0 where the value is zero: the logarithm varies by as much as the others
+        do, times their share.
+        """
+        log_mean, zeros = mean.chunk(2)
+        log_loadings, zero_loadings = loadings.chunk(2)
+        share = (1 - zeros).clamp_min(_LEAST_SHARE)
+        weight, bias = super().start(
+            log_mean / share, log_loadings / share.unsqueeze(-1), noise.chunk(2)[0] / share
+        )
+        weight[:, -1] = slope_of_logits(zeros, zero_loadings)
+        return weight, bias
+
+    def forward(self, params: Tensor) -> Distribution:
+        """Return p(x|z)."""
+        positive = self._distribution(params[..., :-1])
+        return distributions.Independent(
+            distributions.Hurdle(positive, self.zero_logit + params[..., -1])
+        )

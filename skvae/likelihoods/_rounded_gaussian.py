@@ -1,0 +1,68 @@
+"""The likelihood of whole numbers that are no counts: a normal that is rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from skvae import distributions
+from skvae.likelihoods._gaussian import Gaussian
+
+
+class RoundedGaussian(Gaussian):
+    """Whole numbers of either sign: a normal variable around the decoder's output, rounded.
+
+    ``P(x|z) = Π Φ((x + ½ − loc(z)) / scale) − Φ((x − ½ − loc(z)) / scale)``, so that a score is a
+    log-probability, in nats per row. For years, ages, differences of counts and codes whose order
+    means something: their variance has nothing to do with their mean, as that of counts
+    has. Columns are standardised inside as those of :class:`Gaussian`. Salimans et al. 2017
+    (https://arxiv.org/abs/1701.05517) take the logistic distribution for grey levels likewise.
+
+    Parameters
+    ----------
+    scale : {"feature", "shared", "row"} or float, default="feature"
+        As in :class:`Gaussian`, of what is rounded.
+    min_scale : float, default=1e-3
+        Floor of a learned scale, as a fraction of the column's standard deviation.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.likelihoods import RoundedGaussian
+    >>> years = RoundedGaussian(scale=0.8)
+    >>> years.initialize(loc=torch.tensor([2008.0]), scale=torch.tensor([0.8]))
+    >>> p = years(torch.zeros(1, 1, 1))
+    >>> p.log_prob(torch.tensor([[2008.0]])).exp()
+    tensor([0.4680])
+    """
+
+    support = distributions.Rounded.support
+    requirement = "whole numbers"
+    cure = "Round X, or set likelihood='gaussian'."
+
+    def initialize(self, loc: Tensor, scale: Tensor) -> None:
+        """Start at the spread of what is rounded, which is less than that of the column."""
+        super().initialize(loc, _before_rounding(scale))
+
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Standardise the columns by what these moments say of what is rounded."""
+        super().meet(columns, loc, _before_rounding(scale))
+
+    def _in_units(self, noise: Distribution) -> Distribution:
+        return distributions.Rounded(noise, self.loc, self.column_scale)
+
+
+def _before_rounding(scale: Tensor) -> Tensor:
+    """Return the standard deviation of what has this one once it is rounded: Sheppard's correction.
+
+    A column that hardly varies is rounded from much less; half of its own is taken then.
+    """
+    return torch.maximum(scale.square() - 1 / 12, scale.square() / 4).sqrt()
