@@ -28,9 +28,7 @@ closer than PCA's on half.
 import argparse
 import ast
 import csv
-import importlib
 import json
-import pkgutil
 import time
 import warnings
 from pathlib import Path
@@ -84,8 +82,7 @@ def frames_of_statsmodels():
     """Yield names and frames."""
     from statsmodels import datasets
 
-    for name in sorted(module.name for module in pkgutil.iter_modules(datasets.__path__)):
-        module = importlib.import_module(f"statsmodels.datasets.{name}")
+    for name, module in sorted(vars(datasets).items()):
         if hasattr(module, "load_pandas"):
             yield name, module.load_pandas().data
 
