@@ -6,8 +6,8 @@ importance-weighted bound of 100 draws, against columns that are independent: fr
 categories and booleans with Laplace's smoothing; for other whole numbers the better, by the
 training rows, of a negative binomial and a rounded normal; for real numbers the better of
 normal and log-normal, the latter with a mass at zero where the model has one. Whether a column's
-value has a probability, a density, or a density beside a mass at zero, is taken from the fitted
-likelihood, so that both sides are measured alike.
+value has a probability, a density, or a density beside a mass at zero, is taken from the model's
+draws, so that both sides are measured alike.
 
     python benchmarks/mixed_frames.py [--half first|second|all] [--jobs 2] [--out FILE.csv]
 
@@ -189,22 +189,11 @@ def fit_independent(x, n_levels, measured):
 # Measurement
 
 
-def measures(likelihood, train, draws):
-    """Return for each column "probability", "density" or "density and mass at zero"."""
-    found = [""] * train.shape[1]
-    for columns, part in likelihood.blocks_:
-        row = torch.from_numpy(train[:1, columns].copy())
-        for position, column in enumerate(columns):
-            low, above = np.unique(train[:, column])[:2]
-            fractional = row.clone()
-            fractional[0, position] = low + min(above - low, 1) / 2
-            if not bool(part.support.check(fractional).all()):
-                found[column] = "probability"
-            elif (draws[:, column] == 0).any():
-                found[column] = "density and mass at zero"
-            else:
-                found[column] = "density"
-    return found
+def measure_of(draws):
+    """Return what a column's value has: by its draws, which do not repeat under a density."""
+    if (draws == np.round(draws)).all():
+        return "probability"
+    return "density and mass at zero" if (draws == 0).any() else "density"
 
 
 def columns_outside(train, draws):
@@ -247,7 +236,7 @@ def measure(name, frame, params):
         except Exception as error:
             error.add_note(f"frame {name!r}\n{train.dtypes}")
             raise
-        known = measures(vae.likelihood_, numbers(train).to_numpy(), draws)
+    known = [measure_of(column) for column in draws.T]
     independent = np.zeros(len(test))
     for column, measured in zip(train, known, strict=True):
         x, values = numbers(train[[column]]), numbers(test[[column]])
