@@ -190,7 +190,7 @@ def fit_independent(x, n_levels, measured):
 
 
 def measure_of(draws):
-    """Return what a column's value has: by its draws, which do not repeat under a density."""
+    """Return what a value of a column has, by draws: whole ones have a probability."""
     if (draws == np.round(draws)).all():
         return "probability"
     return "density and mass at zero" if (draws == 0).any() else "density"

