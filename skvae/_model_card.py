@@ -113,11 +113,23 @@ def _model(estimator: Any) -> str:
     rows = [
         ("prior p(z)", _code(type(module.prior).__name__)),
         ("posterior q(z\\|x)", _code(type(estimator.encoder_.head).__name__)),
-        ("likelihood p(x\\|z)", _code(_text(estimator.likelihood_))),
+        *_likelihoods(estimator),
         ("weights", f"{n_weights:,}"),
         ("epochs", f"{estimator.n_iter_:,}"),
     ]
     return f"{_table(('', 'of this model'), rows)}\n\n{_meaning(estimator.likelihood_)}"
+
+
+def _likelihoods(estimator: Any) -> list[tuple[str, str]]:
+    """Return the likelihood, or that of each block with its columns."""
+    likelihood, title = estimator.likelihood_, "likelihood p(x\\|z)"
+    if not hasattr(likelihood, "blocks_"):
+        return [(title, _code(_text(likelihood)))]
+    names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
+    return [
+        (f"{title} of {_listed([names[index] for index in indices])}", _code(_text(block)))
+        for indices, block in likelihood.blocks_
+    ]
 
 
 def _meaning(likelihood: Any) -> str:

@@ -70,7 +70,7 @@ def test_imports_go_down(path):
     if layer(path) in TORCH_ONLY:
         assert {name.split(".")[0] for name in imports(path)} <= {
             "__future__", "collections", "dataclasses", "functools", "itertools", "math",
-            "skvae", "torch", "typing", "zuko",
+            "skvae", "torch", "typing", "warnings", "zuko",
         }  # fmt: skip
 
 

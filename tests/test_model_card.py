@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -75,6 +76,17 @@ def test_says_what_the_model_is():
     assert parts["weights"] == [f"{n_weights:,}"]
     assert parts["epochs"] == ["3"]
     assert by_first(found["Versions"])["torch"] == [torch.__version__]
+
+
+def test_says_which_likelihood_each_column_got():
+    frame = pd.DataFrame({"length": X[:, 0], "year": np.arange(150) % 3 + 2007})
+    model = vae(likelihood="mixed").fit(frame)
+    parts = by_first(tables(model.model_card())["Model"])
+    for indices, block in model.likelihood_.blocks_:
+        (name,) = frame.columns[indices]
+        assert parts[f"likelihood p(x|z) of {name}"] == [repr(block)]
+    plain = by_first(tables(vae(likelihood="mixed").fit(X).model_card())["Model"])
+    assert any("likelihood p(x|z) of 0" in name for name in plain)
 
 
 def test_bounds_are_those_of_the_history():

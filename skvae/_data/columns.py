@@ -177,14 +177,13 @@ class Columns:
     @cached_property
     def _statistics(self) -> Statistics:
         moments, values = _Moments(len(self)), _Values(len(self), self.rows.dtype)
-        logarithms = _Moments(len(self))
+        logarithms = _Logarithms(len(self))
         # Values near the largest float overflow here; they are refused below.
         with np.errstate(all="ignore"):
             for block, weight in self.rows.blocks():
                 moments.add(block, weight)
                 values.add(block)
-                if (values.low >= 0).any():
-                    logarithms.add(_logarithms(block, values.low >= 0), weight)
+                logarithms.add(block, weight, values.low >= 0)
         self._check_whole_numbers(values)
         self._check_size(values, moments)
         return Statistics(
@@ -231,7 +230,7 @@ class Columns:
 
 
 class _Moments:
-    """Weighted mean and standard deviation, added up over blocks; 0 and 1 where there is none."""
+    """Weighted mean and standard deviation, added up over blocks."""
 
     def __init__(self, n_features: int) -> None:
         self.scaler = StandardScaler()
@@ -243,25 +242,58 @@ class _Moments:
         self.scaler.mean_[self._unseen()] = 0.0
 
     def _unseen(self) -> np.ndarray:
-        return np.broadcast_to(getattr(self.scaler, "n_samples_seen_", 0), self.n_features) == 0
+        return np.broadcast_to(self.scaler.n_samples_seen_, self.n_features) == 0
 
     def is_finite(self) -> np.ndarray:
         seen = np.isfinite(self.scaler.mean_) & np.isfinite(self.scaler.var_)
         return seen | self._unseen()
 
     def mean(self) -> np.ndarray:
-        return getattr(self.scaler, "mean_", np.zeros(self.n_features))
+        return self.scaler.mean_
 
     def scale(self) -> np.ndarray:
-        return np.where(self._unseen(), 1.0, getattr(self.scaler, "scale_", 1.0))
+        return np.where(self._unseen(), 1.0, self.scaler.scale_)
 
 
-def _logarithms(block: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the logarithms of the positive values of the columns wanted, elsewhere NaN."""
-    is_positive = wanted & (block > 0)
-    # In float64: logarithms of a column far from 0 lie close together.
-    nothing = np.full(block.shape, np.nan)
-    return np.log(block, out=nothing, where=is_positive, dtype=np.float64)
+class _Logarithms:
+    """Weighted mean and standard deviation of the logarithms of positive values."""
+
+    def __init__(self, n_features: int) -> None:
+        self.weight = np.zeros(n_features)
+        # Sums around the mean of the first values: logarithms of a column far from 0 lie together.
+        self.centre = np.zeros(n_features)
+        self.sum = np.zeros(n_features)
+        self.squares = np.zeros(n_features)
+
+    def add(self, block: np.ndarray, weight: np.ndarray | None, wanted: np.ndarray) -> None:
+        """Add the values of the columns that are wanted."""
+        columns = np.flatnonzero(wanted)
+        some = block[:, columns]
+        weight = np.ones(len(block)) if weight is None else weight.astype(np.float64)
+        is_positive = some > 0
+        # All in float64, and 1 for the others: a masked logarithm takes longer.
+        logs = np.log(np.where(is_positive, some, 1.0), dtype=np.float64)
+        total = weight @ is_positive
+        is_first = (self.weight[columns] == 0) & (total > 0)
+        first = columns[is_first]
+        self.centre[first] = (weight @ logs)[is_first] / total[is_first]
+        logs -= self.centre[columns]
+        logs *= is_positive
+        self.weight[columns] += total
+        self.sum[columns] += weight @ logs
+        self.squares[columns] += weight @ np.square(logs, out=logs)
+
+    def mean(self) -> np.ndarray:
+        return self.centre + self.sum / np.where(self.weight > 0, self.weight, 1.0)
+
+    def scale(self) -> np.ndarray:
+        """Return the standard deviation; 1 where values are equal, or there are none."""
+        weight = np.where(self.weight > 0, self.weight, 1.0)
+        variance = self.squares / weight - (self.sum / weight) ** 2
+        spread = np.sqrt(np.maximum(variance, 0.0))
+        # Rounding leaves this much of equal values.
+        rounding = 10 * np.finfo(np.float64).eps * np.maximum(np.abs(self.centre), 1.0)
+        return np.where(spread > rounding, spread, 1.0)
 
 
 class _Values:
