@@ -1,0 +1,249 @@
+"""Training of a table starts at the linear model of its rows."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.decomposition import FactorAnalysis
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from skvae import VariationalAutoencoder
+from skvae._linear_start import factor_analysis
+from skvae.likelihoods import (
+    Bernoulli,
+    Categorical,
+    CategoricalCodes,
+    Gaussian,
+    Laplace,
+    LogNormal,
+    Mixed,
+    NegativeBinomial,
+    Poisson,
+    RoundedGaussian,
+    StudentT,
+    ZeroInflatedLogNormal,
+    ZeroInflatedNegativeBinomial,
+)
+from skvae.networks import LinearPath
+
+TABLES = {"wine": load_wine().data, "breast cancer": load_breast_cancer().data}
+AT_START = {"max_steps": 1, "learning_rate": 1e-12, "random_state": 0}
+
+
+def log_density(factors, rows):
+    """Return the mean log-density of rows under the linear model."""
+    covariance = factors.loadings @ factors.loadings.T + np.diag(factors.noise)
+    return stats.multivariate_normal(factors.mean, covariance).logpdf(rows).mean()
+
+
+def standardized(name):
+    return StandardScaler().fit_transform(TABLES[name])
+
+
+@pytest.mark.filterwarnings("ignore:FactorAnalysis did not converge")
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_factor_analysis_is_that_of_scikit_learn(name, k):
+    rows = standardized(name)
+    ours = factor_analysis(rows, k, np.full(rows.shape[1], 1e-6))
+    theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
+    assert log_density(ours, rows) == pytest.approx(theirs.score(rows), abs=0.01)
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_posterior_of_the_factors_is_diagonal(name, k):
+    rows = standardized(name)
+    factors = factor_analysis(rows, k, np.full(rows.shape[1], 1e-6))
+    precision = np.eye(k) + (factors.loadings / factors.noise[:, None]).T @ factors.loadings
+    assert precision == pytest.approx(np.diag(1 + factors.information), rel=1e-6, abs=1e-6)
+    # E[z|x] = (I + WᵀΨ⁻¹W)⁻¹ WᵀΨ⁻¹ (x − mean)
+    exact = np.linalg.solve(precision, (factors.loadings / factors.noise[:, None]).T)
+    assert factors.regression() == pytest.approx(exact, rel=1e-6, abs=1e-9)
+
+
+def test_no_factor_is_idle():
+    """Columns that vary by themselves: noise or factors may explain them, at hardly any loss."""
+    rows = np.random.default_rng(0).normal(size=(2000, 5))
+    factors = factor_analysis(rows, 3, np.full(5, 1e-6))
+    assert (factors.information > 1).all()
+    independent = stats.norm(rows.mean(0), rows.std(0)).logpdf(rows).sum(1).mean()
+    assert log_density(factors, rows) > independent - 0.25
+
+
+@pytest.mark.parametrize("posterior_family", ["diagonal", "full"])
+@pytest.mark.parametrize("scale", ["feature", "row"])
+@pytest.mark.parametrize("name", TABLES)
+def test_training_starts_at_the_likelihood_of_factor_analysis(name, scale, posterior_family):
+    rows = standardized(name)
+    vae = VariationalAutoencoder(
+        2, likelihood=Gaussian(scale), posterior_family=posterior_family, **AT_START
+    )
+    theirs = FactorAnalysis(2, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
+    assert vae.fit(rows).score(rows) == pytest.approx(theirs.score(rows), abs=0.02)
+
+
+def rows_for(likelihood):
+    """Return rows that the likelihood takes, which vary together."""
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 6))
+    if isinstance(likelihood, Poisson):
+        return rng.poisson(np.exp(1 + factor / 2)).astype(float)
+    if isinstance(likelihood, Bernoulli):
+        return (factor + rng.logistic(size=factor.shape) > 0).astype(float)
+    if isinstance(likelihood, CategoricalCodes):
+        return np.digitize(factor + rng.logistic(size=factor.shape), [-1, 1]).astype(float)
+    if isinstance(likelihood, Categorical):
+        return np.eye(3)[np.digitize(factor + rng.logistic(size=factor.shape), [-1, 1])].reshape(
+            300, 18
+        )
+    if isinstance(likelihood, RoundedGaussian):
+        return np.round(5 * factor + rng.normal(size=factor.shape))
+    if isinstance(likelihood, ZeroInflatedLogNormal):
+        return np.exp(factor) * (factor + rng.logistic(size=factor.shape) > -2)
+    if isinstance(likelihood, LogNormal):
+        return np.exp(factor + rng.normal(size=factor.shape) / 2)
+    if isinstance(likelihood, Mixed):
+        counts = rows_for(Poisson())
+        return np.hstack([factor[:, :2] + rng.normal(size=(300, 2)), counts[:, 2:]])
+    return factor + rng.normal(size=factor.shape) / 2
+
+
+LIKELIHOODS = [
+    Gaussian(),
+    Gaussian("shared"),
+    Gaussian("row"),
+    Gaussian(0.5),
+    StudentT(),
+    StudentT(df=1.5),
+    Laplace(),
+    LogNormal(),
+    ZeroInflatedLogNormal(),
+    ZeroInflatedLogNormal("row"),
+    RoundedGaussian(),
+    Poisson(),
+    Poisson(size_factor="total"),
+    NegativeBinomial(),
+    NegativeBinomial("shared"),
+    NegativeBinomial(size_factor="total"),
+    ZeroInflatedNegativeBinomial(),
+    Bernoulli(),
+    Categorical(),
+    CategoricalCodes(3),
+    Mixed([("gaussian", [0, 1]), ("negative_binomial", [2, 3, 4, 5])]),
+    Mixed([("continuous_bernoulli", []), (StudentT(), [0, 1]), ("poisson", [2, 3, 4, 5])]),
+]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
+def test_the_start_is_above_a_short_training_from_nothing(likelihood):
+    rows = rows_for(likelihood)
+    started = VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(rows)
+    params = {"max_steps": 60, "random_state": 0, "linear_path": False, "dropout": 0.0}
+    from_nothing = VariationalAutoencoder(2, likelihood=likelihood, **params).fit(rows)
+    assert started.score(rows) > from_nothing.score(rows)
+    assert started.active_components_.all()
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
+def test_training_goes_up_from_the_start(likelihood):
+    rows = rows_for(likelihood)
+    started = VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(rows)
+    trained = VariationalAutoencoder(2, likelihood=likelihood, max_steps=100, random_state=0)
+    assert trained.fit(rows).score(rows) > started.score(rows) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("params", "has_path"),
+    [
+        ({}, True),
+        ({"linear_path": False}, False),
+        ({"likelihood": "continuous_bernoulli"}, False),
+        ({"likelihood": "continuous_bernoulli", "linear_path": True}, True),
+        ({"likelihood": "student_t", "prior": "vamp"}, True),
+        ({"image_shape": (8, 8)}, False),
+        ({"image_shape": (8, 8), "linear_path": True}, False),
+        ({"hidden_layer_sizes": ()}, False),  # nothing to be beside
+        ({"encoder": torch.nn.Linear(64, 8)}, False),
+        ({"decoder": torch.nn.Linear(2, 8)}, False),
+    ],
+    ids=str,
+)
+def test_who_has_a_linear_path(params, has_path):
+    X = load_digits().data / 16
+    params = {"likelihood": "gaussian"} | params
+    vae = VariationalAutoencoder(2, max_steps=1, **params).fit(X[:200])
+    paths = [m for m in vae.net_.module_.modules() if isinstance(m, LinearPath)]
+    assert len(paths) == 2 * has_path
+    assert vae._architecture.dropout == (0.1 if vae._architecture.linear_path else 0.0)
+
+
+def hard_rows(kind):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 5))
+    if kind == "constant":
+        X[:, 2] = 7.0
+    if kind == "all constant":
+        X[:] = 7.0
+    if kind == "collinear":
+        X[:, 4] = X[:, 0] + X[:, 1]
+        X[:, 3] = X[:, 2]
+    if kind == "nearly constant":
+        X[:, 2] = 0.0
+        X[0, 2] = 1e-9
+    if kind == "far":
+        X = 1e9 + X
+    if kind == "wide":
+        X = rng.normal(size=(8, 400))
+    if kind == "three rows":
+        X = X[:3]
+    if kind == "one row":
+        X = X[:1]
+    if kind == "wild":
+        X[0, 0] = 1e12
+    return X
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["constant", "all constant", "collinear", "nearly constant", "far", "wide", "three rows"]
+    + ["one row", "wild"],
+)
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+@pytest.mark.filterwarnings("ignore:No component is active")
+def test_hard_rows_start_finite(kind, likelihood):
+    X = hard_rows(kind)
+    vae = VariationalAutoencoder(7, likelihood=likelihood, max_steps=3, random_state=0).fit(X)
+    assert np.isfinite(vae.score_samples(X)).all()
+    assert np.isfinite(vae.transform(X + 1)).all()
+
+
+def test_a_context_beside_the_rows_starts_without_effect():
+    X = load_iris().data
+    context = np.eye(3)[load_iris().target]
+    plain = VariationalAutoencoder(2, **AT_START).fit(X)
+    for sees in (False, True):
+        given = VariationalAutoencoder(2, **AT_START)
+        given._fit(X, None, False, context=context, encoder_sees_context=sees)
+        rows = given._read(X, context)
+        reconstruction, kl = given._inference(rows.dtype).terms(rows)
+        assert (reconstruction - kl).mean() == pytest.approx(plain.score(X), abs=0.02)
+
+
+def test_sparse_cells_of_any_depth_keep_their_types_apart():
+    """Counts of cells with size factors collapsed to one cloud when training began from nothing."""
+    rng = np.random.default_rng(0)
+    profiles = np.tile(rng.gamma(0.5, 1.0, 300), (5, 1))
+    for profile in profiles:
+        changed = rng.random(300) < 0.15
+        profile[changed] *= np.exp(rng.normal(0, 1.5, changed.sum()))
+    profiles /= profiles.sum(1, keepdims=True)
+    y = rng.integers(5, size=500)
+    mean = profiles[y] * rng.lognormal(6, 0.6, 500)[:, None]
+    X = rng.poisson(rng.gamma(2.0, mean / 2)).astype(np.float32)
+    cells = NegativeBinomial(size_factor="total")
+    Z = VariationalAutoencoder(10, likelihood=cells, random_state=0).fit_transform(X)
+    assert cross_val_score(KNeighborsClassifier(10), Z, y, cv=5).mean() > 0.95
