@@ -29,7 +29,7 @@ from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
-from skvae.exceptions import PosteriorCollapseWarning
+from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
 from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
@@ -150,7 +150,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     batch_size : int, default=128
         Rows for each step of the optimiser.
     learning_rate : float, default=1e-3
-        Step size of the optimiser.
+        Step size of the optimiser. For the weights of dense layers of more than 4,096 inputs,
+        as behind the convolutions of large images, it falls in proportion; see the user guide.
     learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
         ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
         full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
@@ -239,6 +240,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     -----
     PosteriorCollapseWarning
         When no component is active after ``fit``.
+    UndertrainedWarning
+        When the bound still rose steeply at the end of ``fit``; a ``ConvergenceWarning``.
 
     See Also
     --------
@@ -484,6 +487,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 PosteriorCollapseWarning,
                 stacklevel=4,
             )
+        if not one_epoch:
+            n_epochs = model.n_iter_ - (self.n_iter_ if continued else 0)
+            advice = _training.undertrained(model.history_, n_epochs, plan, len(rows))
+            if advice:
+                warnings.warn(advice, UndertrainedWarning, stacklevel=4)
         self.__dict__ = vars(model) | self.get_params(deep=False)
         return self
 
