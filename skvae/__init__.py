@@ -6,10 +6,17 @@ from typing import Any
 from skvae._explore import explore
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
-from skvae.exceptions import PosteriorCollapseWarning
+from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.persistence import load
 
-__all__ = ["PosteriorCollapseWarning", "VariationalAutoencoder", "__version__", "explore", "load"]
+__all__ = [
+    "PosteriorCollapseWarning",
+    "UndertrainedWarning",
+    "VariationalAutoencoder",
+    "__version__",
+    "explore",
+    "load",
+]
 
 _SUBMODULES = {
     "callbacks",

@@ -29,7 +29,7 @@ from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
-from skvae.exceptions import PosteriorCollapseWarning
+from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
 from skvae.networks import ACTIVATIONS, CONV_BLOCKS, NORMALIZATIONS
@@ -163,7 +163,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     batch_size : int, default=128
         Rows for each step of the optimiser.
     learning_rate : float, default=1e-3
-        Step size of the optimiser.
+        Step size of the optimiser. For the weights of dense layers of more than 4,096 inputs,
+        as behind the convolutions of large images, it falls in proportion; see the user guide.
     learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="cosine"
         ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
         full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
@@ -252,6 +253,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     -----
     PosteriorCollapseWarning
         When no component is active after ``fit``.
+    UndertrainedWarning
+        When the bound still rose steeply at the end of ``fit``; a ``ConvergenceWarning``.
 
     See Also
     --------
@@ -500,6 +503,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 PosteriorCollapseWarning,
                 stacklevel=4,
             )
+        if not one_epoch:
+            n_epochs = model.n_iter_ - (self.n_iter_ if continued else 0)
+            budget = _training.default_epochs(len(rows), plan.batch_size, self._n_columns(rows))
+            advice = _training.undertrained(model.history_, n_epochs, plan, budget)
+            if advice:
+                warnings.warn(advice, UndertrainedWarning, stacklevel=4)
         self.__dict__ = vars(model) | self.get_params(deep=False)
         return self
 
@@ -588,9 +597,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         n_held_out = (
             _training.n_held_out(len(rows), self.validation_fraction) if early_stopping else 0
         )
-        n_columns = rows.n_features if self.image_shape is None else None
         epochs = _training.epochs_of(
-            self.max_epochs, self.max_steps, self.batch_size, len(rows), n_held_out, n_columns
+            self.max_epochs,
+            self.max_steps,
+            self.batch_size,
+            len(rows),
+            n_held_out,
+            self._n_columns(rows),
         )
         resolved = {
             "objective": self._objective(),
@@ -605,6 +618,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         else:
             resolved |= {"max_epochs": epochs}
         return TrainingPlan.of(self.get_params(deep=False), **resolved)
+
+    def _n_columns(self, rows: Rows) -> int | None:
+        """Return the columns of a table, ``None`` for images."""
+        return rows.n_features if self.image_shape is None else None
 
     def _objective(self) -> Any:
         """Make the objective of its name, with the weights that are set, or copy the user's."""

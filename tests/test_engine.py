@@ -1,6 +1,7 @@
 """The engine: what it does with bytes, files, callbacks, devices and precision."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -8,20 +9,22 @@ import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 import skvae
-from skvae import VariationalAutoencoder, _inference
+from skvae import UndertrainedWarning, VariationalAutoencoder, _inference
 from skvae._data import Rows
 from skvae._inference import Inference
-from skvae._training import batches, devices
+from skvae._training import TrainingPlan, batches, devices, net, undertrained
 from skvae.display import ReconstructionDisplay
 
 IRIS = load_iris().data
 BYTES = (load_digits().data[:200] * 15.9).astype(np.uint8)
 PIXELS = BYTES.astype(np.float32) / 255
+PATCHES = load_digits().data[:600] / 16
 IMAGE = {"image_shape": (8, 8), "conv_channels": (4,)}
 
 
@@ -234,6 +237,136 @@ class TestPrecision:
             for precision in ("auto", "float32")
         ]
         assert scores[0] == pytest.approx(scores[1], abs=0.5)
+
+
+def history(bound):
+    """Return the history of epochs with these bounds, all of it reconstruction."""
+    return [{"train_loss": -b, "train_reconstruction": b, "train_kl": 0.0} for b in bound]
+
+
+def verdict(bound, n_epochs=None, n_rows=300, **params):
+    """Return what is said of a curve of epochs over so many rows."""
+    params = VariationalAutoencoder().get_params() | {"max_epochs": len(bound), **params}
+    plan = TrainingPlan.of(params, objective=None, seed=0)
+    return undertrained(history(bound), n_epochs or len(bound), plan, n_rows)
+
+
+EPOCHS = np.arange(1, 31)
+LINE = 1.0 * EPOCHS
+
+
+class TestUndertrained:
+    @pytest.mark.parametrize(
+        "bound",
+        [LINE, EPOCHS**2.0, 100 * (1 - np.exp(-EPOCHS / 20)), LINE + np.cos(EPOCHS)],
+        ids=["line", "parabola", "slow saturation", "noisy line"],
+    )
+    def test_steep_curves(self, bound):
+        assert 'Try max_epochs="auto", here 1000 epochs' in verdict(bound)
+
+    @pytest.mark.parametrize(
+        "bound",
+        [
+            100 * (1 - np.exp(-EPOCHS / 5)), 100 * np.log(EPOCHS), 0 * LINE, -LINE, 0.05 * LINE,
+            0.1 * LINE + 10 * np.random.RandomState(0).randn(30),
+        ],
+        ids=["saturated", "logarithm", "flat", "falling", "less than a nat", "noise"],
+    )  # fmt: skip
+    def test_level_curves(self, bound):
+        assert verdict(bound) is None
+
+    def test_the_second_half_is_reported(self):
+        assert "by 13 nats per row over the second half of 30 epochs" in verdict(LINE)
+
+    def test_a_budget_of_steps_must_go_too(self):
+        assert 'max_epochs="auto" and max_steps=None' in verdict(LINE, max_steps=30)
+
+    def test_fits_that_were_stopped_or_have_the_budget_or_no_curve_are_not_judged(self):
+        assert verdict(LINE, n_epochs=29) is None
+        assert "here 33 epochs" in verdict(LINE, n_rows=70_000)
+        assert verdict(LINE, n_rows=100_000) is None  # 29 epochs are the budget
+        assert verdict(LINE[:5]) is None
+        assert verdict(LINE[:6]) is not None
+
+    def test_earlier_calls_count(self):
+        converged = np.r_[np.linspace(-100, 0, 10), np.linspace(0, 10, 30)]
+        assert verdict(converged, n_epochs=10, max_epochs=10) is None
+
+    def test_the_weight_of_the_kl_is_no_rise(self):
+        falling = [row | {"train_loss": -b} for row, b in zip(history(-LINE), LINE, strict=True)]
+        plan = TrainingPlan.of({"max_epochs": 30, "batch_size": 128}, objective=None, seed=0)
+        assert undertrained(falling, 30, plan, 500) is None
+
+    def test_few_epochs_of_images_are_announced(self):
+        model = VariationalAutoencoder(8, **IMAGE, max_epochs=10, random_state=0)
+        with pytest.warns(UndertrainedWarning, match='"auto", here 600 epochs') as caught:
+            model.fit(PATCHES)
+        assert issubclass(UndertrainedWarning, ConvergenceWarning)
+        assert [warning.filename for warning in caught] == [__file__]
+
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"max_epochs": 300},
+            {"max_epochs": 100, "early_stopping": True, "n_iter_no_change": 1, "tol": 10.0},
+            {"max_epochs": 5},
+        ],
+    )
+    def test_other_fits_are_silent(self, params):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UndertrainedWarning)
+            vae(**params).fit(IRIS)
+
+    def test_partial_fit_is_silent(self):
+        model = vae()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UndertrainedWarning)
+            for _ in range(10):
+                model.partial_fit(IRIS)
+
+
+class TestWideLayers:
+    WIDE = np.random.RandomState(0).rand(40, 8192).astype(np.float32)
+
+    @staticmethod
+    def rates(model):
+        """Return learning rate and weight decay of every parameter, by its name."""
+        net = model.net_
+        found = {
+            id(parameter): (group["lr"], group["weight_decay"])
+            for group in net.optimizer_.param_groups
+            for parameter in group["params"]
+        }
+        return {name: found[id(p)] for name, p in net.module_.named_parameters()}
+
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+    @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+    def test_learn_in_proportion_to_their_inputs(self, optimizer, weight_decay):
+        params = {"optimizer": optimizer, "weight_decay": weight_decay, "learning_rate": 1e-4}
+        rates = self.rates(vae(max_epochs=1, **params).fit(self.WIDE))
+        for name, (rate, decay) in rates.items():
+            share = 0.5 if name == "encoder.body.0.weight" else 1.0
+            assert rate == 1e-4 * share
+            assert decay == weight_decay * name.endswith("weight")
+
+    def test_a_schedule_keeps_the_proportion(self):
+        model = vae(learning_rate_schedule="cosine", max_epochs=4).fit(self.WIDE)
+        rates = self.rates(model)
+        assert rates["encoder.body.0.weight"][0] == rates["encoder.body.0.bias"][0] / 2 > 0
+
+    def test_one_group_does_where_no_layer_is_wide(self):
+        assert len(vae(max_epochs=1).fit(IRIS).net_.optimizer_.param_groups) == 1
+
+    def test_a_first_step_does_not_throw_z_out_of_the_prior(self, monkeypatch):
+        rng = np.random.RandomState(0)
+        X = rng.randn(256, 1) @ rng.randn(1, 20_000)
+
+        def second_step():
+            return vae(max_steps=2, max_epochs="auto").fit(X).history_[0]["train_loss"]
+
+        mended = second_step()
+        monkeypatch.setattr(net, "WIDE", np.inf)
+        assert mended < second_step() / 5
 
 
 class WritesToItsInput(nn.Module):

@@ -1,6 +1,7 @@
 """The training engine: a skorch net, its batches, devices and history."""
 
 from skvae._training.budget import default_epochs, epochs_of
+from skvae._training.convergence import undertrained
 from skvae._training.devices import available_device, resolve_device
 from skvae._training.net import (
     OPTIMIZERS,
@@ -35,4 +36,5 @@ __all__ = [
     "split",
     "state_arrays",
     "train",
+    "undertrained",
 ]

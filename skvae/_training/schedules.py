@@ -57,5 +57,5 @@ class ScheduleLearningRate(Callback):
         """Set the rate of this step."""
         if training:
             for group in net.optimizer_.param_groups:
-                group["lr"] = net.lr * self.factor(self.step_ / self.n_steps_)
+                group["lr"] = net.lr * group["share"] * self.factor(self.step_ / self.n_steps_)
             self.step_ += 1

@@ -70,7 +70,7 @@ def mutual_information(vae: Any, X: Any) -> float:
     >>> from skvae import VariationalAutoencoder
     >>> from skvae.metrics import mutual_information
     >>> X = load_iris().data
-    >>> vae = VariationalAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> vae = VariationalAutoencoder(max_epochs=60, random_state=0).fit(X)
     >>> 0 < mutual_information(vae, X) < math.log(len(X))
     True
     """
@@ -120,7 +120,7 @@ def aggregate_kl(vae: Any, X: Any) -> float:
     >>> from skvae import VariationalAutoencoder
     >>> from skvae.metrics import aggregate_kl, rate_distortion
     >>> X = load_iris().data
-    >>> vae = VariationalAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> vae = VariationalAutoencoder(max_epochs=60, random_state=0).fit(X)
     >>> 0 < aggregate_kl(vae, X) < rate_distortion(vae, X).rate
     True
     """
@@ -171,7 +171,7 @@ def total_correlation(vae: Any, X: Any) -> float:
     >>> from skvae import VariationalAutoencoder
     >>> from skvae.metrics import total_correlation
     >>> X = load_iris().data
-    >>> vae = VariationalAutoencoder(max_epochs=20, random_state=0).fit(X)
+    >>> vae = VariationalAutoencoder(max_epochs=60, random_state=0).fit(X)
     >>> total_correlation(vae, X) > 0
     True
     """
