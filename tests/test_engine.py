@@ -18,7 +18,14 @@ import skvae
 from skvae import UndertrainedWarning, VariationalAutoencoder, _inference
 from skvae._data import Rows
 from skvae._inference import Inference
-from skvae._training import TrainingPlan, batches, devices, net, undertrained
+from skvae._training import (
+    TrainingPlan,
+    batches,
+    default_epochs,
+    devices,
+    net,
+    undertrained,
+)
 from skvae.display import ReconstructionDisplay
 
 IRIS = load_iris().data
@@ -248,7 +255,8 @@ def verdict(bound, n_epochs=None, n_rows=300, **params):
     """Return what is said of a curve of epochs over so many rows."""
     params = VariationalAutoencoder().get_params() | {"max_epochs": len(bound), **params}
     plan = TrainingPlan.of(params, objective=None, seed=0)
-    return undertrained(history(bound), n_epochs or len(bound), plan, n_rows)
+    budget = default_epochs(n_rows, plan.batch_size)
+    return undertrained(history(bound), n_epochs or len(bound), plan, budget)
 
 
 EPOCHS = np.arange(1, 31)
@@ -295,7 +303,7 @@ class TestUndertrained:
     def test_the_weight_of_the_kl_is_no_rise(self):
         falling = [row | {"train_loss": -b} for row, b in zip(history(-LINE), LINE, strict=True)]
         plan = TrainingPlan.of({"max_epochs": 30, "batch_size": 128}, objective=None, seed=0)
-        assert undertrained(falling, 30, plan, 500) is None
+        assert undertrained(falling, 30, plan, 750) is None
 
     def test_few_epochs_of_images_are_announced(self):
         model = VariationalAutoencoder(8, **IMAGE, max_epochs=10, random_state=0)

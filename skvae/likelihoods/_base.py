@@ -24,7 +24,10 @@ FLOOR = 1e-4
 def first_of(n_params: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Return weights and biases of all parameters of a feature: these of the first, 0 of others."""
     n_features, k = weight.shape
-    weights, biases = weight.new_zeros(n_features, n_params, k), bias.new_zeros(n_features, n_params)
+    weights, biases = (
+        weight.new_zeros(n_features, n_params, k),
+        bias.new_zeros(n_features, n_params),
+    )
     weights[:, 0], biases[:, 0] = weight, bias
     return weights, biases
 
