@@ -68,7 +68,7 @@ def default_layers(n_rows: int, n_features: int, linear_path: bool) -> tuple[int
     """
     if linear_path:
         return (_between(4 * n_rows / n_features),)
-    width = _between(NARROW * (n_rows / 512) ** 1.65)
+    width = _between(NARROW * (n_rows / 512) ** 1.66)
     return (width,) if width == NARROW else (width, max(width // 2, NARROW))
 
 
@@ -269,7 +269,8 @@ class Architecture:
 def _has_linear_path(asked: bool | str, resolved: Mapping[str, Any]) -> bool:
     """Return whether the networks are ours for tables, and are to have a linear path."""
     is_ours = all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
-    return is_ours and (hasattr(resolved["likelihood"], "start") if asked == "auto" else asked)
+    wanted = hasattr(resolved["likelihood"], "start") if asked == "auto" else bool(asked)
+    return is_ours and wanted
 
 
 def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:

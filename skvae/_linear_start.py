@@ -8,7 +8,7 @@ zero: training then starts at the bound of the linear model, which is its log-li
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -167,10 +167,12 @@ def start_linear(vae: VAE, embedded: Tensor) -> None:
     regression = torch.from_numpy(factors.regression())
     shift = -regression @ torch.from_numpy(factors.mean)
     scale = torch.from_numpy((1 + factors.information) ** -0.5)
-    vae.encoder.head.start(regression, shift, scale)
+    encoder: Any = vae.encoder
+    encoder.head.start(regression, shift, scale)
     mean, loadings, noise, _ = map(torch.from_numpy, factors)
     weight, bias = likelihood.start(mean, loadings, noise)
-    head = vae.decoder[-1][0]
+    decoder: Any = vae.decoder
+    head = decoder[-1][0]
     head.weight.zero_()
     head.weight[:, : loadings.shape[1]] = weight.flatten(0, 1)
     head.bias.copy_(bias.flatten())

@@ -70,6 +70,9 @@ class Posterior(Parameters, nn.Module):
             Decides the initial weights.
         """
 
+    # A family may offer ``start(weight, bias, scale)``, which sets it to a linear posterior: see
+    # that of DiagonalNormal. Training of a table then starts there.
+
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x).
 
@@ -118,7 +121,17 @@ class DiagonalNormal(Posterior):
         self.moments = materialize(lambda: nn.Linear(n_in, 2 * latent_dim), generator)
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
-        """Set the head to ``N(weight · x + bias, scale²)``; see :meth:`Posterior.start`."""
+        """Set the head to ``N(weight · x + bias, diag scale²)``; x stands first in the features.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (k, n_x)
+            Of the first ``k`` components; the others are the prior, whatever x.
+        bias : Tensor of shape (k,)
+            Their means where x is 0.
+        scale : Tensor of shape (k,)
+            Their standard deviations.
+        """
         k, n_in = weight.shape
         latent_dim = self.moments.out_features // 2
         nn.init.zeros_(self.moments.weight)
@@ -267,7 +280,7 @@ class InverseAutoregressiveFlow(Posterior):
         self.steps = zuko.lazy.LazyComposedTransform(*steps)
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
-        """Set the base to ``N(weight · x + bias, diag scale²)``; the steps start as the identity."""
+        """Set the base to ``N(weight · x + bias, diag scale²)``; the steps are the identity."""
         self.base.start(weight, bias, scale)
 
     def forward(self, features: Tensor) -> Distribution:

@@ -46,9 +46,8 @@ class StudentT(td.Distribution):
     def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
         # As they were given: of what is the same for all rows, logarithms are taken once.
         self.df, self.loc, self.scale = df, loc, scale
-        super().__init__(
-            torch.broadcast_shapes(df.shape, loc.shape, scale.shape), validate_args=False
-        )
+        shape = torch.broadcast_shapes(df.shape, loc.shape, scale.shape)
+        super().__init__(shape, validate_args=False)
 
     @property
     def mean(self) -> Tensor:

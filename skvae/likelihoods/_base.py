@@ -24,10 +24,8 @@ FLOOR = 1e-4
 def first_of(n_params: int, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Return weights and biases of all parameters of a feature: these of the first, 0 of others."""
     n_features, k = weight.shape
-    weights, biases = (
-        weight.new_zeros(n_features, n_params, k),
-        bias.new_zeros(n_features, n_params),
-    )
+    weights = weight.new_zeros(n_features, n_params, k)
+    biases = bias.new_zeros(n_features, n_params)
     weights[:, 0], biases[:, 0] = weight, bias
     return weights, biases
 
@@ -93,6 +91,9 @@ class Likelihood(Parameters, nn.Module):
         Whether they are so where ``image_shape`` says that rows are images.
     takes_categories : bool
         Whether columns that a data frame declares as categories come as codes.
+    least_noise : float or Tensor of shape (n_embedded,)
+        Where there is a ``start``: the share of an embedded column's variance that the factor
+        analysis leaves to the noise at least.
     left_open : bool
         Whether the choice hangs on the values of the first fit: see ``resolve``.
 
@@ -123,6 +124,13 @@ class Likelihood(Parameters, nn.Module):
     >>> vae.fit(X).score_samples(X).shape
     (100,)
     """
+
+    # A likelihood may offer ``start(mean, loadings, noise)``. It is given a factor analysis of the
+    # embedded rows, ``mean + loadings · z + noise``: tensors of shape (n_embedded,),
+    # (n_embedded, k) and, for the variances, (n_embedded,). It sets what it learns beside the
+    # networks to fit, and returns weights (n_features, n_params, k) and biases
+    # (n_features, n_params) of a linear decoder that comes closest. Training of a table then
+    # starts there.
 
     n_params: int = 1
     support: constraints.Constraint = constraints.real

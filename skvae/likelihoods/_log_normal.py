@@ -145,7 +145,7 @@ class ZeroInflatedLogNormal(LogNormal):
         return torch.cat([embedded, is_zero.to(embedded.dtype)], -1)
 
     @property
-    def least_noise(self) -> Tensor:  # type: ignore[override]  # for each of the embedded columns
+    def least_noise(self) -> Tensor:
         """As for the log-normal, and more for what is zero or not."""
         return torch.tensor([4 * self.min_scale**2, 0.1]).repeat_interleave(len(self.loc))
 
