@@ -126,10 +126,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         p(x|z) are added. Training starts from the weights of the template.
     likelihood : str or Likelihood, default="auto"
         p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1] and many at an end, as grey pixels do, else Gaussian; see
-        ``likelihood_``. Images of uint8 in
-        [0, 255] count as values in [0, 1]; see ``unit_``. ``"mixed"``: by the
-        columns of a data frame, each by its dtype and values; see
+        all values lie in [0, 1] and many at an end, as grey pixels do, else Gaussian, or
+        StudentT for tables whose columns have heavier tails than that on average; see
+        ``likelihood_``. Images of uint8 in [0, 255] count as values in [0, 1]; see ``unit_``.
+        ``"mixed"``: by the columns of a data frame, each by its dtype and values; see
         :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
         ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"rounded_gaussian"``,
         ``"log_normal"``, ``"zero_inflated_log_normal"``, ``"poisson"``,
@@ -154,7 +154,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     max_epochs : int or "auto", default="auto"
         Passes over X. ``"auto"``: as many as make 3,000 steps of the optimiser, beyond
         2,000 rows √(n_samples / 2,000) times that, and never more than 1,000 epochs: 1,000
-        for 150 rows, 200 for 1,797, 36 for 60,000 (measured; see the user guide).
+        for 150 rows, 200 for 1,797, 36 for 60,000. For tables of fewer than 10 rows for each
+        column fewer in proportion, down to 300 steps (measured; see the user guide).
     max_steps : int, default=None
         Steps of the optimiser, each on ``batch_size`` rows: a budget that does not depend on
         the number of rows. The last epoch ends with the last step. With
