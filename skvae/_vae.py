@@ -166,7 +166,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     learning_rate : float, default=1e-3
         Step size of the optimiser. For the weights of dense layers of more than 4,096 inputs,
         as behind the convolutions of large images, it falls in proportion; see the user guide.
-    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="cosine"
+    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
         ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
         full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
         https://arxiv.org/abs/1708.07120). Every call of ``fit`` is one course. Not used by
@@ -354,7 +354,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         max_steps: int | None = None,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "cosine",
+        learning_rate_schedule: str = "constant",
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         gradient_clip: float | None = None,
