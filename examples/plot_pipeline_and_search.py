@@ -36,8 +36,14 @@ for encoder in (PCA(16), vae):
 # A grid, for the classifier's sake
 # ---------------------------------
 # Parameters of a step have its name in front. The question is which latent serves the classifier;
-# a ``beta`` below 1 keeps more of each row, at the price of a poorer bound.
+# a ``beta`` below 1 keeps more of each row, at the price of a poorer bound. From here on fits are
+# short on purpose, to compare candidates, and need not be told so.
 
+import warnings
+
+from skvae import UndertrainedWarning
+
+warnings.simplefilter("ignore", UndertrainedWarning)
 pipeline = make_pipeline(vae.set_params(max_epochs=15), LogisticRegression(max_iter=2000))
 grid = {
     "variationalautoencoder__n_components": [2, 8, 16],
