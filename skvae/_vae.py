@@ -578,8 +578,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if not self._is_left_open:
             likelihood = method_of(settled(self.likelihood, LIKELIHOODS), "resolve")(columns)
         wanted = self._asked_for(likelihood, rows, fitted.encoder_sees_context)
-        if self.hidden_layer_sizes is None:
-            wanted = replace(wanted, hidden_layer_sizes=fitted.hidden_layer_sizes)
+        left_open = {
+            "hidden_layer_sizes": self.hidden_layer_sizes is None,
+            "dropout": self.dropout == "auto",
+            "linear_path": self.linear_path == "auto",
+        }
+        as_fitted = {name: getattr(fitted, name) for name, is_open in left_open.items() if is_open}
+        wanted = replace(wanted, **as_fitted)
         ours, theirs = wanted.params(), fitted.params()
         changed = {name: (ours[name], theirs[name]) for name in wanted.differences(fitted)}
         if self.optimizer != self._optimizer:

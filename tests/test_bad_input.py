@@ -54,6 +54,7 @@ PARAMETERS = [
     *[("activation", v) for v in ("step", None)],
     *[("normalization", v) for v in ("group", 1)],
     *[("dropout", v) for v in (-0.1, 1.0, None)],
+    *[("linear_path", v) for v in (None, "always", 0.5)],
     *[("encoder", v) for v in ("conv", 3)],
     *[("decoder", v) for v in ("conv", 3)],
     *[("likelihood", v) for v in ("normal", 3, None)],

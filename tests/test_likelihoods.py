@@ -548,7 +548,7 @@ class TestResolve:
                     [0.03, 0.4],
                     *[[0.021, 0.51 + i / 99] for i in range(30)],
                 ],
-                "Gaussian",
+                "StudentT",
             ),
             ([[0.0, 1.0], [1.0, 2.0]], "Gaussian"),
             ([[-0.1, 1.0], [1.0, 1.0]], "Gaussian"),
@@ -613,7 +613,23 @@ class TestResolve:
         skewed = np.exp(rng.normal(size=(400, 5)))
         numbers = [load_iris().data, load_wine().data, skewed, rng.random((400, 4))]
         for x in (votes, *map(MinMaxScaler().fit_transform, numbers)):
-            assert isinstance(Auto().resolve(columns_of(x)), Gaussian)
+            assert isinstance(Auto().resolve(columns_of(x)), Gaussian | StudentT)
+
+    @pytest.mark.parametrize(
+        ("draw", "chosen"),
+        [
+            (lambda r: r.normal(5, 2, (400, 3)), Gaussian),
+            (lambda r: r.uniform(-1, 1, (400, 3)), Gaussian),
+            (lambda r: r.standard_t(3, (400, 3)), StudentT),
+            (lambda r: r.standard_t(3, (400, 3)) * 1e150, StudentT),
+            (lambda r: np.vstack([r.normal(size=(400, 3)), [[1e9] * 3]]), StudentT),
+            (lambda r: np.zeros((20, 3)) - 1, Gaussian),
+        ],
+    )
+    def test_auto_takes_students_t_for_heavy_tails(self, draw, chosen):
+        x = draw(np.random.default_rng(0))
+        assert type(Auto().resolve(columns_of(x))) is chosen
+        assert type(Auto().resolve(Columns(Rows(x), is_image=True))) is Gaussian
 
     def test_auto_warns_where_it_is_in_doubt(self):
         rng = np.random.default_rng(0)
@@ -853,7 +869,7 @@ class TestFrames:
             (FRAME[["height", "size"]].astype(float), Gaussian()),
         ):
             assert learnt(X, likelihood)[0].categories == {}
-        X = np.zeros((3, 2))
+        X = np.random.default_rng(0).normal(size=(20, 2))
         assert Reader({"colour": ["red"]}).read(VariationalAutoencoder().fit(X), X).X is X
 
 

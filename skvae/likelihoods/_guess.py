@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import warnings
 
+from torch import Tensor
+
 from skvae.likelihoods._base import Columns
 
 GREY = 0.1
@@ -32,20 +34,23 @@ MANY = 0.05
 NEAR = 0.05
 """A column that comes so near to zero, as a share of its mean, may hold one in other rows."""
 
+HEAVY = 0.5
+"""Where the excess kurtosis is above this on average over the columns, tails are heavy. (Student's
+t gained .4 nats a row or more on 17 of 23 public tables above it and on 2 of 15 below, where the
+components of the normal model classify better.)"""
 
 HEAVIEST = 20.0
-"""An excess kurtosis counts as this at most: one wild value says nothing of the other columns."""
+"""A column's excess kurtosis counts as this at most: it says nothing of the other columns."""
 
 
-def real(columns: Columns) -> str:
-    """Return the likelihood of any real numbers: of a table with heavy tails, Student's t.
+def real(columns: Columns, among: Tensor | None = None) -> str:
+    """Return the likelihood of real numbers: Student's t for a table with heavy tails.
 
-    On average over the columns tails are heavier than the normal's, or they are not. (Of 38
-    public tables t gained .5 nats a row in the median where they are, and hardly any where they
-    are not; there two components of the normal model classify better.)
+    ``among`` are the columns that count, by default all that vary; pixels of images never do.
     """
-    kurtosis = columns.kurtosis[~columns.constant].clamp_max(HEAVIEST)
-    is_heavy = not columns.is_image and bool(kurtosis.mean() > 0)
+    varies = ~columns.constant if among is None else among & ~columns.constant
+    kurtosis = columns.kurtosis[varies].clamp_max(HEAVIEST)
+    is_heavy = not columns.is_image and bool(kurtosis.mean() > HEAVY)  # NaN where there are none
     return "student_t" if is_heavy else "gaussian"
 
 
@@ -102,7 +107,7 @@ def number(columns: Columns) -> list[str]:
     is_factor = (gain > MARGIN) | (columns.mean < SELDOM * columns.scale) | (columns.zeros > MANY)
     is_positive = (columns.low >= 0) & (columns.distinct > 2) & is_factor
     may_be_zero = columns.low < NEAR * columns.mean
-    name = real(columns)
+    name = real(columns, ~is_positive & ~columns.whole)
     return [
         name if not positive else "zero_inflated_log_normal" if zero else "log_normal"
         for positive, zero in zip(is_positive.tolist(), may_be_zero.tolist(), strict=True)
