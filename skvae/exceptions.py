@@ -18,6 +18,7 @@ class UndertrainedWarning(ConvergenceWarning):
 
     Its message says by how much, and how many epochs to try. It comes when the second half of
     six epochs or more brought more than a fifth of the whole rise of the bound, and at least
-    one nat per row. ``partial_fit`` and a fit that was stopped, by early stopping or Ctrl-C,
+    one nat per row. A fit of the default
+    number of epochs or more, one that was stopped, by early stopping or Ctrl-C, and ``partial_fit``
     give none. A filter for scikit-learn's ``ConvergenceWarning`` holds for it, too.
     """
