@@ -314,8 +314,12 @@ def _callbacks(plan: TrainingPlan) -> list[Any]:
         ours.append(ScheduleLearningRate(factor, plan.max_steps))
     if plan.gradient_clip is not None:
         ours.append(GradientNormClipping(plan.gradient_clip))
+    if plan.verbose:
+        ours.append(EpochBar() if plan.verbose == 1 else PrintLog(keys_ignored=BOOKKEEPING))
+    # What stops a fit comes last: the user's have then seen the epoch in which it did.
+    last: list[Any] = [DropBatches()]
     if plan.early_stopping:
-        ours.append(
+        last.append(
             StopEarly(
                 patience=plan.n_iter_no_change,
                 threshold=plan.tol,
@@ -323,9 +327,7 @@ def _callbacks(plan: TrainingPlan) -> list[Any]:
                 load_best=True,
             )
         )
-    if plan.verbose:
-        ours.append(EpochBar() if plan.verbose == 1 else PrintLog(keys_ignored=BOOKKEEPING))
-    return [*ours, *clone(plan.callbacks, safe=False), DropBatches()]
+    return [*ours, *clone(plan.callbacks, safe=False), *last]
 
 
 BOOKKEEPING = ["batches", "train_batch_count", "valid_batch_count"]
