@@ -181,7 +181,7 @@ class Architecture:
         if hasattr(prior, "connect"):
             prior.connect(encoder, embedded, generator)
         vae = VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
-        if self.linear_path and hasattr(likelihood, "start") and hasattr(encoder.head, "start"):
+        if self.linear_path and _starts_linear(likelihood, encoder.head):
             start_linear(vae, likelihood.embed(x))
         return vae
 
@@ -269,8 +269,12 @@ class Architecture:
 def _has_linear_path(asked: bool | str, resolved: Mapping[str, Any]) -> bool:
     """Return whether the networks are ours for tables, and are to have a linear path."""
     is_ours = all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
-    wanted = hasattr(resolved["likelihood"], "start") if asked == "auto" else bool(asked)
-    return is_ours and wanted
+    return is_ours and (_starts_linear(resolved["likelihood"]) if asked == "auto" else bool(asked))
+
+
+def _starts_linear(*parts: Any) -> bool:
+    """Return whether training can start at a linear model with these parts, maybe foreign."""
+    return all(getattr(part, "starts_linear", False) for part in parts)
 
 
 def resolve_image_shape(image_shape: Sequence[int] | None, n_features: int) -> Any:

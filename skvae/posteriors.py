@@ -54,6 +54,8 @@ class Posterior(Parameters, nn.Module):
     True
     """
 
+    starts_linear: bool = False
+
     def __init__(self) -> None:
         super().__init__()
 
@@ -70,8 +72,27 @@ class Posterior(Parameters, nn.Module):
             Decides the initial weights.
         """
 
-    # A family may offer ``start(weight, bias, scale)``, which sets it to a linear posterior: see
-    # that of DiagonalNormal. Training of a table then starts there.
+    def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
+        """Set the head to ``N(weight · x + bias, diag scale²)``, where training starts.
+
+        Called where the encoder has a linear path and ``starts_linear`` is true; the embedded row
+        x then stands first in the features.
+
+        Parameters
+        ----------
+        weight : Tensor of shape (k, n_embedded)
+            Of the first ``k`` components; the others are the prior, whatever x.
+        bias : Tensor of shape (k,)
+            Their means where x is 0.
+        scale : Tensor of shape (k,)
+            Their standard deviations.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
+        """
+        raise TypeError(f"{type(self).__name__} does not define start(weight, bias, scale).")
 
     def forward(self, features: Tensor) -> Distribution:
         """Return q(z|x).
@@ -114,6 +135,7 @@ class DiagonalNormal(Posterior):
     torch.Size([5, 2])
     """
 
+    starts_linear = True
     moments: nn.Linear
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
@@ -121,17 +143,7 @@ class DiagonalNormal(Posterior):
         self.moments = materialize(lambda: nn.Linear(n_in, 2 * latent_dim), generator)
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
-        """Set the head to ``N(weight · x + bias, diag scale²)``; x stands first in the features.
-
-        Parameters
-        ----------
-        weight : Tensor of shape (k, n_x)
-            Of the first ``k`` components; the others are the prior, whatever x.
-        bias : Tensor of shape (k,)
-            Their means where x is 0.
-        scale : Tensor of shape (k,)
-            Their standard deviations.
-        """
+        """Set the head to ``N(weight · x + bias, diag scale²)``."""
         k, n_in = weight.shape
         latent_dim = self.moments.out_features // 2
         nn.init.zeros_(self.moments.weight)
@@ -167,6 +179,7 @@ class FullNormal(Posterior):
     (150, 2)
     """
 
+    starts_linear = True
     _LIMIT = 10.0
     loc: nn.Linear
     tril: nn.Linear
@@ -240,6 +253,7 @@ class InverseAutoregressiveFlow(Posterior):
     (150, 2)
     """
 
+    starts_linear = True
     base: DiagonalNormal
     context: nn.Linear
     steps: nn.Module

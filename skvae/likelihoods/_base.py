@@ -91,9 +91,11 @@ class Likelihood(Parameters, nn.Module):
         Whether they are so where ``image_shape`` says that rows are images.
     takes_categories : bool
         Whether columns that a data frame declares as categories come as codes.
+    starts_linear : bool
+        Whether training can start at a linear decoder: see ``start``.
     least_noise : float or Tensor of shape (n_embedded,)
-        Where there is a ``start``: the share of an embedded column's variance that the factor
-        analysis leaves to the noise at least.
+        The share of an embedded column's variance that the factor analysis behind that start
+        leaves to the noise at least.
     left_open : bool
         Whether the choice hangs on the values of the first fit: see ``resolve``.
 
@@ -125,13 +127,6 @@ class Likelihood(Parameters, nn.Module):
     (100,)
     """
 
-    # A likelihood may offer ``start(mean, loadings, noise)``. It is given a factor analysis of the
-    # embedded rows, ``mean + loadings · z + noise``: tensors of shape (n_embedded,),
-    # (n_embedded, k) and, for the variances, (n_embedded,). It sets what it learns beside the
-    # networks to fit, and returns weights (n_features, n_params, k) and biases
-    # (n_features, n_params) of a linear decoder that comes closest. Training of a table then
-    # starts there.
-
     n_params: int = 1
     support: constraints.Constraint = constraints.real
     requirement: str = "finite numbers"
@@ -139,6 +134,8 @@ class Likelihood(Parameters, nn.Module):
     reads_bytes: bool = False
     takes_categories: bool = False
     left_open: bool = False
+    starts_linear: bool = False
+    least_noise: Any = 0.1  # no factor for the chance of a single column
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,6 +242,36 @@ class Likelihood(Parameters, nn.Module):
             Numbers of ordinary size, as networks like them.
         """
         return x
+
+    def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the linear decoder that comes closest to a factor analysis of the embedded rows.
+
+        Called after ``initialize`` and ``observe``, where the networks of a table have a linear
+        path and ``starts_linear`` is true; what is learned beside the networks, such as the scale
+        of the noise, is set to fit. The model is ``mean + loadings · z + noise``.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (n_embedded,), float64
+            Of the embedded columns.
+        loadings : Tensor of shape (n_embedded, k), float64
+            What a component adds to them.
+        noise : Tensor of shape (n_embedded,), float64
+            Variances.
+
+        Returns
+        -------
+        weight : Tensor of shape (n_features, n_params, k)
+            Of z, for the parameters that ``forward`` takes.
+        bias : Tensor of shape (n_features, n_params)
+            The parameters where z is 0.
+
+        Raises
+        ------
+        TypeError
+            When a subclass does not define it.
+        """
+        raise TypeError(f"{type(self).__name__} does not define start(mean, loadings, noise).")
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z).

@@ -55,6 +55,7 @@ class Categorical(Likelihood):
         "Encode categories by OneHotEncoder (drop=None, handle_unknown='error'), and give the "
         "columns of each group: likelihood=Categorical(group_sizes=[...])."
     )
+    starts_linear = True
     loc: Tensor
     groups: Tensor
 
@@ -81,8 +82,6 @@ class Categorical(Likelihood):
                 f"whole numbers that add up to the {n_features} columns."
             )
         return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-
-    least_noise = 0.1
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the means."""
@@ -160,6 +159,7 @@ class CategoricalCodes(Likelihood):
         return f"codes, whole numbers from 0 to {self.n_params - 1},"
 
     cure = "Encode categories by OrdinalEncoder, and give their number as n_categories."
+    starts_linear = True
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Check the number of categories; nothing is kept of the columns."""
@@ -169,8 +169,6 @@ class CategoricalCodes(Likelihood):
         """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""
         codes = torch.arange(self.n_params, device=x.device)
         return (x.unsqueeze(-1) == codes).to(x.dtype).flatten(-2)
-
-    least_noise = 0.1
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the shares."""

@@ -68,6 +68,8 @@ class Poisson(Likelihood):
         "likelihood='gaussian'."
     )
 
+    starts_linear = True
+
     _MAX_ETA = 10.0
     loc: Tensor
     log_scale: Tensor
@@ -92,8 +94,6 @@ class Poisson(Likelihood):
         _, least = log_moments(1 + means, torch.full_like(means, LEAST_SCALE))
         self.register_buffer("embedded_loc", embedded_loc)
         self.register_buffer("embedded_scale", torch.maximum(embedded_scale, least))
-
-    least_noise = 0.1  # no factor for the chance of a single column
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder: ``log μ`` moves by ``1 + 1/μ`` per log(1 + μ).

@@ -25,6 +25,7 @@ class LocationScale(Likelihood):
     subclass says what the noise is: ``_noise(loc, scale)``, in standardised units.
     """
 
+    starts_linear = True
     loc: Tensor
     column_scale: Tensor
     varies: Tensor

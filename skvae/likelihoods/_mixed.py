@@ -63,6 +63,7 @@ class Mixed(Likelihood):
         self.blocks = blocks
 
     takes_categories = True
+    starts_linear = True
 
     @property
     def left_open(self) -> bool:  # type: ignore[override]  # a property
@@ -171,7 +172,7 @@ class Mixed(Likelihood):
         each = (values.split(widths) for values in (mean, loadings, noise))
         for block, *of_block in zip(blocks, *each, strict=True):
             likelihood, columns = block.likelihood, block.indices
-            if hasattr(likelihood, "start"):
+            if getattr(likelihood, "starts_linear", False):
                 n_params = likelihood.n_params
                 started = likelihood.start(*of_block)
                 weight[columns, :n_params], bias[columns, :n_params] = started

@@ -44,14 +44,13 @@ class Bernoulli(Likelihood):
         "ends, and so hides that it is unusual."
     )
     reads_bytes = True
+    starts_linear = True
 
     loc: Tensor
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Start at the logits of the columns' means, so that a fit need not learn them."""
         self.register_buffer("loc", torch.logit(loc, eps=_MARGIN).float())
-
-    least_noise = 0.1
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the means."""
