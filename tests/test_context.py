@@ -20,6 +20,7 @@ def conditional(sees_context=True, **params):
         "n_context": 2,
         "encoder_sees_context": sees_context,
         "prior": ShiftedNormal(),
+        "linear_path": False,  # at whose start a context has no effect yet
     } | params
     model = build(**params)
     with torch.no_grad():
@@ -93,6 +94,7 @@ def test_a_new_estimator_is_a_small_file(prior):
 def test_a_context_goes_with_the_fit():
     """The encoder may be told too; a fit that goes on needs as much context as before."""
     quick = {"max_epochs": 2, "hidden_layer_sizes": (8,), "random_state": 0}
+    quick |= {"linear_path": False}
     model = VariationalAutoencoder(**quick)
     model._fit(X[:, :3], None, False, context=GROUP, encoder_sees_context=True)
     assert model.encoder_.body[0].in_features == 4

@@ -69,7 +69,7 @@ class TestBytes:
     @pytest.mark.parametrize(
         ("X", "params", "likelihood"),
         [
-            (BYTES, {}, "Gaussian"),  # a table of counts
+            (BYTES, {}, "StudentT"),  # a table of counts
             (BYTES, {"likelihood": "poisson"}, "Poisson"),
             (BYTES > 100, {**IMAGE}, "Bernoulli"),
             ((BYTES > 100).astype(np.uint8), {**IMAGE}, "Bernoulli"),
@@ -351,6 +351,7 @@ class TestWideLayers:
     @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
     def test_learn_in_proportion_to_their_inputs(self, optimizer, weight_decay):
         params = {"optimizer": optimizer, "weight_decay": weight_decay, "learning_rate": 1e-4}
+        params |= {"linear_path": False}
         rates = self.rates(vae(max_epochs=1, **params).fit(self.WIDE))
         for name, (rate, decay) in rates.items():
             share = 0.5 if name == "encoder.body.0.weight" else 1.0
@@ -358,7 +359,7 @@ class TestWideLayers:
             assert decay == weight_decay * name.endswith("weight")
 
     def test_a_schedule_keeps_the_proportion(self):
-        model = vae(learning_rate_schedule="cosine", max_epochs=4).fit(self.WIDE)
+        model = vae(learning_rate_schedule="cosine", max_epochs=4, linear_path=False).fit(self.WIDE)
         rates = self.rates(model)
         assert rates["encoder.body.0.weight"][0] == rates["encoder.body.0.bias"][0] / 2 > 0
 

@@ -17,6 +17,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 import skvae
 from skvae import PosteriorCollapseWarning, VariationalAutoencoder
+from skvae._architecture import default_layers
 from skvae._training import default_epochs
 from skvae.likelihoods import Gaussian
 from skvae.objectives import ELBO
@@ -82,7 +83,8 @@ class TestEveryConfiguration:
             )
 
     def test_learns(self, params):
-        history = vae(**params, **{"max_epochs": 12}).fit(DIGITS).history_
+        from_nothing = {"max_epochs": 12, "linear_path": False}
+        history = vae(**params, **from_nothing).fit(DIGITS).history_
         assert history[-1]["train_reconstruction"] > history[0]["train_reconstruction"]
 
     def test_score_samples_does_not_depend_on_company(self, params):
@@ -217,8 +219,9 @@ class TestInputs:
         ("X", "name"),
         [
             (DIGITS, "ContinuousBernoulli"),
-            (DIGITS * 2, "Gaussian"),
-            (DIGITS - 0.1, "Gaussian"),
+            (DIGITS * 2, "StudentT"),
+            (DIGITS - 0.1, "StudentT"),
+            (IRIS, "Gaussian"),
             ((DIGITS > 0.5) * 1.0, "Bernoulli"),
             (DIGITS > 0.5, "Bernoulli"),
             (scipy.sparse.csr_array((DIGITS > 0.5) * 1.0), "Bernoulli"),
@@ -227,12 +230,24 @@ class TestInputs:
     def test_likelihood_is_chosen_by_the_values(self, X, name):
         assert type(vae(max_epochs=1).fit(X).likelihood_).__name__ == name
 
-    @pytest.mark.parametrize(("n", "width"), [(999, 32), (1000, 256)])
-    def test_width_is_chosen_by_the_rows(self, n, width):
+    @pytest.mark.parametrize(
+        ("n", "path", "layers"),
+        [
+            (20, True, (32,)), (300, True, (256,)), (150, True, (200,)), (512, False, (32,)),
+            (1000, False, (97, 48)), (1800, False, (256, 128)),
+        ],
+    )  # fmt: skip
+    def test_width_is_chosen_by_the_rows_for_each_column(self, n, path, layers):
         X = np.random.RandomState(0).randn(n, 3)
-        model = vae(max_epochs=1, hidden_layer_sizes=None).fit(X)
-        assert model.encoder_.body[0].out_features == width
-        assert model.partial_fit(X[:50]).encoder_.body[0].out_features == width
+        model = vae(max_epochs=1, hidden_layer_sizes=None, linear_path=path).fit(X)
+        assert model._architecture.hidden_layer_sizes == layers
+        assert model.partial_fit(X[:15])._architecture.hidden_layer_sizes == layers
+
+    @pytest.mark.parametrize("path", [True, False])
+    def test_a_row_more_is_no_cliff(self, path):
+        widths = np.array([default_layers(n, 30, path)[0] for n in range(10, 5000)])
+        assert (widths[0], widths[-1]) == (32, 256)
+        assert set(np.diff(widths)) <= {0, 1}
 
     def test_zero_weight_rows_have_no_say(self):
         X = np.vstack([DIGITS, np.full((1, 64), 9.0)])
@@ -342,6 +357,10 @@ class TestTraining:
         assert (np.diff(epochs) <= 0).all()
         assert (np.diff(steps) > 0).all()
         assert len(vae(max_epochs="auto", batch_size=10).fit(IRIS).history_) == 200
+        # Few rows for each column are soon learnt by heart, down to 300 steps.
+        assert [default_epochs(2000, 128, d) for d in (3, 200, 400, 2000, 9999)] == [
+            188, 188, 94, 19, 19,
+        ]  # fmt: skip
 
     @pytest.mark.parametrize(
         ("name", "low", "high"),
@@ -382,6 +401,7 @@ class TestTraining:
 
     # torch's own import of its compiler warns about torch.jit.
     @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
     def test_compile_changes_nothing_but_rounding(self):
         model = vae(max_epochs=1, compile=True).fit(IRIS)
         assert_allclose(weights(model), weights(vae(max_epochs=1).fit(IRIS)), atol=1e-4)
@@ -396,8 +416,10 @@ class TestTraining:
     def test_unused_components_are_inactive(self):
         rng = np.random.RandomState(0)
         X = rng.randn(1000, 1) @ rng.randn(1, 6) + 0.1 * rng.randn(1000, 6)
-        model = vae(n_components=3, max_epochs=150, learning_rate=3e-3).fit(X)
-        assert model.active_components_.sum() == 1
+        params = {"n_components": 3, "max_epochs": 150, "learning_rate": 3e-3}
+        assert vae(**params, linear_path=False).fit(X).active_components_.sum() == 1
+        # A linear start gives what is left to components that would have nothing to do.
+        assert vae(**params).fit(X).active_components_.all()
 
     def test_callbacks_are_the_users_own(self):
         seen = []
@@ -439,7 +461,7 @@ class TestFirstChunk:
     @pytest.mark.parametrize("first", [IRIS[:1], STUCK], ids=["one row", "a stuck sensor"])
     @pytest.mark.parametrize("trip", [False, True], ids=["in memory", "through a file"])
     def test_later_chunks_train_as_well(self, first, trip, tmp_path):
-        quick = {"learning_rate": 1e-2}
+        quick = {"learning_rate": 1e-2, "linear_path": False}  # one row is no factor analysis
         model, wanted = vae(**quick).partial_fit(first), vae(**quick).partial_fit(IRIS)
         if trip:
             model.save(tmp_path / "m")

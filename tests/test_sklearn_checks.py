@@ -52,7 +52,7 @@ CONFIGURATIONS = [
     small(likelihood=Gaussian(scale="row")),
     small(likelihood=Gaussian(scale="shared")),
     small(kl_warmup_epochs=2, free_bits=0.1),
-    small(optimizer="sgd", learning_rate=1e-4, precision="bfloat16"),
+    small(optimizer="sgd", learning_rate=1e-4, precision="bfloat16", linear_path=False),
     small(normalization="batch", activation="gated", learning_rate_schedule="one_cycle"),
     small(normalization="layer", dropout=0.2, weight_decay=0.1, gradient_clip=1.0),
     small(image_shape=(1, -1), conv_channels=(4,), conv_block="residual", optimizer="adamw"),
