@@ -126,10 +126,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         p(x|z) are added. Training starts from the weights of the template.
     likelihood : str or Likelihood, default="auto"
         p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1] and many at an end, as grey pixels do, else Gaussian, or
-        StudentT for tables whose columns have heavier tails than that on average; see
-        ``likelihood_``. Images of uint8 in [0, 255] count as values in [0, 1]; see ``unit_``.
-        ``"mixed"``: by the columns of a data frame, each by its dtype and values; see
+        all values lie in [0, 1] and rows are images, or most columns pile up at an end as grey
+        pixels do; else Gaussian, or StudentT for tables whose columns have heavier tails than
+        that on average; see ``likelihood_``. Images of uint8 in [0, 255] count as values in
+        [0, 1]; see ``unit_``. ``"mixed"``: by the columns of a data frame, each by its dtype and
+        values; see
         :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
         ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"rounded_gaussian"``,
         ``"log_normal"``, ``"zero_inflated_log_normal"``, ``"poisson"``,

@@ -609,6 +609,8 @@ class TestResolve:
         words = rng.poisson(0.1, (300, 40)) * rng.random((300, 40))
         for grey in (digits, 1 - digits, 0.6 + 0.4 * digits, words / words.max()):
             assert isinstance(Auto().resolve(columns_of(grey)), ContinuousBernoulli)
+        photographs = Columns(Rows(rng.beta(3, 3, (300, 48))), is_image=True)
+        assert isinstance(Auto().resolve(photographs), ContinuousBernoulli)
         votes = rng.dirichlet([5, 3, 1, *[0.2] * 8], 400).round(4)
         skewed = np.exp(rng.normal(size=(400, 5)))
         numbers = [load_iris().data, load_wine().data, skewed, rng.random((400, 4))]

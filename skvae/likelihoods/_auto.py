@@ -15,8 +15,9 @@ class Auto(Likelihood):
     """Bernoulli, continuous Bernoulli or normal, by the values of X.
 
     :class:`Bernoulli` when X holds only 0 and 1; :class:`ContinuousBernoulli` when it lies in
-    [0, 1] and most columns pile up at an end, as grey pixels do (Loaiza-Ganem and Cunningham 2019,
-    https://arxiv.org/abs/1907.06845, say why these are not to be taken as binary); else
+    [0, 1] and rows are images, or most columns pile up at an end, as grey pixels do
+    (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, say why these are not to
+    be taken as binary); else
     :class:`Gaussian`, or for tables whose columns have on average heavier tails than that,
     :class:`StudentT`.
 
@@ -46,7 +47,7 @@ class Auto(Likelihood):
         if not bool(((columns.low < 0) | (columns.high > 1)).any()):
             if bool(columns.whole.all()):
                 return Bernoulli()
-            if _guess.grey(columns):
+            if columns.is_image or _guess.grey(columns):
                 return ContinuousBernoulli()
         return StudentT() if _guess.real(columns) == "student_t" else Gaussian()
 
