@@ -148,7 +148,7 @@ def test_the_start_is_above_a_short_training_from_nothing(likelihood):
     assert started.active_components_.all()
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=repr)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS[::4], ids=repr)
 def test_training_goes_up_from_the_start(likelihood):
     rows = rows_for(likelihood)
     started = VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(rows)
