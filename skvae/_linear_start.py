@@ -153,9 +153,9 @@ def start_linear(vae: VAE, embedded: Tensor) -> None:
     Parameters
     ----------
     vae : VAE
-        Whose bodies return what they are given behind the features of their hidden layers, and
-        whose likelihood and posterior family have a method ``start``. Else, and where the rows
-        are too few, it stays as it is.
+        Whose bodies return what they are given, and behind it the features of their hidden layers,
+        and whose likelihood and posterior family start linear. Where the rows are too few it stays
+        as it is.
     embedded : Tensor of shape (n, n_embedded)
         Rows as the likelihood embeds them.
     """

@@ -149,7 +149,7 @@ def test_the_start_is_above_a_short_training_from_nothing(likelihood):
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS[::4], ids=repr)
-def test_training_goes_up_from_the_start(likelihood):
+def test_training_does_not_throw_the_start_away(likelihood):
     rows = rows_for(likelihood)
     started = VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(rows)
     trained = VariationalAutoencoder(2, likelihood=likelihood, max_steps=100, random_state=0)
