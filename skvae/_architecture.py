@@ -17,7 +17,7 @@ from skvae._numbers import is_number
 from skvae.initialization import materialize
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
-from skvae.model import VAE
+from skvae.model import VAE, without_gaps
 from skvae.networks import Hidden
 from skvae.posteriors import POSTERIORS
 from skvae.priors import PRIORS
@@ -169,7 +169,7 @@ class Architecture:
         prior = copy.deepcopy(self.prior)
         sees_context = getattr(prior, "sees_context", False)
         prior.initialize(self.n_components, *([self.n_context] if sees_context else []))
-        embedded = likelihood.embed(x).float()
+        embedded = without_gaps(likelihood.embed(x).float())
         if self.image_shape is not None and embedded.shape[1] != x.shape[1]:
             raise ValueError(
                 f"likelihood={likelihood!r} turns rows of {x.shape[1]} values into "

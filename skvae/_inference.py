@@ -62,6 +62,13 @@ def _saturated(nats: Tensor, fraction: float = 1.0) -> Tensor:
     return nats.clamp(-largest, largest)
 
 
+def _of_something(nats: Tensor, batch: Batch) -> Tensor:
+    """Return nats of rows, 0 where nothing is observed: that is log p of nothing, for certain."""
+    if not batch.has_missing:
+        return nats
+    return nats.masked_fill(batch.x.isnan().all(-1), 0.0)
+
+
 class Inference:
     """A model in evaluation mode and in the precision of the caller's rows.
 
@@ -237,7 +244,7 @@ class Inference:
             # A KL so small beside the largest float that their difference is a float too.
             small = torch.finfo(terms.kl.dtype).eps / 4
             both = [_saturated(terms.reconstruction), _saturated(terms.kl, small)]
-            return torch.stack(both, -1)
+            return torch.stack([_of_something(nats, batch) for nats in both], -1)
 
         both = self._map(bound, rows, 2)
         return both[:, 0], both[:, 1]
@@ -250,8 +257,8 @@ class Inference:
             keys = hash_rows(batch.x.cpu().numpy())
             draws = [self._log_weights(batch, keys, some) for some in points.split(DRAWS)]
             log_weights = torch.logsumexp(torch.stack(draws), 0)
-            bounds = (log_weights - math.log(n_importance_samples)).unsqueeze(-1)
-            return _saturated(bounds)
+            bounds = _saturated(log_weights - math.log(n_importance_samples))
+            return _of_something(bounds, batch).unsqueeze(-1)
 
         return self._map(bound, rows, 1)[:, 0]
 

@@ -29,6 +29,9 @@ TOLERANCE = 1e-4
 OPERATIONS = 3e10
 """What the iterations may cost: seconds."""
 
+BLOCK = 2**22
+"""Second moments of z, of some rows at a time: so many numbers."""
+
 IDLE = 1.0
 """A factor with no more information on z than the prior has tells little of the rows."""
 
@@ -72,26 +75,45 @@ class Factors(NamedTuple):
 def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
     """Return the factor analysis of some rows, by maximum likelihood, with no factor idle.
 
-    Each iteration takes the loadings from the leading singular vectors of the columns divided by
-    their noise, and the noise from what the loadings leave (Barber 2012, algorithm 21.1,
-    http://www.cs.ucl.ac.uk/staff/d.barber/brml).
-
     Parameters
     ----------
     rows : ndarray of shape (n, n_features)
-        At least two.
+        At least two; NaN where a value is missing.
     n_components : int
         At most as many are found as there are columns, and rows less one.
     least_noise : ndarray of shape (n_features,)
         The share of a column's variance that is noise at least.
     """
+    missing = np.isnan(rows)
+    if not missing.any():
+        return _without_idle(*_of_whole(rows, n_components, least_noise))
+    mean = np.where(missing, 0.0, rows).sum(0) / np.maximum((~missing).sum(0), 1)
+    filled = np.where(missing, mean, rows)
+    factors, _, least = _of_whole(filled, n_components, least_noise)
+    factors, filled = _of_observed(factors, rows, least)
+    return _without_idle(factors, _root(filled - factors.mean), least)
+
+
+def _root(centered: np.ndarray) -> np.ndarray:
+    """Return a matrix, of few rows, whose ``rootᵀ · root`` is the covariance of centered rows."""
+    n, d = centered.shape
+    root = np.linalg.qr(centered, mode="r") if n > d else centered
+    return root / np.sqrt(n)
+
+
+def _of_whole(
+    rows: np.ndarray, n_components: int, least_noise: np.ndarray
+) -> tuple[Factors, np.ndarray, np.ndarray]:
+    """Return the factors of rows without gaps, their root, and the least variance of the noise.
+
+    Each iteration takes the loadings from the leading singular vectors of the columns divided by
+    their noise, and the noise from what the loadings leave (Barber 2012, algorithm 21.1,
+    http://www.cs.ucl.ac.uk/staff/d.barber/brml).
+    """
     n, d = rows.shape
     k = min(n_components, d, n - 1)
     mean = rows.mean(0)
-    root = rows - mean
-    if n > d:
-        root = np.linalg.qr(root, mode="r")  # rootᵀ · root stays as it is
-    root /= np.sqrt(n)
+    root = _root(rows - mean)
     variance = np.square(root).sum(0)
     # A column that is constant in these rows need not be in others.
     variance = np.maximum(variance, variance.mean() or 1.0)
@@ -106,7 +128,71 @@ def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray
         if log_p - before < TOLERANCE:
             break
         before = log_p
-    return _without_idle(Factors.turned(mean, loadings.T, noise), root, least)
+    return Factors.turned(mean, loadings.T, noise), root, least
+
+
+def _of_observed(
+    factors: Factors, rows: np.ndarray, least: np.ndarray
+) -> tuple[Factors, np.ndarray]:
+    """Return the factors of rows with gaps by some steps of EM, and the rows, filled by E[x].
+
+    The expectations of z are those given the observed values of a row; loadings and mean of a
+    column are then a regression over the rows in which it is observed (Rubin and Thayer 1982,
+    https://doi.org/10.1007/BF02293851).
+    """
+    n, d = rows.shape
+    k = factors.loadings.shape[1]
+    observed = (~np.isnan(rows)).astype(float)
+    x = np.where(observed, rows, 0.0)
+    counts = np.maximum(observed.sum(0), 1)
+    squares = np.square(x).sum(0)
+    n_iterations = int(np.clip(OPERATIONS / (4 * n * d * (k + 1) ** 2), 5, 200))
+    block = max(1, BLOCK // (k + 1) ** 2)
+    before = -np.inf
+    for _ in range(n_iterations):
+        moments = np.zeros((d, (k + 1) ** 2))
+        products = np.zeros((d, k + 1))
+        log_p = 0.0
+        for start in range(0, n, block):
+            some = slice(start, start + block)
+            z, second, log_p_some = _expectations(factors, x[some], observed[some])
+            moments += observed[some].T @ second.reshape(len(z), -1)
+            products += x[some].T @ z
+            log_p += log_p_some
+        # One observation's worth of no loadings: a column may be seen in fewer rows than k.
+        moments = moments.reshape(d, k + 1, k + 1) + np.diag([1.0] * k + [0.0])
+        moments[:, k, k] = np.maximum(moments[:, k, k], 1)
+        weights = np.linalg.solve(moments, products[:, :, None])[..., 0]
+        noise = np.maximum((squares - (weights * products).sum(1)) / counts, least)
+        factors = Factors(weights[:, k], weights[:, :k], noise, factors.information)
+        if log_p - before < TOLERANCE * n:
+            break
+        before = log_p
+    factors = Factors.turned(*factors[:3])
+    blocks = [slice(start, start + block) for start in range(0, n, block)]
+    z = np.concatenate([_expectations(factors, x[s], observed[s])[0] for s in blocks])
+    fitted = z @ np.column_stack([factors.loadings, factors.mean]).T
+    return factors, np.where(observed, rows, fitted)
+
+
+def _expectations(
+    factors: Factors, x: np.ndarray, observed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the first and second moments of (z, 1) given what is observed, and its log p(x)."""
+    mean, loadings, noise, _ = factors
+    n, k = len(x), loadings.shape[1]
+    precision = observed / noise
+    outer = (loadings[:, :, None] * loadings[:, None, :]).reshape(-1, k * k)
+    information = np.eye(k) + (precision @ outer).reshape(n, k, k)
+    residual = precision * (x - mean)
+    covariance = np.linalg.inv(information)
+    z = np.ones((n, k + 1))
+    z[:, :k] = np.einsum("nij,nj->ni", covariance, residual @ loadings)
+    second = z[:, :, None] * z[:, None, :]
+    second[:, :k, :k] += covariance
+    explained = ((residual @ loadings) * z[:, :k]).sum()
+    log_det = np.linalg.slogdet(information)[1].sum() + (observed * np.log(noise)).sum()
+    return z, second, -0.5 * float((residual * (x - mean)).sum() - explained + log_det)
 
 
 def _log_likelihood(root: np.ndarray, noise: np.ndarray, singular: np.ndarray) -> float:

@@ -9,12 +9,37 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-__all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl"]
+from skvae.distributions import Observed
+
+__all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl", "without_gaps"]
 
 
 FARTHEST = 1e6
 """The encoder sees an embedded value beyond this as this one: what comes out of the networks then
 has a finite square. The density goes by the value itself."""
+
+
+def without_gaps(embedded: Tensor) -> Tensor:
+    """Return embedded rows as the encoder sees them: 0, the mean of a column, where one is missing.
+
+    Parameters
+    ----------
+    embedded : Tensor of shape (n, n_embedded)
+        Finite, or NaN.
+
+    Returns
+    -------
+    embedded : Tensor of shape (n, n_embedded)
+        Finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.model import without_gaps
+    >>> without_gaps(torch.tensor([[1.0, torch.nan]]))
+    tensor([[1., 0.]])
+    """
+    return embedded.nan_to_num(nan=0.0)
 
 
 class Batch(NamedTuple):
@@ -30,6 +55,8 @@ class Batch(NamedTuple):
         What a classifier learns; NaN: unknown.
     weight : Tensor of shape (n,), default=None
         How much each row counts.
+    has_missing : bool, default=False
+        Whether x may hold NaN, which stands for a value that was not observed.
 
     Examples
     --------
@@ -43,6 +70,7 @@ class Batch(NamedTuple):
     context: Tensor | None = None
     label: Tensor | None = None
     weight: Tensor | None = None
+    has_missing: bool = False
 
 
 class Joint(NamedTuple):
@@ -145,7 +173,7 @@ class VAE(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
-            Rows.
+            Rows; NaN where a value is missing.
         context : Tensor of shape (n, n_context), default=None
             What they are given.
 
@@ -156,7 +184,7 @@ class VAE(nn.Module):
         """
         # In the networks' precision, which is the cheaper one; there infinity is far, too.
         embedded = self.likelihood_family.embed(x).to(self.dtype).clamp(-FARTHEST, FARTHEST)
-        return self.encoder(embedded, *self.told(self.encoder, context))
+        return self.encoder(without_gaps(embedded), *self.told(self.encoder, context))
 
     def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:
         """Return the context as one more argument of a part that sees it.
@@ -221,7 +249,10 @@ class VAE(nn.Module):
             z = posterior.reparameterize(noise)
         if prior is None:
             prior = self.prior(*self.told(self.prior, batch.context))
-        return Joint(posterior, z, self.likelihood(z, batch.context), prior)
+        likelihood = self.likelihood(z, batch.context)
+        if batch.has_missing:
+            likelihood = Observed(likelihood)
+        return Joint(posterior, z, likelihood, prior)
 
     def given(self, context: Tensor) -> VAE:
         """Return the model of rows that all have one context.

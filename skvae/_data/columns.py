@@ -200,6 +200,17 @@ class Columns:
             log_scale=torch.from_numpy(logarithms.scale()),
         )
 
+    def check_observed(self) -> None:
+        """Raise ``ValueError`` where a column holds missing values alone."""
+        empty = (self.missing == len(self.rows)).tolist()
+        if any(empty):
+            column = empty.index(True)
+            raise ValueError(
+                f"{self.label(column)} of X holds missing values (NaN) alone, so that there is "
+                f"nothing to learn of it; so do {sum(empty)} of {len(empty)} columns. Drop it, or "
+                "fit on rows in which it is observed."
+            )
+
     def _check_whole_numbers(self, values: _Values) -> None:
         """Raise ``ValueError`` for whole numbers that float64 cannot tell apart."""
         declared = self.rows.X.dtype.kind in "iu"

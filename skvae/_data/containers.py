@@ -21,15 +21,15 @@ from skvae._data.shapes import check_dimensions
 def as_matrix(X: Any) -> Any:
     """Return X as something that scikit-learn's validation takes.
 
-    Data frames, sparse matrices and arrays of numbers are returned as they are, tensors and
-    masked arrays without masked values as views.
+    Data frames, sparse matrices and arrays of numbers are returned as they are, tensors as views;
+    masked values are missing, NaN.
 
     Raises
     ------
     TypeError
         When X is no matrix, or a tensor while scikit-learn dispatches to its library.
     ValueError
-        When X has more than two dimensions, rows of different lengths or masked values.
+        When X has more than two dimensions, or rows of different lengths.
     """
     for stranger in _STRANGERS:
         if stranger.is_one(X):
@@ -39,7 +39,7 @@ def as_matrix(X: Any) -> Any:
     elif isinstance(X, Sequence):
         X = _array_of_list(X)
     if isinstance(X, np.ma.MaskedArray):
-        X = _without_mask(X)
+        X = _filled(X)
     check_dimensions(X)
     if isinstance(X, np.ndarray) and X.dtype.names:
         raise ValueError(
@@ -120,17 +120,13 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} values" if len(shape) == 1 else f"shape {shape}"
 
 
-def _without_mask(X: np.ma.MaskedArray) -> np.ndarray:
-    """Return the values of a masked array of which none is masked."""
-    masked = int(np.ma.count_masked(X))
-    if masked:
-        raise ValueError(
-            f"X is a masked array with {masked} of {X.size} values masked, and the values behind "
-            "the mask are not data. Impute them, for example by "
-            "SimpleImputer().fit_transform(X.astype(float).filled(numpy.nan)), or drop their "
-            "rows: numpy.ma.compress_rows(X)."
-        )
-    return np.ma.getdata(X)
+def _filled(X: np.ma.MaskedArray) -> np.ndarray:
+    """Return the values of a masked array, NaN in place of those that are masked."""
+    if not np.ma.count_masked(X):
+        return np.ma.getdata(X)
+    if X.dtype.kind in "OUSMm":  # what is no number has errors of its own
+        return X.astype(object).filled(None)
+    return X.astype(np.result_type(X.dtype, np.float32)).filled(np.nan)
 
 
 # What is no matrix

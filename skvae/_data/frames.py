@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skvae._data.objects import ENCODE, floats_of_objects
+from skvae._data.objects import ENCODE, floats_of_objects, is_missing
 
 NUMBERS = ("real", "whole", "boolean")
 """Kinds of columns whose values are numbers as they are."""
@@ -64,17 +64,18 @@ class Column:
         return [plain(level) for level in self.values.cat.get_categories().to_list()]
 
     def codes(self, levels: list[Any]) -> np.ndarray:
-        """Return the position of every value among the levels of ``fit``."""
+        """Return the position of every value among the levels of ``fit``, NaN if it is missing."""
         code_of = {level: code for code, level in enumerate(levels)}
-        values = self.values.to_list()
+        code_of.setdefault(None, np.nan)
+        values = [None if is_missing(value) else value for value in self.values.to_list()]
         # Equal numbers are one key, whatever type holds them; the rest is what a file can hold.
         codes = np.array([code_of.get(v, code_of.get(plain(v), -1)) for v in values], np.float32)
         if (codes < 0).any():
             value = values[int(codes.argmin())]
             raise ValueError(
                 f"Column {self.name!r} holds {value!r}, which is none of the categories of fit, "
-                f"{levels}. Drop or impute such rows, or fit with the category among the "
-                "column's categories."
+                f"{levels}. Drop such rows, take the value for missing (None), or fit with the "
+                "category among the column's categories."
             )
         return codes
 

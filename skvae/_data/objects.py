@@ -46,6 +46,18 @@ def floats_of_objects(values: np.ndarray, names: Sequence[Any] | None = None) ->
         raise type(error)(f"X must hold numbers: {place}: {error}. {cure}") from error
 
 
+def is_missing(value: Any) -> bool:
+    """Return whether a value of a column of any type stands for none: None, NA, NaN or NaT.
+
+    Parameters
+    ----------
+    value : object
+        Of the column.
+    """
+    is_nan = isinstance(value, float) and value != value
+    return is_nan or type(value).__name__ in (*_MISSING, "NaTType")
+
+
 def _is_date(kind: type) -> bool:
     return issubclass(kind, _DATES) or kind.__name__ == "NaTType"
 

@@ -104,6 +104,7 @@ class Reader:
             None if frame is None else frame.n_levels(categories),
             is_image,
         )
+        columns.check_observed()
         reader = replace(reader, unsettled=Moments.of(columns, is_streamed))
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):
             _warn_of_grey_levels(columns)
@@ -254,7 +255,8 @@ class Reader:
 
     def _rows(self, checked: Any, context: Any) -> Rows:
         unit = self.unit if checked.dtype == np.uint8 else 1.0
-        return Rows(checked, unit=unit, context=_checked_context(context, checked))
+        context = _checked_context(context, checked)
+        return Rows(checked, unit=unit, context=context, has_missing=_has_missing(checked))
 
     def _weighted(self, checked: Any, sample_weight: Any, context: Any) -> Rows:
         weight = check_weight(sample_weight, checked)
@@ -269,7 +271,7 @@ def _names(estimator: Any) -> list[str] | None:
 def _checked(
     estimator: Any, X: Any, frame: Frame | None, categories: dict[str, list[Any]], reset: bool
 ) -> Any:
-    """Return X as a 2-D array or CSR matrix in its own dtype, checked.
+    """Return X as a 2-D array or CSR matrix in its own dtype, checked: finite, or NaN.
 
     It must have the estimator's ``n_features_in_`` and ``feature_names_in_``, unless ``reset``
     sets these. Codes take the place of categories where X is a data frame.
@@ -279,7 +281,8 @@ def _checked(
         X = frame.matrix(categories)
     # A mapped file is checked a block at a time: whole, it would be read into memory.
     mapped = isinstance(X, np.memmap)
-    options: dict[str, Any] = {"accept_sparse": "csr", "ensure_all_finite": not mapped}
+    finite = False if mapped else "allow-nan"
+    options: dict[str, Any] = {"accept_sparse": "csr", "ensure_all_finite": finite}
     try:
         # Sums that overflow are how scikit-learn looks for infinities.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -293,12 +296,28 @@ def _checked(
         raise ValueError(f"X must hold numbers: {error}. {ENCODE}") from error
     if checked.dtype == object:  # as scikit-learn leaves pandas' categories without narwhals
         checked = floats_of_objects(checked)
-        assert_all_finite(checked, input_name="X", estimator_name=type(estimator).__name__)
+        assert_all_finite(checked, allow_nan=True, input_name="X")
     check_dates(checked)
-    if mapped and checked.dtype.kind == "f":
-        for block, _ in Rows(checked).blocks():
-            assert_all_finite(block, input_name="X", estimator_name=type(estimator).__name__)
     return checked
+
+
+def _has_missing(X: Any) -> bool:
+    """Return whether there is a NaN in a matrix; a mapped file is checked for infinities, too."""
+    if X.dtype.kind != "f":
+        return False
+    if not isinstance(X, np.memmap):
+        return _holds_nan(X.data if scipy.sparse.issparse(X) else X)
+    found = False
+    for block, _ in Rows(X).blocks():
+        assert_all_finite(block, allow_nan=True, input_name="X")
+        found = found or _holds_nan(block)
+    return found
+
+
+def _holds_nan(values: np.ndarray) -> bool:
+    # The sum is quicker than a look at each; it may be NaN by way of infinity, too.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isnan(values.sum())) and bool(np.isnan(values).any())
 
 
 def _checked_context(context: Any, X: Any) -> np.ndarray | None:

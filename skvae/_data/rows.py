@@ -35,6 +35,8 @@ class Rows(Dataset):
         What each row of X is given; like X, it is only ever indexed.
     label : ndarray of shape (n,), default=None
         A label for each row of X, NaN where it is unknown.
+    has_missing : bool, default=False
+        Whether X may hold NaN, which stands for a value that was not observed.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Rows(Dataset):
         unit: float = 1.0,
         context: np.ndarray | None = None,
         label: np.ndarray | None = None,
+        has_missing: bool = False,
     ) -> None:
         self.X = X
         self.index = index
@@ -52,6 +55,7 @@ class Rows(Dataset):
         self.unit = unit
         self.context = context
         self.label = label
+        self.has_missing = has_missing
         # float32 where it holds every value of X exactly, else float64.
         self.dtype = np.float32 if np.can_cast(X.dtype, np.float32) else np.float64
         mapping = shared_mapping(X)
@@ -75,11 +79,15 @@ class Rows(Dataset):
     def subset(self, positions: np.ndarray) -> Rows:
         """Return the rows at the given positions of this object."""
         weight = None if self.weight is None else self.weight[positions]
-        return Rows(self.X, self._of_x(positions), weight, self.unit, self.context, self.label)
+        return self._with(self._of_x(positions), weight)
 
     def with_weight(self, weight: np.ndarray) -> Rows:
         """Return the same rows with other weights."""
-        return Rows(self.X, self.index, weight, self.unit, self.context, self.label)
+        return self._with(self.index, weight)
+
+    def _with(self, index: np.ndarray | None, weight: np.ndarray | None) -> Rows:
+        beside = self.unit, self.context, self.label, self.has_missing
+        return Rows(self.X, index, weight, *beside)
 
     def _of_x(self, positions: Any) -> Any:
         """Return positions among the rows of X."""
@@ -93,9 +101,12 @@ class Rows(Dataset):
         if scipy.sparse.issparse(block):
             block = block.toarray()
         # Slices are views of X; torch wants what it could write to.
-        shared = block.base is not None and copy
+        shared = block.base is not None and (copy or self.has_missing)
         block = np.array(block) if shared else block
-        return np.require(block, self.raw_dtype, ["C", "W"])
+        block = np.require(block, self.raw_dtype, ["C", "W"])
+        if self.has_missing:
+            block[np.isnan(block)] = np.nan  # which has many patterns of bits: rows are hashed
+        return block
 
     def scaled(self, raw: Tensor) -> Tensor:
         """Return raw rows as floats, in units of ``unit``."""
@@ -108,7 +119,8 @@ class Rows(Dataset):
 
     def batch(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Batch:
         """Return rows on a device with what is beside them; ``copy`` as in ``raw``."""
-        return Batch(self.take(positions, device, copy), **self.beside(positions, device))
+        x = self.take(positions, device, copy)
+        return Batch(x, **self.beside(positions, device), has_missing=self.has_missing)
 
     def block(self, positions: np.ndarray | slice) -> np.ndarray:
         """Return rows as an array of ``dtype``."""

@@ -48,7 +48,8 @@ class Resident:
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""
         beside = {name: value[positions] for name, value in self.beside.items()}
-        return Batch(self.rows.scaled(self.raw[positions]), **beside)
+        x = self.rows.scaled(self.raw[positions])
+        return Batch(x, **beside, has_missing=self.rows.has_missing)
 
 
 def store(rows: Rows, device: str) -> Store:

@@ -14,7 +14,7 @@ tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, 
 """
 
 from skvae.distributions._affine import Affine
-from skvae.distributions._base import InverseTransformSampling, positive
+from skvae.distributions._base import InverseTransformSampling, given_row, positive
 from skvae.distributions._blocks import Blocks, BlockSupport
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
 from skvae.distributions._counts import NegativeBinomial, Poisson, ZeroInflated
@@ -26,6 +26,7 @@ from skvae.distributions._log_normal import LogNormal
 from skvae.distributions._mixture import Mixture, pairwise_log_prob
 from skvae.distributions._multivariate_normal import MultivariateNormal
 from skvae.distributions._normal import Normal
+from skvae.distributions._observed import Observed
 from skvae.distributions._rounded import Rounded
 from skvae.distributions._student_t import StudentT
 from skvae.distributions._transformed import Transformed
@@ -49,6 +50,7 @@ __all__ = [
     "MultivariateNormal",
     "NegativeBinomial",
     "Normal",
+    "Observed",
     "OneHotCategorical",
     "OneHotGroups",
     "Poisson",
@@ -56,6 +58,7 @@ __all__ = [
     "StudentT",
     "Transformed",
     "ZeroInflated",
+    "given_row",
     "pairwise_log_prob",
     "positive",
     "require_zuko",

@@ -108,3 +108,30 @@ class NoiseSampling(td.Distribution):
             shape = self._extended_shape(torch.Size(sample_shape))
             options: dict[str, Any] = {"dtype": self.mean.dtype, "device": self.mean.device}
             return self.reparameterize(torch.randn(shape, generator=generator, **options))
+
+
+def given_row(distribution: Any, value: Tensor) -> Any:
+    """Return a distribution of rows, told what it takes from the rows themselves, as their total.
+
+    Parameters
+    ----------
+    distribution : torch.distributions.Distribution
+        One with a method ``given_row(value)`` takes something from them, others do not.
+    value : Tensor of shape (..., n_features)
+        Rows; NaN is missing.
+
+    Returns
+    -------
+    distribution : torch.distributions.Distribution
+        Of the rows' other values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import GivenTotal, Poisson, given_row
+    >>> p = GivenTotal(Poisson(torch.zeros(2)), torch.tensor([2.0]), shares=torch.full((2,), 0.5))
+    >>> given_row(p, torch.tensor([1.0, 3.0])).mean  # twice the typical total
+    tensor([2., 2.])
+    """
+    told = getattr(distribution, "given_row", None)
+    return distribution if told is None else told(value)

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch import distributions as td
 from torch.distributions import constraints
 
+from skvae.distributions._base import given_row
+
 
 class BlockSupport(constraints.Constraint):
     """Rows every block of which lies in its own support.
@@ -85,6 +87,22 @@ class Blocks(td.Distribution):
     def variance(self) -> Tensor:
         """The variances of the blocks."""
         return self._join([p.variance for _, p in self.blocks])
+
+    def given_row(self, value: Tensor) -> Blocks:
+        """Return the blocks, each told what it takes from its own columns: see ``given_row``.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., n_features)
+            Rows; NaN is missing.
+
+        Returns
+        -------
+        blocks : Blocks
+            Of the same columns.
+        """
+        told = [(columns, given_row(p, value[..., columns])) for columns, p in self.blocks]
+        return Blocks(told)
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
         """Return the log-density of each column, whose sum is ``log_prob``.

@@ -93,9 +93,13 @@ class OneHotGroups(constraints.Constraint):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        """Return for each row whether it is one-hot in every group."""
+        """Return for each row whether it is one-hot in every group, or missing (NaN) there."""
         binary = (value == 0) | (value == 1)
-        return (binary & (_group_sum(value, self.groups) == 1)).all(-1)
+        held = binary & (_group_sum(value, self.groups) == 1)
+        missing = value.isnan()
+        # A group that is missing in part has a sum of NaN, and fails where it is not.
+        n_observed = _group_sum((~missing).to(value.dtype), self.groups)
+        return (held | (missing & (n_observed == 0))).all(-1)
 
 
 class OneHotCategorical(td.Distribution):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from skvae.distributions._counts import LARGEST, Counts
 from skvae.distributions._independent import Independent
 
 
-def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
+def size_factor(x: Tensor, typical_total: Tensor, shares: Tensor) -> Tensor:
     """Return ``s = max(Σ x, 1) / typical_total`` for each row.
+
+    Where counts are missing, the total is that of the others over the share of a total that is
+    typically theirs; of a row of which nothing is observed it is the typical one.
 
     Parameters
     ----------
     x : Tensor of shape (..., n_features)
-        Counts.
+        Counts; NaN is missing.
     typical_total : Tensor of shape (1,)
         The total of a row whose s is 1.
+    shares : Tensor of shape (n_features,)
+        Of the columns in a typical total; they add up to 1.
 
     Returns
     -------
@@ -27,11 +33,19 @@ def size_factor(x: Tensor, typical_total: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> from skvae.distributions import size_factor
-    >>> size_factor(torch.tensor([[1.0, 3.0], [0.0, 0.0]]), typical_total=torch.tensor([2.0]))
+    >>> x = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, torch.nan]])
+    >>> size_factor(x, typical_total=torch.tensor([2.0]), shares=torch.tensor([0.25, 0.75]))
     tensor([[2.0000],
-            [0.5000]])
+            [0.5000],
+            [4.0000]])
     """
-    return x.clamp_max(LARGEST).sum(-1, keepdim=True).clamp_min(1) / typical_total
+    missing = x.isnan()
+    observed = x.nan_to_num().clamp_max(LARGEST).sum(-1, keepdim=True)
+    # Taken off 1, so that the total of a row without gaps is exactly the sum of its counts.
+    share = 1 - torch.where(missing, shares, 0).sum(-1, keepdim=True)
+    total = observed / share.clamp_min(torch.finfo(share.dtype).eps)
+    total = torch.where(missing.all(-1, keepdim=True), typical_total, total.clamp_min(1))
+    return total / typical_total
 
 
 class GivenTotal(Independent):
@@ -47,22 +61,41 @@ class GivenTotal(Independent):
         Of the features, with batch shape ``(..., n_features)``.
     typical_total : Tensor of shape (1,)
         The total of a row whose s is 1.
+    shares : Tensor of shape (n_features,)
+        Of the columns in a typical total; they add up to 1.
 
     Examples
     --------
     >>> import torch
     >>> from skvae.distributions import GivenTotal, Poisson
-    >>> p = GivenTotal(Poisson(torch.zeros(2)), typical_total=torch.tensor([2.0]))
+    >>> p = GivenTotal(Poisson(torch.zeros(2)), torch.tensor([2.0]), shares=torch.full((2,), 0.5))
     >>> twice = Poisson(torch.full((2,), 2.0).log())
     >>> x = torch.tensor([1.0, 3.0])  # s = 2
     >>> p.log_prob(x) == twice.log_prob(x).sum()
     tensor(True)
     """
 
-    def __init__(self, base: Counts, typical_total: Tensor) -> None:
+    def __init__(self, base: Counts, typical_total: Tensor, shares: Tensor) -> None:
         super().__init__(base)
         self.typical_total = typical_total
+        self.shares = shares
+
+    def given_row(self, value: Tensor) -> Independent:
+        """Return the distribution of the counts of rows that have the total of these.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., n_features)
+            Rows; NaN is missing.
+
+        Returns
+        -------
+        counts : Independent
+            With s times the mean.
+        """
+        s = size_factor(value, self.typical_total, self.shares)
+        return Independent(self.base_dist.times(s))
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
         """Return the log-probability of each count in nats, given the total of its row."""
-        return self.base_dist.times(size_factor(value, self.typical_total)).log_prob(value)
+        return self.given_row(value).log_prob_terms(value)

@@ -210,10 +210,13 @@ class Likelihood(Parameters, nn.Module):
     def check(self, x: Tensor, where: str = "") -> None:
         """Check that every value lies where the likelihood has a density.
 
+        Missing values pass where the support is one of numbers; one of whole rows, such as
+        one-hot groups, has to know them.
+
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
-            Rows.
+            Rows; NaN is missing.
         where : str, default=""
             Which columns these are, for the error.
 
@@ -222,10 +225,15 @@ class Likelihood(Parameters, nn.Module):
         ValueError
             When one does not, with the range of the values and a cure.
         """
-        if not bool(self.support.check(x).all()):
+        support = self.support
+        held = support.check(x)
+        if not bool(held.all()) and support.event_dim == 0:
+            held |= x.isnan()
+        if not bool(held.all()):
+            values = x[~x.isnan()]
             raise ValueError(
                 f"X must hold {self.requirement} under likelihood={type(self).__name__}, but it "
-                f"has values from {x.min():.6g} to {x.max():.6g}{where}. {self.cure}"
+                f"has values from {values.min():.6g} to {values.max():.6g}{where}. {self.cure}"
             )
 
     def embed(self, x: Tensor) -> Tensor:

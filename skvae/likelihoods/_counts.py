@@ -38,7 +38,8 @@ class Poisson(Likelihood):
     z then says what a row is made of, not how much of it was counted. ``log_prob`` takes
     ``s`` from the row it is given, so it is conditional on the row's total; ``mean`` and
     ``sample`` are those of a row of the typical total, ``s = 1``; the encoder sees
-    ``log(1 + x/s)``, standardised. The total of an all-zero row is taken to be 1.
+    ``log(1 + x/s)``, standardised. The total of an all-zero row is taken to be 1; where counts
+    are missing, that of the others over their typical share of it is taken.
 
     Parameters
     ----------
@@ -109,8 +110,12 @@ class Poisson(Likelihood):
     def embed(self, x: Tensor) -> Tensor:
         """Return ``log(1 + x)``, or ``log(1 + x/s)`` under size factors, standardised."""
         if self.size_factor is not None:
-            x = x / distributions.size_factor(x, self.typical_total)
+            x = x / distributions.size_factor(x, self.typical_total, self._shares())
         return (torch.log1p(x) - self.embedded_loc) / self.embedded_scale
+
+    def _shares(self) -> Tensor:
+        """Return the columns' shares of a typical total."""
+        return self.loc.softmax(0)
 
     def _log_mean(self, params: Tensor) -> Tensor:
         return self.loc + (self.log_scale * params[..., 0]).clamp_max(self._MAX_ETA)
@@ -124,7 +129,7 @@ class Poisson(Likelihood):
         counts = self._counts(params)
         if self.size_factor is None:
             return distributions.Independent(counts)
-        return distributions.GivenTotal(counts, self.typical_total)
+        return distributions.GivenTotal(counts, self.typical_total, self._shares())
 
 
 class NegativeBinomial(Poisson):

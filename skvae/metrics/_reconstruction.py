@@ -49,9 +49,10 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     vae, X = model_and_rows(vae, X)
     rows = vae._read(X)
     inference = vae._inference(rows.dtype)
-    total = 0.0
+    total, n_observed = 0.0, 0
     for block, _ in rows.blocks():
         Z = inference.transform(Rows(block))
         residual = block - inference.decode(Rows(Z))
-        total += np.square(residual, dtype=np.float64).sum()
-    return float(total / (len(rows) * rows.n_features))
+        total += np.nansum(np.square(residual, dtype=np.float64))
+        n_observed += residual.size - int(np.isnan(residual).sum())
+    return float(total / n_observed)
