@@ -17,7 +17,7 @@ from skvae._numbers import is_number
 from skvae.initialization import materialize
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
-from skvae.model import VAE, without_gaps
+from skvae.model import VAE
 from skvae.networks import Hidden
 from skvae.posteriors import POSTERIORS
 from skvae.priors import PRIORS
@@ -100,9 +100,17 @@ class Architecture:
     linear_path: bool = False
     n_context: int = 0
     encoder_sees_context: bool = False
+    encoder_sees_missing: bool = False
 
     @classmethod
-    def of(cls, params: Mapping[str, Any], n_features: int, n_rows: int, **context: Any) -> Any:
+    def of(
+        cls,
+        params: Mapping[str, Any],
+        n_features: int,
+        n_rows: int,
+        has_missing: bool = False,
+        **context: Any,
+    ) -> Any:
         """Return the architecture that an estimator's parameters ask for.
 
         Parameters
@@ -111,6 +119,8 @@ class Architecture:
             The estimator's parameters; others in it are not looked at.
         n_features, n_rows : int
             Columns and rows of X.
+        has_missing : bool, default=False
+            Whether X has missing values: our encoder of tables is then told which.
         **context
             ``n_context`` and ``encoder_sees_context``, where rows have a context.
         """
@@ -125,6 +135,7 @@ class Architecture:
             "prior": settled(params["prior"], PRIORS),
             "posterior_family": settled(params["posterior_family"], POSTERIORS),
         }
+        resolved["encoder_sees_missing"] = has_missing and _are_ours(resolved)
         resolved["linear_path"] = linear_path = _has_linear_path(params["linear_path"], resolved)
         sizes, dropout = params["hidden_layer_sizes"], params["dropout"]
         if sizes is None:
@@ -169,7 +180,7 @@ class Architecture:
         prior = copy.deepcopy(self.prior)
         sees_context = getattr(prior, "sees_context", False)
         prior.initialize(self.n_components, *([self.n_context] if sees_context else []))
-        embedded = without_gaps(likelihood.embed(x).float())
+        embedded = likelihood.embed(x)
         if self.image_shape is not None and embedded.shape[1] != x.shape[1]:
             raise ValueError(
                 f"likelihood={likelihood!r} turns rows of {x.shape[1]} values into "
@@ -178,11 +189,11 @@ class Architecture:
             )
         encoder = self._encoder(embedded.shape[1], generator)
         decoder = self._decoder(likelihood.n_params, generator)
-        if hasattr(prior, "connect"):
-            prior.connect(encoder, embedded, generator)
         vae = VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
+        if hasattr(prior, "connect"):
+            prior.connect(encoder, vae.embedded(x), generator)
         if self.linear_path and _starts_linear(likelihood, encoder.head):
-            start_linear(vae, likelihood.embed(x))
+            start_linear(vae, embedded)
         return vae
 
     def blank(self) -> VAE:
@@ -196,6 +207,7 @@ class Architecture:
                 f"image_shape={self.image_shape}, but the encoder of images sees no context. Tell "
                 "it to prior and decoder alone."
             )
+        n_in += self.n_features * self.encoder_sees_missing
         n_in += self.n_context * self.encoder_sees_context
         body = self._encoder_body(n_in, generator)
         features = networks.features_of(body, torch.zeros(2, n_in), "encoder")
@@ -206,7 +218,7 @@ class Architecture:
             )
         head = copy.deepcopy(self.posterior_family)
         head.initialize(features[0], self.n_components, generator)
-        return networks.Encoder(body, head, self.encoder_sees_context)
+        return networks.Encoder(body, head, self.encoder_sees_context, self.encoder_sees_missing)
 
     def _encoder_body(self, n_in: int, generator: torch.Generator) -> nn.Module:
         """Return the encoder's body: the user's, a convolutional or a dense one."""
@@ -268,8 +280,13 @@ class Architecture:
 
 def _has_linear_path(asked: bool | str, resolved: Mapping[str, Any]) -> bool:
     """Return whether the networks are ours for tables, and are to have a linear path."""
-    is_ours = all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
-    return is_ours and (_starts_linear(resolved["likelihood"]) if asked == "auto" else bool(asked))
+    is_wanted = _starts_linear(resolved["likelihood"]) if asked == "auto" else bool(asked)
+    return is_wanted and _are_ours(resolved)
+
+
+def _are_ours(resolved: Mapping[str, Any]) -> bool:
+    """Return whether the networks are ours for tables."""
+    return all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
 
 
 def _starts_linear(*parts: Any) -> bool:

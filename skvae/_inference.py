@@ -18,6 +18,8 @@ from torch.overrides import TorchFunctionMode
 from skvae import _quadrature
 from skvae._data import Rows, hash_rows
 from skvae._training import follow
+from skvae.distributions import given_row
+from skvae.likelihoods._base import method_of
 from skvae.model import VAE, Batch, Joint, kl_per_component, marginal_kl
 from skvae.objectives import ELBO
 
@@ -255,19 +257,80 @@ class Inference:
 
         def bound(batch: Batch) -> Tensor:
             keys = hash_rows(batch.x.cpu().numpy())
-            draws = [self._log_weights(batch, keys, some) for some in points.split(DRAWS)]
-            log_weights = torch.logsumexp(torch.stack(draws), 0)
+            draws = [self._weighted_draws(batch, keys, some)[-1] for some in points.split(DRAWS)]
+            # Not all at once: the bound is to stay what it was to the last digit.
+            log_weights = torch.logsumexp(torch.stack([torch.logsumexp(w, 0) for w in draws]), 0)
             bounds = _saturated(log_weights - math.log(n_importance_samples))
             return _of_something(bounds, batch).unsqueeze(-1)
 
         return self._map(bound, rows, 1)[:, 0]
 
-    def _log_weights(self, batch: Batch, keys: np.ndarray, points: Tensor) -> Tensor:
-        """Return ``log Σ_k p(x|z_k) p(z_k) / q(z_k|x)`` over some draws, of shape ``(n,)``."""
+    def _weighted_draws(
+        self, batch: Batch, keys: np.ndarray, points: Tensor
+    ) -> tuple[Tensor, Any, Tensor]:
+        """Return z drawn from q(z|x), p(x|z) and the logarithms of ``p(x|z) p(z) / q(z|x)``."""
         noise = _quadrature.rotated_noise(keys, points).to(self.device, self.torch_dtype)
         posterior, z, likelihood, prior = self._joint(batch, noise)
         log_weight = likelihood.log_prob(batch.x) + prior.log_prob(z) - posterior.log_prob(z)
-        return torch.logsumexp(log_weight, 0)
+        return z, likelihood, log_weight
+
+    def expected(self, rows: Rows, n_draws: int) -> np.ndarray:
+        """Return what is to be expected of each value, given those observed in its row.
+
+        The mean of p(x|z) over p(z|x), by importance sampling from q(z|x) with weights that are
+        divided by their sum (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633).
+        """
+        points = _quadrature.sobol(n_draws, self.model.latent_dim)
+        family = self.model.likelihood_family
+        of_one, settled = method_of(family, "expected"), method_of(family, "settled")
+
+        def expect(batch: Batch) -> Tensor:
+            keys = hash_rows(batch.x.cpu().numpy())
+            total: Any = 0.0
+            weights: Any = 0.0
+            top = torch.full((len(batch.x),), -torch.inf, device=self.device)
+            for some in points.split(DRAWS):
+                _, likelihood, log_weight = self._weighted_draws(batch, keys, some)
+                before, top = top, torch.maximum(top, log_weight.amax(0))
+                kept = (before - top).exp().unsqueeze(-1)
+                weight = (log_weight - top).exp().unsqueeze(-1)
+                values = of_one(given_row(likelihood.base, batch.x))
+                total = total * kept + (weight * values).sum(0)
+                weights = weights * kept + weight.sum(0)
+            return settled(total / weights)
+
+        return self._map(expect, rows, self.model.n_features)
+
+    def imputations(
+        self, rows: Rows, n_draws: int, n_importance: int, generator: torch.Generator
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield positions and draws of whole rows given their observed values, ``(n_draws, n, d)``.
+
+        z is drawn again from draws from q(z|x), by their importance weights (Rubin 1987's
+        sampling importance resampling), and x from p(x|z).
+        """
+        points = _quadrature.sobol(n_importance, self.model.latent_dim)
+
+        def resampled(batch: Batch) -> Any:
+            keys = hash_rows(batch.x.cpu().numpy())
+            draws = [self._weighted_draws(batch, keys, some) for some in points.split(DRAWS)]
+            z = torch.cat([z for z, _, _ in draws])
+            log_weights = torch.cat([log_weight for _, _, log_weight in draws])
+            weights = log_weights.softmax(0).T.contiguous()
+            chosen = torch.multinomial(weights, n_draws, replacement=True, generator=generator).T
+            z = z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
+            return given_row(self.model.likelihood(z, batch.context), batch.x)
+
+        def draw(batch: Batch) -> Tensor:
+            return resampled(batch).sample(generator=generator)
+
+        def like(batch: Batch) -> Tensor:
+            z, likelihood, _ = self._weighted_draws(batch, hash_rows(batch.x.cpu().numpy()), points[:DRAWS])
+            return likelihood.mean.expand(-1, -1, -1)
+
+        for some, batch in self._batches(like, rows):
+            with torch.inference_mode():
+                yield some, draw(batch)
 
     def _balanced_noise(self, x: Tensor) -> Tensor:
         """Return noise of shape ``(2·N_PAIRS, n, latent_dim)``."""

@@ -105,7 +105,8 @@ def _is_architecture(architecture: Any, state: Mapping[str, Any]) -> bool:
     params = architecture.params()
     n_features = state["n_features_in_"]
     context = {name: params[name] for name in ("n_context", "encoder_sees_context")}
-    resolved = Architecture.of(params, n_features, 1, **context).params()
+    has_missing = params["encoder_sees_missing"]
+    resolved = Architecture.of(params, n_features, 1, has_missing, **context).params()
     families = ("likelihood", "prior", "posterior_family")
     is_settled = not any(
         isinstance(params[name], str) or getattr(params[name], "left_open", False)

@@ -529,7 +529,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             self, X, likelihood, sample_weight, context, is_streamed=one_epoch
         )
         likelihood = method_of(likelihood, "resolve")(columns)
-        architecture = self._asked_for(likelihood, rows, encoder_sees_context)
+        architecture = self._asked_for(likelihood, rows, rows.has_missing, encoder_sees_context)
         plan = self._plan(rows, _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
@@ -565,12 +565,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _is_left_open(self) -> bool:
         return getattr(settled(self.likelihood, LIKELIHOODS), "left_open", False)
 
-    def _asked_for(self, likelihood: Any, rows: Rows, encoder_sees_context: bool) -> Architecture:
+    def _asked_for(
+        self, likelihood: Any, rows: Rows, has_missing: bool, encoder_sees_context: bool
+    ) -> Architecture:
         """Return the architecture that the parameters ask for, with a likelihood."""
         params = self.get_params(deep=False) | {"likelihood": likelihood}
         n_context = 0 if rows.context is None else rows.context.shape[1]
         told = {"n_context": n_context, "encoder_sees_context": encoder_sees_context}
-        return Architecture.of(params, rows.n_features, len(rows), **told)
+        return Architecture.of(params, rows.n_features, len(rows), has_missing, **told)
 
     def _check_unchanged(self, rows: Rows, columns: Columns) -> None:
         """Raise ``ValueError`` when parameters ask for another model than the fitted one."""
@@ -578,7 +580,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         likelihood = fitted.likelihood
         if not self._is_left_open:
             likelihood = method_of(settled(self.likelihood, LIKELIHOODS), "resolve")(columns)
-        wanted = self._asked_for(likelihood, rows, fitted.encoder_sees_context)
+        told = fitted.encoder_sees_missing, fitted.encoder_sees_context
+        wanted = self._asked_for(likelihood, rows, *told)
         left_open = {
             "hidden_layer_sizes": self.hidden_layer_sizes is None,
             "dropout": self.dropout == "auto",

@@ -11,35 +11,12 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from skvae.distributions import Observed
 
-__all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl", "without_gaps"]
+__all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl"]
 
 
 FARTHEST = 1e6
 """The encoder sees an embedded value beyond this as this one: what comes out of the networks then
 has a finite square. The density goes by the value itself."""
-
-
-def without_gaps(embedded: Tensor) -> Tensor:
-    """Return embedded rows as the encoder sees them: 0, the mean of a column, where one is missing.
-
-    Parameters
-    ----------
-    embedded : Tensor of shape (n, n_embedded)
-        Finite, or NaN.
-
-    Returns
-    -------
-    embedded : Tensor of shape (n, n_embedded)
-        Finite.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skvae.model import without_gaps
-    >>> without_gaps(torch.tensor([[1.0, torch.nan]]))
-    tensor([[1., 0.]])
-    """
-    return embedded.nan_to_num(nan=0.0)
 
 
 class Batch(NamedTuple):
@@ -182,9 +159,28 @@ class VAE(nn.Module):
         posterior : torch.distributions.Distribution
             With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
+        return self.encoder(self.embedded(x), *self.told(self.encoder, context))
+
+    def embedded(self, x: Tensor) -> Tensor:
+        """Return rows as the encoder sees them.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, n_features)
+            Rows; NaN where a value is missing.
+
+        Returns
+        -------
+        embedded : Tensor of shape (n, n_embedded)
+            As the likelihood embeds them, 0 for what is missing; with ``sees_missing`` of the
+            encoder, and beside them 1 where a value is missing and else 0.
+        """
         # In the networks' precision, which is the cheaper one; there infinity is far, too.
         embedded = self.likelihood_family.embed(x).to(self.dtype).clamp(-FARTHEST, FARTHEST)
-        return self.encoder(without_gaps(embedded), *self.told(self.encoder, context))
+        embedded = embedded.nan_to_num()
+        if getattr(self.encoder, "sees_missing", False):
+            return torch.cat([embedded, x.isnan().to(self.dtype)], -1)
+        return embedded
 
     def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:
         """Return the context as one more argument of a part that sees it.

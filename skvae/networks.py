@@ -481,6 +481,8 @@ class Encoder(nn.Module):
         Maps features to q(z|x); see :class:`skvae.posteriors.Posterior`.
     sees_context : bool, default=False
         Whether the body takes the context of a row, side by side with it.
+    sees_missing : bool, default=False
+        Whether an embedded row ends with what is missing of it: 1 for each such value, else 0.
 
     Examples
     --------
@@ -493,11 +495,18 @@ class Encoder(nn.Module):
     torch.Size([3, 2])
     """
 
-    def __init__(self, body: nn.Module, head: nn.Module, sees_context: bool = False) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        head: nn.Module,
+        sees_context: bool = False,
+        sees_missing: bool = False,
+    ) -> None:
         super().__init__()
         self.body = body
         self.head = head
         self.sees_context = sees_context
+        self.sees_missing = sees_missing
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> torch.distributions.Distribution:
         """Return q(z|x).

@@ -164,7 +164,7 @@ def _from_version_1(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> dic
     state = dict(state)
     structure = dict(state.pop("_fitted_structure")["dict"])
     state["_optimizer"] = structure.pop("optimizer")
-    structure |= {"n_context": 0, "encoder_sees_context": False}
+    structure |= {"n_context": 0, "encoder_sees_context": False, "encoder_sees_missing": False}
     structure["linear_path"] = False
     structure["dropout"] = float(structure["dropout"])
     for name, registry in (

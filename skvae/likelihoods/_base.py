@@ -302,6 +302,37 @@ class Likelihood(Parameters, nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not define forward(params).")
 
+    def expected(self, likelihood: Any) -> Tensor:
+        """Return what is averaged over z to estimate values that are missing: the means.
+
+        Parameters
+        ----------
+        likelihood : torch.distributions.Distribution
+            What ``forward`` returned, told the row: see :func:`~skvae.distributions.given_row`.
+
+        Returns
+        -------
+        expected : Tensor of shape (..., n_expected)
+            For a category, for example, the probability of each level.
+        """
+        return likelihood.mean
+
+    def settled(self, expected: Tensor) -> Tensor:
+        """Return values that can stand in X, made of averages of ``expected``.
+
+        Parameters
+        ----------
+        expected : Tensor of shape (..., n_expected)
+            Averages.
+
+        Returns
+        -------
+        x : Tensor of shape (..., n_features)
+            In the units of X: whole where the likelihood is one of whole numbers, categories
+            where it is one of these.
+        """
+        return expected
+
     def _check_choice(self, name: str, *choices: str | None) -> None:
         """Raise ``ValueError`` when a parameter is none of the choices."""
         value = getattr(self, name)
