@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from skvae._explore import explore
+from skvae._imputer import VAEImputer
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
@@ -12,6 +13,7 @@ from skvae.persistence import load
 __all__ = [
     "PosteriorCollapseWarning",
     "UndertrainedWarning",
+    "VAEImputer",
     "VariationalAutoencoder",
     "__version__",
     "explore",

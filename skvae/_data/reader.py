@@ -90,12 +90,10 @@ class Reader:
             When categories are to be read, and narwhals is not installed.
         """
         takes_categories = getattr(likelihood, "takes_categories", False)
-        X = as_matrix(X)
-        frame = Frame.of(X, by_types=takes_categories)
-        categories = frame.levels() if frame is not None and takes_categories else {}
-        checked = _checked(estimator, X, frame, categories, reset=True)
+        reader, checked, frame = cls._met(estimator, X, takes_categories)
+        categories = reader.categories
         is_image = getattr(estimator, "image_shape", None) is not None
-        reader = cls(categories, _unit_of(checked, likelihood, is_image))
+        reader = replace(reader, unit=_unit_of(checked, likelihood, is_image))
         rows = reader._weighted(checked, sample_weight, context)
         columns = Columns.of(
             rows,
@@ -109,6 +107,65 @@ class Reader:
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):
             _warn_of_grey_levels(columns)
         return reader, rows, columns
+
+    @classmethod
+    def _met(
+        cls, estimator: Any, X: Any, takes_categories: bool
+    ) -> tuple[Reader, Any, Frame | None]:
+        """Return what the types of X say, the checked matrix, and X where it is a data frame."""
+        X = as_matrix(X)
+        frame = Frame.of(X, by_types=takes_categories)
+        categories = frame.levels() if frame is not None and takes_categories else {}
+        checked = _checked(estimator, X, frame, categories, reset=True)
+        return cls(categories), checked, frame
+
+    @classmethod
+    def meet(cls, estimator: Any, X: Any, takes_categories: bool) -> tuple[Reader, np.ndarray]:
+        """Learn the categories of a table alone, and return its values.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Gets ``n_features_in_`` and ``feature_names_in_``.
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+        takes_categories : bool
+            Whether columns of a frame that are declared as categories are read as codes.
+
+        Returns
+        -------
+        reader : Reader
+            With the categories.
+        values : ndarray of shape (n_samples, n_features)
+            float32 where X is, else float64; NaN where a value is missing.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As ``learn``; and when X is sparse.
+        """
+        reader, checked, _ = cls._met(estimator, X, takes_categories)
+        return reader, _dense(checked)
+
+    def values(self, estimator: Any, X: Any) -> np.ndarray:
+        """Return the values of a table that has the columns of another one.
+
+        Parameters
+        ----------
+        estimator, X
+            As in ``meet``.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, n_features)
+            As of ``meet``.
+
+        Raises
+        ------
+        ValueError, TypeError, ImportError
+            As ``meet``, and when X has other columns or unknown categories.
+        """
+        return _dense(self._known(estimator, X))
 
     def read(self, estimator: Any, X: Any, context: Any = None) -> Rows:
         """Return the rows of X as they come.
@@ -261,6 +318,32 @@ class Reader:
     def _weighted(self, checked: Any, sample_weight: Any, context: Any) -> Rows:
         weight = check_weight(sample_weight, checked)
         return weighted_rows(self._rows(checked, context), weight)
+
+
+def _dense(checked: Any) -> np.ndarray:
+    if scipy.sparse.issparse(checked):
+        raise TypeError(
+            "X is sparse, and the zeros that it leaves out would be filled as little as they are "
+            "missing. Pass a dense matrix, X.toarray(), with NaN for what is missing."
+        )
+    return checked.astype(np.float32 if checked.dtype == np.float32 else np.float64)
+
+
+def some_columns(X: Any, kept: np.ndarray) -> Any:
+    """Return some columns of a data frame, as one of its library; ``None`` where X is none.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n_samples, n_features)
+        Rows.
+    kept : ndarray of bool, shape (n_features,)
+        Which.
+    """
+    frame = Frame.of(X)
+    if frame is None or kept.all():
+        return None if frame is None else X
+    names = [column.name for column, is_kept in zip(frame.columns, kept, strict=True) if is_kept]
+    return frame.frame.select(names).to_native()
 
 
 def _names(estimator: Any) -> list[str] | None:

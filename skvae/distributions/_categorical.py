@@ -146,6 +146,14 @@ class OneHotCategorical(td.Distribution):
         """``p · (1 − p)``."""
         return self.mean * (1 - self.mean)
 
+    @property
+    def mode(self) -> Tensor:
+        """The most probable category of each group, one-hot; of equal ones the first."""
+        best = self.log_probs == _group_max(self.log_probs, self.groups)
+        same_group = self.groups.unsqueeze(-1) == self.groups
+        n_before = best.to(self.log_probs.dtype) @ same_group.triu(1).to(self.log_probs.dtype)
+        return (best & (n_before == 0)).to(self.log_probs.dtype)
+
     def log_prob_terms(self, value: Tensor) -> Tensor:
         """Return ``x · log p`` of each column: that of a group's 1 is the group's log-probability.
 

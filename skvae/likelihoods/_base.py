@@ -328,8 +328,7 @@ class Likelihood(Parameters, nn.Module):
         Returns
         -------
         x : Tensor of shape (..., n_features)
-            In the units of X: whole where the likelihood is one of whole numbers, categories
-            where it is one of these.
+            In the units of X; of categories the most probable.
         """
         return expected
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,6 +89,10 @@ class Categorical(Likelihood):
         weight = slope_of_logits(mean, loadings)
         return first_of(self.n_params, weight, torch.zeros_like(mean))
 
+    def settled(self, expected: Tensor) -> Tensor:
+        """Return the most probable category of each group, one-hot."""
+        return distributions.OneHotCategorical(expected.log(), self.groups).mode
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
         return distributions.OneHotCategorical(self.loc + params[..., 0], self.groups)
@@ -166,14 +171,24 @@ class CategoricalCodes(Likelihood):
         self._whole("n_categories")
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the codes one-hot, ``(..., n_features·K)``; all 0 where it is none of them."""
+        """Return the codes one-hot, ``(..., n_features·K)``; all NaN where one is missing."""
         codes = torch.arange(self.n_params, device=x.device)
-        return (x.unsqueeze(-1) == codes).to(x.dtype).flatten(-2)
+        one_hot = (x.unsqueeze(-1) == codes).to(x.dtype)
+        return one_hot.masked_fill(x.isnan().unsqueeze(-1), torch.nan).flatten(-2)
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder, whose logits start at those of the shares."""
         weight = slope_of_logits(mean, loadings).unflatten(0, (-1, self.n_params))
         return weight, mean.clamp_min(FLOOR).log().unflatten(0, (-1, self.n_params))
+
+    def expected(self, likelihood: Any) -> Tensor:
+        """Return the probabilities of the codes, ``(..., n_features·K)``."""
+        return likelihood.base_dist.probs.flatten(-2)
+
+    def settled(self, expected: Tensor) -> Tensor:
+        """Return the most probable codes."""
+        probabilities = expected.unflatten(-1, (-1, self.n_params))
+        return probabilities.argmax(-1).to(expected.dtype)
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""

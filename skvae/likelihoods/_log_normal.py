@@ -142,7 +142,8 @@ class ZeroInflatedLogNormal(LogNormal):
         """Return the standardised logarithms, 0 for zeros, and beside them where zeros are."""
         is_zero = x == 0
         embedded = super().embed(x.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
-        return torch.cat([embedded, is_zero.to(embedded.dtype)], -1)
+        zeros = is_zero.to(embedded.dtype).masked_fill(x.isnan(), torch.nan)
+        return torch.cat([embedded, zeros], -1)
 
     @property
     def least_noise(self) -> Tensor:

@@ -178,6 +178,19 @@ class Mixed(Likelihood):
                 weight[columns, :n_params], bias[columns, :n_params] = started
         return weight, bias
 
+    def expected(self, likelihood: Any) -> Tensor:
+        """Return what the blocks average, side by side."""
+        parts = zip(self._fitted(), likelihood.blocks, strict=True)
+        return torch.cat([method_of(b.likelihood, "expected")(p) for b, (_, p) in parts], -1)
+
+    def settled(self, expected: Tensor) -> Tensor:
+        """Return the values of the blocks, each in its columns."""
+        blocks = self._fitted()
+        x = expected.new_empty(*expected.shape[:-1], sum(len(b.indices) for b in blocks))
+        for block, part in zip(blocks, expected.split([b.n_expected() for b in blocks], -1), strict=True):
+            x[..., block.indices] = method_of(block.likelihood, "settled")(part)
+        return x
+
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
         return distributions.Blocks([(block.columns, block(params)) for block in self._fitted()])
@@ -215,6 +228,12 @@ class _Block(nn.Module):
     def width(self) -> int:
         """Return the number of columns that the encoder sees of it."""
         return self.likelihood.embed(torch.zeros(1, len(self.indices))).shape[1]
+
+    def n_expected(self) -> int:
+        """Return the number of columns that are averaged of it."""
+        params = self.columns.new_zeros(1, len(self.indices), self.likelihood.n_params)
+        likelihood = self.likelihood(params.float())
+        return method_of(self.likelihood, "expected")(likelihood).shape[1]
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x_block|z), from the first of each column's parameters."""

@@ -1,0 +1,406 @@
+"""Missing values, filled by what a variational autoencoder expects in their place."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.ensemble._base import _set_random_states
+from sklearn.impute import MissingIndicator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._param_validation import HasMethods, Interval, MissingValues
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+
+from skvae import _random
+from skvae._data import Reader, some_columns
+from skvae._numbers import whole
+from skvae._random import Stream
+from skvae._vae import VariationalAutoencoder
+from skvae.objectives import IWAE
+
+N_PROBES = 64
+"""Draws that tell whether a likelihood is one of whole numbers."""
+
+
+class VAEImputer(TransformerMixin, BaseEstimator):
+    """Fill missing values by what a variational autoencoder expects, given the others of a row.
+
+    The model is trained on the observed values alone (Nazábal et al. 2020,
+    https://arxiv.org/abs/1807.03653); none is filled in before. A missing value is then estimated
+    by its mean given the observed ones, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``, with z_k drawn
+    from q(z|x_o) and importance weights w_k that add up to 1 (Mattei and Frellsen 2019, MIWAE,
+    https://arxiv.org/abs/1812.02633). Values that are not missing stay as they are.
+
+    Parameters
+    ----------
+    vae : VariationalAutoencoder, default=None
+        A clone of it is fitted. ``None``: a model of 8 components, or of as many as there are
+        columns, trained on the bound of :class:`~skvae.objectives.IWAE` with five draws by a
+        learning rate that falls to 0; under ``likelihood="mixed"`` where X is a data frame with
+        columns of categories.
+    n_importance_samples : int, default=1000
+        Draws z_k for each row.
+    sample_posterior : bool, default=False
+        Fill in a draw from the distribution of the missing values in place of their mean: for
+        several imputations of one table see :meth:`draw`.
+    add_indicator : bool, default=False
+        Append columns that say which values were missing, of those columns of X in which some
+        were in ``fit``, as :class:`~sklearn.impute.MissingIndicator` does.
+    keep_empty_features : bool, default=False
+        Keep columns that held no value in ``fit``, filled with 0, instead of leaving them out.
+    missing_values : int, float, nan, None or pandas.NA, default=nan
+        What stands for a missing value in X. nan, None and pandas.NA stand for each other.
+    random_state : int, RandomState instance or None, default=None
+        Decides the fit and the draws. ``None``: the fit goes by the ``random_state`` of ``vae``.
+
+    Attributes
+    ----------
+    vae_ : VariationalAutoencoder
+        The fitted model, of the columns that are not empty.
+    indicator_ : MissingIndicator or None
+        The one behind ``add_indicator``.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had any.
+
+    See Also
+    --------
+    sklearn.impute.IterativeImputer : A regression for each column, in turns.
+    VariationalAutoencoder : Takes missing values itself; no imputation is needed for it.
+
+    Notes
+    -----
+    Columns of categories and of 0 and 1, and counts, get values of their kind where the
+    likelihood is one for such columns, as ``likelihood="mixed"`` chooses it: the most
+    probable category, the nearest whole number. Under ``"auto"``, numbers are numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VAEImputer
+    >>> X = load_iris().data
+    >>> X[::3, 2] = np.nan
+    >>> imputer = VAEImputer(random_state=0)
+    >>> filled = imputer.fit_transform(X)
+    >>> bool(np.abs(filled - load_iris().data).max() < 1.5)
+    True
+    >>> low, high = imputer.interval(X, level=0.9)
+    >>> bool((low[::3, 2] < filled[::3, 2]).all() and (filled[::3, 2] < high[::3, 2]).all())
+    True
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
+        "vae": [HasMethods(["fit", "transform"]), None],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "sample_posterior": ["boolean"],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+        "missing_values": [MissingValues(numeric_only=True), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        vae: VariationalAutoencoder | None = None,
+        *,
+        n_importance_samples: int = 1000,
+        sample_posterior: bool = False,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        missing_values: Any = np.nan,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.vae = vae
+        self.n_importance_samples = n_importance_samples
+        self.sample_posterior = sample_posterior
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+        self.missing_values = missing_values
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> VAEImputer:
+        """Fit the model to the observed values of X.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows with missing values, or without.
+        y : Ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self : VAEImputer
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On parameters out of range, on X that the model does not take, that is sparse, or that
+            holds no value at all.
+        """
+        takes_categories = self.vae is None or self.vae.likelihood == "mixed"
+        takes_categories |= getattr(getattr(self.vae, "likelihood", None), "takes_categories", False)
+        reader, values = Reader.meet(self, X, takes_categories and self._is_nan)
+        values = self._marked(values)
+        missing = np.isnan(values)
+        self._kept = ~missing.all(0)
+        if not self._kept.any():
+            raise ValueError("X holds missing values alone, so that there is nothing to learn.")
+        self.indicator_ = None
+        if self.add_indicator:
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(values)
+        vae = self._default(len(values), reader) if self.vae is None else clone(self.vae)
+        if self.random_state is not None:
+            _set_random_states(vae, check_random_state(self.random_state))
+        self._reader = reader
+        self.vae_ = vae.fit(self._table(X, values))
+        self._are_whole = self._look_for_whole_numbers(values[:, self._kept])
+        return self
+
+    @property
+    def _is_nan(self) -> bool:
+        marker = self.missing_values
+        return marker is None or is_scalar_nan(marker) or is_pandas_na(marker)
+
+    def _default(self, n_rows: int, reader: Reader) -> VariationalAutoencoder:
+        """Return the model that ``vae=None`` stands for: see benchmarks/imputation.py."""
+        return VariationalAutoencoder(
+            min(8, int(self._kept.sum())),
+            hidden_layer_sizes=64,
+            likelihood="mixed" if reader.categories else "auto",
+            objective=IWAE(5),
+            batch_size=64,
+            learning_rate=3e-3,
+            learning_rate_schedule="cosine",
+            max_steps=1000 if n_rows < 500 else 2000,
+        )
+
+    def _marked(self, values: np.ndarray) -> np.ndarray:
+        """Return values with NaN where one is missing."""
+        if self._is_nan:
+            return values
+        if np.isnan(values).any():
+            raise ValueError(
+                f"X contains NaN, but missing_values={self.missing_values!r} says what stands for "
+                "a missing value. Set missing_values=numpy.nan, or replace one by the other."
+            )
+        return np.where(values == self.missing_values, np.nan, values)
+
+    def _table(self, X: Any, values: np.ndarray) -> Any:
+        """Return what the model is given: X, without the empty columns."""
+        frame = some_columns(X, self._kept) if self._is_nan else None
+        return values[:, self._kept] if frame is None else frame
+
+    def _look_for_whole_numbers(self, values: np.ndarray) -> np.ndarray:
+        """Return the columns in which all values are whole, and all draws of the model too."""
+        observed = ((values == np.floor(values)) | np.isnan(values)).all(0)
+        draws = self.vae_.sample(N_PROBES, random_state=0)
+        return observed & (draws == np.floor(draws)).all(0)
+
+    def _read(self, X: Any) -> tuple[np.ndarray, Any, np.ndarray]:
+        """Return the values of X, what the model is given, and the rows that have gaps there."""
+        check_is_fitted(self)
+        values = self._marked(self._reader.values(self, X))
+        gaps = np.flatnonzero(np.isnan(values[:, self._kept]).any(1))
+        return values, self._table(X, values), gaps
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return X with its missing values filled.
+
+        The same values for the same row, whatever rows are beside it, unless
+        ``sample_posterior``.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features_out)
+            Of X's type of floats; of objects where X is a data frame with categories. Columns
+            that were empty in ``fit`` are left out unless ``keep_empty_features``; those of
+            ``add_indicator`` come last.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When X has other columns than in ``fit``, or the model does not take its values.
+        NotFittedError
+            Before ``fit``.
+        """
+        if self.sample_posterior:
+            (filled,) = self._draw(X, 1, self.random_state)
+            values = self._read(X)[0]
+        else:
+            values, table, gaps = self._read(X)
+            filled = values.copy()
+            if len(gaps):
+                rows = self.vae_._read(table).subset(gaps)
+                inference = self.vae_._inference(values.dtype, "transform")
+                expected = inference.expected(rows, self.n_importance_samples)
+                expected[:, self._are_whole] = np.round(expected[:, self._are_whole])
+                self._fill(filled, gaps, expected)
+        filled = self._out(filled)
+        if self.indicator_ is None:
+            return filled
+        return np.hstack([filled, self.indicator_.transform(values)])
+
+    def draw(
+        self,
+        X: Any,
+        n_draws: int,
+        *,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Return several imputations of X, drawn from the distribution of its missing values.
+
+        For multiple imputation: an analysis is made on each, and the results are pooled (Rubin
+        1987, https://doi.org/10.1002/9780470316696), so that its standard errors know what
+        was missing. Draws are of z from p(z|x_o), by sampling importance resampling, and of x
+        from p(x|z).
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+        n_draws : int
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            Decides the draws. ``None``: the imputer's ``random_state``.
+
+        Returns
+        -------
+        draws : ndarray of shape (n_draws, n_samples, n_features_out)
+            Filled tables, without the columns of ``add_indicator``.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``transform``; and when ``n_draws`` is not a positive whole number.
+        """
+        n_draws = whole(n_draws, "n_draws")
+        state = self.random_state if random_state is None else random_state
+        return np.stack([self._out(filled) for filled in self._draw(X, n_draws, state)])
+
+    def _draw(self, X: Any, n_draws: int, random_state: Any) -> np.ndarray:
+        values, table, gaps = self._read(X)
+        filled = np.repeat(values[np.newaxis], n_draws, 0)
+        for some, draws in self._imputations(table, gaps, values.dtype, n_draws, random_state):
+            for one, drawn in zip(filled, draws, strict=True):
+                self._fill(one, gaps[some], drawn)
+        return filled
+
+    def _imputations(
+        self, table: Any, gaps: np.ndarray, dtype: Any, n_draws: int, random_state: Any
+    ) -> Any:
+        """Yield positions among the rows with gaps, and draws of these, ``(n_draws, n, d)``."""
+        if not len(gaps):
+            return
+        seed = _random.draw_seed(random_state)
+        generator = _random.generator(seed, Stream.SAMPLING, device=self.vae_.net_.device)
+        rows = self.vae_._read(table).subset(gaps)
+        inference = self.vae_._inference(dtype, "draw")
+        n = max(self.n_importance_samples, n_draws)
+        for some, draws in inference.imputations(rows, n_draws, n, generator):
+            yield some, draws.cpu().numpy()
+
+    def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Return between which values each missing one lies, with a probability.
+
+        Quantiles of ``n_importance_samples`` draws for each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_samples, n_features)
+            Rows.
+        level : float, default=0.95
+            The probability, of each value by itself.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n_samples, n_features_out)
+            As ``transform`` returns, without the columns of ``add_indicator``; both are the value
+            itself where it is observed, and None where a category is missing, which has no
+            interval.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``transform``; and when ``level`` does not lie in (0, 1).
+        """
+        if not (isinstance(level, Real) and 0 < level < 1):
+            raise ValueError(f"level={level!r} must be a number in (0, 1).")
+        values, table, gaps = self._read(X)
+        bounds = values.copy(), values.copy()
+        n_draws, state = self.n_importance_samples, self.random_state
+        for some, draws in self._imputations(table, gaps, values.dtype, n_draws, state):
+            ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+            for bound, end in zip(bounds, ends, strict=True):
+                self._fill(bound, gaps[some], end)
+        missing = np.isnan(values)
+        low, high = (self._out(bound, missing) for bound in bounds)
+        return low, high
+
+    def _fill(self, values: np.ndarray, rows: np.ndarray, drawn: np.ndarray) -> None:
+        """Put numbers into the gaps of some rows."""
+        kept = np.flatnonzero(self._kept)
+        some = values[np.ix_(rows, kept)]
+        values[np.ix_(rows, kept)] = np.where(np.isnan(some), drawn, some)
+
+    def _out(self, filled: np.ndarray, without: np.ndarray | None = None) -> np.ndarray:
+        """Return a filled table as it leaves: with categories, and without empty columns."""
+        empty = ~self._kept
+        filled[:, empty] = np.nan_to_num(filled[:, empty])
+        if self._reader.categories:
+            names = list(map(str, self.feature_names_in_))
+            numbers, filled = filled, filled.astype(object)
+            for name, levels in self._reader.categories.items():
+                column = names.index(name)
+                codes = numbers[:, column].astype(np.int64)
+                filled[:, column] = np.array(levels, dtype=object)[codes]
+                if without is not None:
+                    filled[without[:, column], column] = None
+        return filled if self.keep_empty_features else filled[:, self._kept]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns that ``transform`` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X; ``None``: ``feature_names_in_``, or x0, x1 and so on.
+
+        Returns
+        -------
+        names : ndarray of shape (n_features_out,)
+            Of str.
+
+        Raises
+        ------
+        ValueError
+            When there are others than ``feature_names_in_``, or another number.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        input_features = _check_feature_names_in(self, input_features)
+        names = input_features if self.keep_empty_features else input_features[self._kept]
+        if self.indicator_ is None:
+            return names
+        added = self.indicator_.get_feature_names_out(input_features)
+        return np.concatenate([names, added])
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._is_nan
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
