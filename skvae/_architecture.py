@@ -135,7 +135,8 @@ class Architecture:
             "prior": settled(params["prior"], PRIORS),
             "posterior_family": settled(params["posterior_family"], POSTERIORS),
         }
-        resolved["encoder_sees_missing"] = has_missing and _are_ours(resolved)
+        is_ours = resolved["image_shape"] is None and resolved["encoder"] is None
+        resolved["encoder_sees_missing"] = has_missing and is_ours
         resolved["linear_path"] = linear_path = _has_linear_path(params["linear_path"], resolved)
         sizes, dropout = params["hidden_layer_sizes"], params["dropout"]
         if sizes is None:
@@ -280,13 +281,8 @@ class Architecture:
 
 def _has_linear_path(asked: bool | str, resolved: Mapping[str, Any]) -> bool:
     """Return whether the networks are ours for tables, and are to have a linear path."""
-    is_wanted = _starts_linear(resolved["likelihood"]) if asked == "auto" else bool(asked)
-    return is_wanted and _are_ours(resolved)
-
-
-def _are_ours(resolved: Mapping[str, Any]) -> bool:
-    """Return whether the networks are ours for tables."""
-    return all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
+    is_ours = all(resolved[name] is None for name in ("image_shape", "encoder", "decoder"))
+    return is_ours and (_starts_linear(resolved["likelihood"]) if asked == "auto" else bool(asked))
 
 
 def _starts_linear(*parts: Any) -> bool:

@@ -133,7 +133,9 @@ def test_affine_is_finite_at_the_largest_float(noise, dtype):
         Poisson(torch.tensor([-3.0, 0.0, 9.0])),
         NegativeBinomial(torch.tensor([-3.0, 0.0, 9.0]), torch.tensor([0.0, -1.0, 10.0])),
         ZeroInflated(Poisson(torch.tensor([-1.0, 0.0, 9.0])), torch.tensor([-9.0, 0.0, 2.0])),
-        GivenTotal(Poisson(torch.tensor([-1.0, 0.0, 9.0])), torch.tensor([5.0])),
+        GivenTotal(
+            Poisson(torch.tensor([-1.0, 0.0, 9.0])), torch.tensor([5.0]), torch.full((3,), 1 / 3)
+        ),
         OneHotCategorical(torch.tensor([-1.0, 0.5, 3.0]), torch.tensor([0, 0, 1])),
         Blocks(
             [

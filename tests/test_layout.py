@@ -18,7 +18,7 @@ ALLOWED = (
         "_parameters": {"_numbers"},
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
-        "model": set(),
+        "model": {"distributions"},
         "_data": {"_data", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template"},
@@ -29,12 +29,14 @@ ALLOWED = (
         | {"networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},
-        "_inference": {"_data", "_quadrature", "_training", "model", "objectives"},
+        "_inference": {"_data", "_quadrature", "_training", "distributions", "likelihoods"}
+        | {"model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
         | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
         "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
+        "_imputer": {"_data", "_numbers", "_random", "_vae", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
@@ -42,7 +44,7 @@ ALLOWED = (
         "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_explore", "_files", "_numbers", "display"},
-        "__init__": {"_explore", "_vae", "_version", "exceptions", "persistence"},
+        "__init__": {"_explore", "_imputer", "_vae", "_version", "exceptions", "persistence"},
     }
 )
 TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]

@@ -1,0 +1,321 @@
+"""VAEImputer: scikit-learn's contract, and values of the right kind in every gap."""
+
+import pickle
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn.impute.tests.test_common as of_sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skvae import VAEImputer, VariationalAutoencoder
+from skvae.likelihoods import Categorical, Mixed
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+RNG = np.random.default_rng(0)
+GONE = RNG.random(IRIS.shape) < 0.3
+GAPS = np.where(GONE, np.nan, IRIS)
+
+
+def small(**params):
+    vae = VariationalAutoencoder(hidden_layer_sizes=(8,), max_epochs=params.pop("max_epochs", 3))
+    params = {"n_importance_samples": 20, "random_state": 0} | params
+    return VAEImputer(vae.set_params(**params.pop("vae", {})), **params)
+
+
+def trained(**params):
+    return small(max_epochs=60, n_importance_samples=200, **params)
+
+
+CONFIGURATIONS = [
+    small(),
+    small(vae={"n_components": 1}),
+    small(vae={"likelihood": "student_t", "posterior_family": "full"}),
+    small(vae={"objective": "iwae", "prior": "mixture"}, n_importance_samples=1),
+    small(sample_posterior=True),
+    small(add_indicator=True),
+    small(keep_empty_features=True, random_state=None, vae={"random_state": 0}),
+    small(missing_values=-1),
+    VAEImputer(random_state=0),
+]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning"),
+    pytest.mark.filterwarnings("ignore::skvae.UndertrainedWarning"),
+    # The checks fit data frames and transform their values.
+    pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning"),
+]
+
+
+@parametrize_with_checks(CONFIGURATIONS[:-1])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def of_imputers():
+    """Yield scikit-learn's own tests of its imputers, those of dense matrices."""
+    for name, test in vars(of_sklearn).items():
+        if name.startswith("test_") and "sparse" not in name:
+            marks = [mark.args for mark in test.pytestmark if mark.name == "parametrize"]
+            others = [(argument, values) for argument, values in marks if argument != "imputer"]
+            for values in product(*(values for _, values in others)):
+                arguments = dict(zip((argument for argument, _ in others), values, strict=True))
+                yield pytest.param(test, arguments, id=f"{name}-{arguments}")
+
+
+@pytest.mark.parametrize(("test", "arguments"), list(of_imputers()))
+def test_scikit_learns_tests_of_imputers(test, arguments):
+    test(imputer=small(), **arguments)
+
+
+def test_there_are_such_tests():
+    assert len(list(of_imputers())) >= 12
+
+
+class TestValues:
+    def test_what_is_observed_stays(self):
+        for imputer in (small(), small(sample_posterior=True)):
+            filled = imputer.fit_transform(GAPS)
+            assert_array_equal(filled[~GONE], IRIS[~GONE])
+            assert np.isfinite(filled).all()
+            assert_array_equal(imputer.transform(IRIS), IRIS)
+
+    def test_closer_than_means_and_neighbours(self):
+        def error(imputer):
+            return np.sqrt(np.mean((imputer.fit_transform(GAPS) - IRIS)[GONE] ** 2))
+
+        ours = error(VAEImputer(random_state=0))
+        assert ours < 0.6 * error(SimpleImputer())
+        assert ours < error(KNNImputer(n_neighbors=20))
+
+    def test_new_rows(self):
+        imputer = trained().fit(GAPS[::2])
+        filled = imputer.transform(GAPS[1::2])
+        assert np.abs(filled - IRIS[1::2]).mean() < 0.2
+        # The same for a row, whatever rows are beside it.
+        assert_allclose(imputer.transform(GAPS[1:9:2]), filled[:4])
+        assert_array_equal(imputer.transform(GAPS[1::2]), filled)
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_dtype(self, dtype):
+        imputer = small().fit(GAPS.astype(dtype))
+        for result in (
+            imputer.transform(GAPS.astype(dtype)),
+            imputer.draw(GAPS.astype(dtype), 2),
+            *imputer.interval(GAPS.astype(dtype)),
+        ):
+            assert result.dtype == dtype
+
+    def test_a_row_of_which_nothing_is_known(self):
+        imputer = trained().fit(GAPS)
+        filled = imputer.transform(np.full((1, 4), np.nan))
+        assert_allclose(filled[0], np.nanmean(GAPS, 0), atol=0.5)
+
+    def test_images(self):
+        X = RNG.random((60, 16))
+        X[RNG.random(X.shape) < 0.25] = np.nan
+        imputer = small(vae={"image_shape": (4, 4), "conv_channels": (4,)})
+        filled = imputer.fit_transform(X)
+        assert (filled >= 0).all() and (filled <= 1).all()
+
+
+class TestDraws:
+    def test_they_are_draws_of_what_is_missing(self):
+        imputer = trained().fit(GAPS)
+        draws = imputer.draw(GAPS, 200)
+        assert draws.shape == (200, *GAPS.shape)
+        assert (draws[:, ~GONE] == IRIS[~GONE]).all()
+        assert (draws[:, GONE].std(0) > 0).all()
+        # Their mean is what transform fills in, and their quantiles are the interval.
+        spread = draws.std(0)[GONE]
+        assert (np.abs(draws.mean(0) - imputer.transform(GAPS))[GONE] < 0.5 * spread).mean() > 0.95
+        low, high = imputer.interval(GAPS, level=0.8)
+        inside = ((draws >= low) & (draws <= high))[:, GONE].mean()
+        assert inside == pytest.approx(0.8, abs=0.03)
+
+    def test_intervals_cover(self):
+        imputer = VAEImputer(random_state=0).fit(GAPS)
+        low, high = imputer.interval(GAPS)
+        assert_array_equal(low[~GONE], IRIS[~GONE])
+        assert_array_equal(high[~GONE], IRIS[~GONE])
+        assert 0.85 < ((low <= IRIS) & (IRIS <= high))[GONE].mean() < 1
+        narrow = imputer.interval(GAPS, level=0.5)
+        assert ((narrow[1] - narrow[0])[GONE] < (high - low)[GONE]).all()
+
+    def test_the_seed_decides(self):
+        imputer = small().fit(GAPS)
+        one, other = imputer.draw(GAPS, 2), imputer.draw(GAPS, 2)
+        assert_array_equal(one, other)
+        assert (imputer.draw(GAPS, 2, random_state=1)[:, GONE] != one[:, GONE]).all()
+        assert_array_equal(small().fit(GAPS).transform(GAPS), imputer.transform(GAPS))
+        drawn = small(sample_posterior=True).fit(GAPS)
+        assert_array_equal(drawn.transform(GAPS), imputer.draw(GAPS, 1)[0])
+
+    def test_global_generators_are_left_alone(self):
+        import torch
+
+        before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+        small(random_state=None).fit(GAPS).draw(GAPS, 2)
+        assert_array_equal(np.random.get_state()[1], before[0])
+        assert bool((torch.random.get_rng_state() == before[1]).all())
+
+    @pytest.mark.parametrize("level", [0, 1, 95, "high", None])
+    def test_levels(self, level):
+        with pytest.raises(ValueError, match=r"level=.* must be a number in \(0, 1\)"):
+            small().fit(GAPS).interval(GAPS, level=level)
+
+
+def table(n=200):
+    """A frame of columns of every kind, which hang together."""
+    z = RNG.normal(size=n)
+    return pd.DataFrame(
+        {
+            "colour": pd.Categorical(np.where(z > 0, "red", "blue")),
+            "visits": RNG.poisson(np.exp(1 + z)),
+            "spent": np.exp(z + 0.3 * RNG.normal(size=n)),
+            "member": (z + 0.3 * RNG.normal(size=n)) > 0,
+            "height": 170 + 5 * z + RNG.normal(size=n),
+        }
+    )
+
+
+def with_gaps(frame, share=0.2):
+    gone = pd.DataFrame(RNG.random(frame.shape) < share, columns=frame.columns)
+    holes = frame.astype({"visits": "Int64", "member": "boolean"})
+    return holes.mask(gone, None), gone
+
+
+@pytest.fixture(scope="module")
+def filled():
+    whole = table()
+    frame, gone = with_gaps(whole)
+    imputer = VAEImputer(random_state=0).fit(frame)
+    return imputer, whole, frame, gone
+
+
+class TestKinds:
+    """Under a mixed likelihood, values are of the column's kind."""
+
+    def test_the_default_takes_categories(self, filled):
+        imputer, _, _, _ = filled
+        assert imputer.vae_.likelihood == "mixed"
+        assert imputer.vae_.categories_ == {"colour": ["blue", "red"]}
+
+    def test_every_result_is_of_its_kind(self, filled):
+        imputer, whole, frame, _ = filled
+        results = [imputer.transform(frame), *imputer.draw(frame, 3)]
+        for result in map(pd.DataFrame, results):
+            result.columns = frame.columns
+            assert set(result["colour"]) == {"red", "blue"}
+            assert set(result["member"]) == {0, 1}
+            visits = result["visits"].astype(float)
+            assert (visits >= 0).all() and (visits == visits.round()).all()
+            assert (result["spent"] > 0).all()
+            for name in frame:
+                seen = frame[name].notna()
+                assert (result[name][seen] == whole[name][seen]).all()
+
+    def test_they_are_good(self, filled):
+        imputer, whole, frame, gone = filled
+        result = pd.DataFrame(imputer.transform(frame), columns=frame.columns)
+        for name in ("colour", "member"):
+            is_right = (result[name] == whole[name])[gone[name]]
+            assert is_right.mean() > 0.75
+
+    def test_intervals(self, filled):
+        imputer, whole, frame, gone = filled
+        low, high = (pd.DataFrame(b, columns=frame.columns) for b in imputer.interval(frame))
+        assert low["colour"][gone["colour"]].isna().all()
+        assert (low["colour"][~gone["colour"]] == whole["colour"][~gone["colour"]]).all()
+        inside = (low["height"] <= whole["height"]) & (whole["height"] <= high["height"])
+        assert inside[gone["height"]].mean() > 0.8
+        assert (low["visits"] >= 0).all()
+
+    def test_set_output(self, filled):
+        imputer, _, frame, _ = filled
+        result = clone(imputer).set_params(vae=small().vae.set_params(likelihood="mixed"))
+        result = result.set_output(transform="pandas").fit(frame).transform(frame)
+        assert list(result.columns) == list(frame.columns)
+        assert set(result["colour"]) == {"red", "blue"}
+
+    def test_unseen_categories(self, filled):
+        imputer, _, frame, _ = filled
+        other = frame.assign(colour=pd.Categorical(["green"] * len(frame)))
+        with pytest.raises(ValueError, match="'colour' holds 'green'"):
+            imputer.transform(other)
+
+    def test_one_hot_columns(self):
+        X = np.eye(3)[RNG.integers(0, 3, 60)]
+        X[::5] = np.nan
+        X = np.hstack([X, RNG.normal(size=(60, 2))])
+        mixed = Mixed([(Categorical([3]), [0, 1, 2]), ("gaussian", [3, 4])])
+        filled = small(vae={"likelihood": mixed}).fit_transform(X)
+        assert_array_equal(filled[:, :3].sum(1), 1)
+        assert set(filled[:, :3].ravel()) == {0, 1}
+
+
+class TestColumns:
+    def test_empty_columns_of_a_frame(self):
+        frame = pd.DataFrame(GAPS, columns=list("abcd")).assign(e=np.nan)[list("eabcd")]
+        for keep, names in ((False, list("abcd")), (True, list("eabcd"))):
+            for data in (frame, pl.from_pandas(frame)):
+                imputer = small(keep_empty_features=keep).fit(data)
+                assert list(imputer.get_feature_names_out()) == names
+                assert imputer.transform(data).shape == (150, len(names))
+                assert list(imputer.vae_.feature_names_in_) == list("abcd")
+                assert imputer.draw(data, 2).shape == (2, 150, len(names))
+        assert not imputer.transform(frame)[:, 0].any()
+
+    def test_nothing_at_all(self):
+        with pytest.raises(ValueError, match="missing values alone"):
+            small().fit(np.full((5, 2), np.nan))
+
+    def test_sparse(self):
+        import scipy.sparse
+
+        with pytest.raises(TypeError, match=r"sparse.*toarray"):
+            small().fit(scipy.sparse.csr_array(np.nan_to_num(GAPS)))
+
+    @pytest.mark.parametrize("marker", [None, pd.NA, np.nan], ids=str)
+    def test_markers_that_are_one(self, marker):
+        X = GAPS.astype(object)
+        X[GONE] = marker
+        expected = small().fit_transform(GAPS)
+        assert_array_equal(small(missing_values=marker).fit_transform(X), expected)
+
+    def test_another_marker(self):
+        X = np.where(GONE, -9.0, IRIS)
+        imputer = small(missing_values=-9, add_indicator=True).fit(X)
+        assert_array_equal(imputer.transform(X)[:, :4], small().fit_transform(GAPS))
+        assert_array_equal(imputer.transform(X)[:, 4:], GONE)
+        with pytest.raises(ValueError, match="missing_values=-9 says"):
+            imputer.transform(GAPS)
+
+    def test_the_users_model_is_left_alone(self):
+        imputer = small()
+        imputer.fit(GAPS)
+        assert not hasattr(imputer.vae, "net_")
+
+
+def test_before_a_classifier_in_a_search():
+    pipeline = make_pipeline(small(), LogisticRegression(max_iter=500))
+    search = GridSearchCV(pipeline, {"vaeimputer__vae__n_components": [1, 2]}, cv=3)
+    search.fit(GAPS, SPECIES)
+    assert search.best_score_ > 0.6
+    assert search.best_estimator_[0].vae_.n_components in (1, 2)
+
+
+def test_pickle():
+    imputer = small(add_indicator=True).fit(GAPS)
+    copied = pickle.loads(pickle.dumps(imputer))
+    assert_array_equal(copied.transform(GAPS), imputer.transform(GAPS))
+    assert_array_equal(copied.draw(GAPS, 2), imputer.draw(GAPS, 2))
