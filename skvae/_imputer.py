@@ -38,10 +38,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     vae : VariationalAutoencoder, default=None
-        A clone of it is fitted. ``None``: a model of 8 components, or of as many as there are
+        A clone of it is fitted. ``None``: a model of 16 components, or of as many as there are
         columns, trained on the bound of :class:`~skvae.objectives.IWAE` with five draws by a
         learning rate that falls to 0; under ``likelihood="mixed"`` where X is a data frame with
-        columns of categories.
+        columns of categories, else ``"gaussian"``.
     n_importance_samples : int, default=1000
         Draws z_k for each row.
     sample_posterior : bool, default=False
@@ -77,7 +77,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     -----
     Columns of categories and of 0 and 1, and counts, get values of their kind where the
     likelihood is one for such columns, as ``likelihood="mixed"`` chooses it: the most
-    probable category, the nearest whole number. Under ``"auto"``, numbers are numbers.
+    probable category, the nearest whole number. Under ``"gaussian"``, numbers are numbers.
 
     Examples
     --------
@@ -173,9 +173,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     def _default(self, n_rows: int, reader: Reader) -> VariationalAutoencoder:
         """Return the model that ``vae=None`` stands for: see benchmarks/imputation.py."""
         return VariationalAutoencoder(
-            min(8, int(self._kept.sum())),
+            min(16, int(self._kept.sum())),
             hidden_layer_sizes=64,
-            likelihood="mixed" if reader.categories else "auto",
+            likelihood="mixed" if reader.categories else "gaussian",
             objective=IWAE(5),
             batch_size=64,
             learning_rate=3e-3,
