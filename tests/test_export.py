@@ -5,6 +5,7 @@ import logging
 import pickle
 import sys
 import warnings
+from functools import cache
 
 import numpy as np
 import onnx
@@ -22,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import skvae
 from skvae import VariationalAutoencoder, export
@@ -118,6 +120,15 @@ CASES = {
     # Of 32 channels and one: the layer that training replaces by a matrix product.
     "grey, layer": (GREY[:300], {"image_shape": (8, 8), "normalization": "layer"}),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def translations():
+    """torch parses the source of all that it can translate for each graph anew: here once."""
+    read = ONNXRegistry.from_torchlib
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(read)))
+        yield
 
 
 def vae(**params):

@@ -61,7 +61,7 @@ def make_prior(request):
     return request.param
 
 
-def grid(limit=7.0, n=1000):
+def grid(limit=7.0, n=500):
     axis = torch.linspace(-limit, limit, n).double()
     return torch.cartesian_prod(axis, axis), (2 * limit / (n - 1)) ** 2
 
@@ -259,14 +259,16 @@ def test_flow_prior_starts_as_the_standard_normal():
     torch.testing.assert_close(flow().log_prob(z), exact, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["mixture", "vamp", "flow"])
-def test_a_learned_prior_fits_groups_better_than_the_standard_normal(name):
+def test_learned_priors_fit_groups_better_than_the_standard_normal():
     rng = np.random.RandomState(0)
     centres = np.array([[-6.0, 0, 0, 1], [6, 0, 1, 0], [0, 8, 0, 0]])
     X = centres[rng.randint(3, size=600)] + 0.3 * rng.randn(600, 4)
     settings = {"max_epochs": 150, "learning_rate": 5e-3, "random_state": 0}
-    plain = VariationalAutoencoder(**settings).fit(X[:400]).score(X[400:])
-    assert VariationalAutoencoder(prior=name, **settings).fit(X[:400]).score(X[400:]) > plain
+    plain, *learned = (
+        VariationalAutoencoder(prior=name, **settings).fit(X[:400]).score(X[400:])
+        for name in ("normal", "mixture", "vamp", "flow")
+    )
+    assert min(learned) > plain
 
 
 @pytest.mark.parametrize(

@@ -870,7 +870,8 @@ class TestFrames:
         ):
             assert learnt(X, likelihood)[0].categories == {}
         X = np.random.default_rng(0).normal(size=(20, 2))
-        assert Reader({"colour": ["red"]}).read(VariationalAutoencoder().fit(X), X).X is X
+        model = VariationalAutoencoder(max_epochs=1).fit(X)
+        assert Reader({"colour": ["red"]}).read(model, X).X is X
 
 
 class TestFrameInAnEstimator:

@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import subprocess
 import sys
+from itertools import cycle
 
 import cloudpickle
 import joblib
@@ -112,11 +113,17 @@ def same(one, other):
     assert repr(one.likelihood_) == repr(other.likelihood_)
 
 
-@pytest.mark.parametrize("trip", TRIPS)
+MODELS = [*BUILT_IN, *WITH_PARTS]
+PICKLES = cycle(["pickle", "cloudpickle", "joblib", "deepcopy"])
+"""Which all ask the model for the same, and so take turns."""
+
+
 @pytest.mark.parametrize(
-    "params", [*BUILT_IN, *WITH_PARTS], ids=lambda params: "-".join(params) or "default"
+    ("params", "trip"),
+    [(params, trip) for params in MODELS for trip in (next(PICKLES), "skops", "file")],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value) or "default",
 )
-def test_round_trip(trip, params, tmp_path):
+def test_round_trip(params, trip, tmp_path):
     if trip == "skops":  # cannot hold, and would have to trust, classes of the user's own
         params = {name: value for name, value in params.items() if not is_foreign(value)}
     model = vae(**params).fit(X)
