@@ -47,6 +47,24 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 """Non-linearities, by name."""
 
 
+LEVELS = 2**16
+"""Of sixteen random bits; the fraction that is kept on the CPU is so many parts of one."""
+
+
+def kept_of(features: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
+    """Return 0 with probability ``p`` for each number, else what keeps the mean.
+
+    On the CPU, where the draws are what costs, four decisions are made of one draw of 64 bits.
+    """
+    kept = torch.empty_like(features)
+    if not features.is_cpu:
+        return kept.bernoulli_(1 - p, generator=generator).div_(1 - p)
+    n, n_kept = features.numel(), max(1, round((1 - p) * LEVELS))
+    words = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    levels = words.view(torch.int16)[:n].view(features.shape)
+    return torch.le(levels, n_kept - LEVELS // 2 - 1, out=kept).mul_(LEVELS / n_kept)
+
+
 class Dropout(nn.Module):
     """Set a fraction ``p`` of the features to zero in training (Srivastava et al. 2014).
 
@@ -86,12 +104,11 @@ class Dropout(nn.Module):
         Returns
         -------
         features : Tensor of that shape
-            Those kept divided by ``1 − p``.
+            Those kept divided by ``1 − p``. (On the CPU p is rounded to 1/65,536.)
         """
         if not self.training:
             return features
-        kept = torch.empty_like(features).bernoulli_(1 - self.p, generator=self.generator)
-        return features * kept / (1 - self.p)
+        return features * kept_of(features, self.p, self.generator)
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):

@@ -61,6 +61,32 @@ def test_dropout_keeps_the_mean_and_drops_the_fraction():
     assert torch.equal(layer.eval()(torch.ones(5)), torch.ones(5))
 
 
+@pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 1 - 1e-9])
+@pytest.mark.parametrize("shape", [(1,), (7, 5), (3, 4, 5, 2)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_dropout_of_any_fraction_and_shape(p, shape, dtype):
+    """Also where the draws do not come out even, and where next to none or all are dropped."""
+    layer = Dropout(p)
+    layer.generator = torch.Generator().manual_seed(0)
+    x = torch.ones(shape, dtype=dtype, requires_grad=True)
+    out = layer(x)
+    assert (out.dtype, out.shape) == (x.dtype, x.shape)
+    assert torch.isfinite(out).all()
+    assert len(out.unique()) <= 2
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(gradient, out)
+
+
+def test_dropout_of_neighbours_is_independent():
+    """Four of them are made of one draw."""
+    layer = Dropout(0.25)
+    layer.generator = torch.Generator().manual_seed(0)
+    dropped = (layer(torch.ones(100_000, 4)) == 0).double()
+    torch.testing.assert_close(
+        dropped.T.cov(), 0.25 * 0.75 * torch.eye(4).double(), atol=5e-3, rtol=0
+    )
+
+
 def test_layer_norm_is_torchs():
     x = torch.randn(5, 7)
     torch.testing.assert_close(NORMALIZATIONS["layer"](7)(x), nn.LayerNorm(7)(x))

@@ -63,10 +63,11 @@ class StudentT(td.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value`` in nats, elementwise."""
-        u = (value - self.loc) / self.scale
+        # What is the same for all rows is put together first: it is one number for each column.
         normalizer = lgamma_difference(self.df / 2, 0.5) - 0.5 * (math.pi * self.df).log()
-        tail = 0.5 * (self.df + 1) * torch.log1p(u.square() / self.df)
-        return (normalizer - self.scale.log()) - tail
+        u = (value - self.loc) * (self.df.rsqrt() / self.scale)
+        tail = torch.log1p(u.square())
+        return torch.addcmul(normalizer - self.scale.log(), self.df + 1, tail, value=-0.5)
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
