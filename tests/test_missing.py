@@ -30,7 +30,7 @@ from skvae.likelihoods import (
     Poisson,
     ZeroInflatedNegativeBinomial,
 )
-from skvae.metrics import reconstruction_error
+from skvae.metrics import bits_per_dim, reconstruction_error
 from skvae.model import VAE, Batch
 from skvae.objectives import ELBO, OBJECTIVES
 from skvae.posteriors import POSTERIORS
@@ -338,10 +338,12 @@ def test_likelihoods_of_ones_own():
     assert np.isfinite(vae(likelihood=Correlated()).fit(IRIS).score(IRIS))
 
 
-def test_reconstruction_error_is_that_of_observed_values():
+def test_metrics_count_observed_values():
     model = vae().fit(GAPS)
     errors = np.square(GAPS - model.reconstruct(GAPS))
     assert reconstruction_error(model, GAPS) == pytest.approx(np.nanmean(errors))
+    bits = -model.score_samples(GAPS).sum() / np.log(2)
+    assert bits_per_dim(model, GAPS) == pytest.approx(bits / (~np.isnan(GAPS)).sum())
 
 
 # Where the answers are known: factor analysis

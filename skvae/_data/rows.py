@@ -156,6 +156,12 @@ class Rows(Dataset):
         for some in self.block_slices():
             yield self.block(some), None if self.weight is None else self.weight[some]
 
+    def n_observed(self) -> int:
+        """Return how many values are not missing."""
+        if not self.has_missing:
+            return len(self) * self.n_features
+        return sum(int((~np.isnan(block)).sum()) for block, _ in self.blocks())
+
     def batches(
         self, size: int, device: str = "cpu", copy: bool = True
     ) -> Iterator[tuple[slice, Batch]]:

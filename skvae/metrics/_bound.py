@@ -21,7 +21,8 @@ def bits_per_dim(
 ) -> float:
     """Return the bits that the model spends on each feature: lower is better.
 
-    ``−1 / (n_features · ln 2)`` times the mean of ``score_samples(X)``. For a density of
+    ``−1 / (n_features · ln 2)`` times the mean of ``score_samples(X)``; where values are missing,
+    the mean number of observed ones takes the place of ``n_features``. For a density of
     real features this depends on their units, and may be negative.
 
     Parameters
@@ -65,8 +66,9 @@ def bits_per_dim(
     vae, X = model_and_rows(vae, X)
     if n_levels is not None:
         whole(n_levels, "n_levels", least=2)
-    nats = mean(vae.score_samples(X, n_importance_samples=n_importance_samples))
-    return -nats / (vae.n_features_in_ * math.log(2)) + math.log2(n_levels or 1)
+    nats = vae.score_samples(X, n_importance_samples=n_importance_samples)
+    n_dims = vae._read(X).n_observed() / len(nats)
+    return -mean(nats) / (n_dims * math.log(2)) + math.log2(n_levels or 1)
 
 
 class RateDistortion(NamedTuple):

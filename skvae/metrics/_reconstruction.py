@@ -13,7 +13,8 @@ from skvae._fitted import model_and_rows
 def reconstruction_error(vae: Any, X: Any) -> float:
     """Return the mean squared error of the reconstruction: lower is better.
 
-    ``1/(n · n_features) Σ_ij (x_ij − x̂_ij)²`` with ``x̂ = inverse_transform(transform(X))``.
+    ``1/(n · n_features) Σ_ij (x_ij − x̂_ij)²`` with ``x̂ = inverse_transform(transform(X))``,
+    over the values that are not missing.
     It says nothing of the prior, and is smallest for a plain autoencoder; where networks are
     linear, for :class:`~sklearn.decomposition.PCA` (Baldi and Hornik 1989,
     https://doi.org/10.1016/0893-6080(89)90014-2). A categorical column of a mixed likelihood
@@ -49,10 +50,9 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     vae, X = model_and_rows(vae, X)
     rows = vae._read(X)
     inference = vae._inference(rows.dtype)
-    total, n_observed = 0.0, 0
+    total = 0.0
     for block, _ in rows.blocks():
         Z = inference.transform(Rows(block))
         residual = block - inference.decode(Rows(Z))
         total += np.nansum(np.square(residual, dtype=np.float64))
-        n_observed += residual.size - int(np.isnan(residual).sum())
-    return float(total / n_observed)
+    return float(total / rows.n_observed())
