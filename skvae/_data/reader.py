@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from skvae._data.columns import Columns
 from skvae._data.containers import as_matrix, check_dates
 from skvae._data.frames import Frame
+from skvae._data.mapped import shared_mapping
 from skvae._data.moments import Moments, Moved
 from skvae._data.objects import ENCODE, floats_of_objects
 from skvae._data.order import check_weight, weighted_rows
@@ -388,7 +389,7 @@ def _has_missing(X: Any) -> bool:
     """Return whether there is a NaN in a matrix; a mapped file is checked for infinities, too."""
     if X.dtype.kind != "f":
         return False
-    if not isinstance(X, np.memmap):
+    if shared_mapping(X) is None:
         return _holds_nan(X.data if scipy.sparse.issparse(X) else X)
     found = False
     for block, _ in Rows(X).blocks():

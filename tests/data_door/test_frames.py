@@ -168,11 +168,22 @@ class TestLevels:
         assert reader.categories == {"a": ["x", "y", "z"]}
         assert_array_equal(reader.read(estimator, pa.concat_tables(parts)).X[:, 0], [0, 1, 2, 0])
 
-    @pytest.mark.parametrize("value", ["pink", None, np.nan, 3], ids=str)
-    def test_unknown_and_missing_ones_are_named(self, value):
+    @pytest.mark.parametrize("value", [None, np.nan, pd.NA, pd.NaT], ids=str)
+    def test_missing_ones_have_no_code(self, value):
         reader, *_, estimator = learn(PANDAS, BY_COLUMN)
         values = np.array(["red", value, "red", "red"], object)
-        message = r"'colour' holds (nan|None|'pink'|3).*\['red', 'green', 'blue'\].*Drop or impute"
+        for column in (values, pd.Categorical(values)):
+            other = PANDAS.assign(colour=column)
+            rows = reader.read(estimator, other)
+            assert rows.has_missing
+            for codes in (rows.X, reader.floats(other)):
+                assert_array_equal(np.isnan(codes[:, 2]), [False, True, False, False])
+
+    @pytest.mark.parametrize("value", ["pink", 3], ids=str)
+    def test_unknown_ones_are_named(self, value):
+        reader, *_, estimator = learn(PANDAS, BY_COLUMN)
+        values = np.array(["red", value, "red", "red"], object)
+        message = r"'colour' holds ('pink'|3).*\['red', 'green', 'blue'\].*Drop such rows"
         for column in (values, pd.Categorical(values)):
             with pytest.raises(ValueError, match=message):
                 reader.read(estimator, PANDAS.assign(colour=column))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
@@ -16,7 +17,7 @@ LABEL = np.where(RNG.rand(60) < 0.5, np.nan, 1.0)
 def everything(rows):
     """Return all that a fit sees of some rows, side by side."""
     batch = rows.batch(slice(None))
-    return np.column_stack([part for part in batch if part is not None])
+    return np.column_stack([part for part in batch if isinstance(part, torch.Tensor)])
 
 
 BESIDE = [{}, {"context": CONTEXT}, {"label": LABEL}, {"context": CONTEXT, "label": LABEL}]

@@ -73,7 +73,7 @@ class TestEverySource:
 
     def test_beside_rows_there_may_be_nothing(self, name, tmp_path):
         (_, batch), *_ = Rows(SOURCES[name](tmp_path)).batches(3)
-        assert batch[1:] == (None, None, None)
+        assert batch[1:] == (None, None, None, False)
 
 
 def test_bytes_are_scaled_after_they_have_travelled():
