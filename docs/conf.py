@@ -11,8 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-# sphinx-gallery looks up the names in an example before it runs it, this one among them.
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+# sphinx-gallery looks up the names in an example before it runs it, these among them.
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401
+    enable_iterative_imputer,  # noqa: F401
+)
 
 import skvae
 

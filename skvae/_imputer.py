@@ -65,7 +65,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         The one behind ``add_indicator``.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X had any.
 
     See Also
@@ -376,7 +376,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : array-like of str, default=None
+        input_features : array-like of str of shape (n_features,), default=None
             Names of the columns of X; ``None``: ``feature_names_in_``, or x0, x1 and so on.
 
         Returns

@@ -418,8 +418,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows. Floats, integers or booleans; sparse rows are made dense a batch at a
-            time; a memmap is read a batch at a time.
+            Rows. Floats, integers or booleans; NaN is a value that was not observed. Sparse
+            rows are made dense a batch at a time; a memmap is read a batch at a time.
         y : Ignored
             Present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -434,9 +434,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, on X that is not a matrix of finite numbers, lies
-            outside the likelihood's support or does not fit ``image_shape``, and when
-            the loss stops being finite. The estimator is then as it was before.
+            On parameters out of range, on X that is not a matrix of numbers, holds infinities or
+            a column of missing values alone, lies outside the likelihood's support or does not
+            fit ``image_shape``, and when the loss stops being finite. The estimator is then as
+            it was before.
         """
         return self._fit(X, sample_weight, self.warm_start and hasattr(self, "net_"))
 
@@ -703,7 +704,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows.
+            Rows; NaN is a value that was not observed.
 
         Returns
         -------
@@ -714,7 +715,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError
-            When X has another number of columns than in ``fit``, NaN or infinities.
+            When X has another number of columns than in ``fit``, or infinities.
         TypeError
             When X holds objects that are no numbers.
         NotFittedError
@@ -730,7 +731,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows.
+            Rows; NaN is a value that was not observed.
 
         Returns
         -------
@@ -782,7 +783,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows.
+            Rows; NaN is a value that was not observed.
 
         Returns
         -------
@@ -878,7 +879,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Return a lower bound on log p(x) for each row, in nats.
 
         A row so unlikely that its bound lies beyond the largest float has the lowest float
-        of the type: a score is never NaN, and never −inf.
+        of the type: a score is never NaN, and never −inf. Of a row with missing values it is a
+        bound on log p of those that are observed, 0 where none is.
 
         The noise is fixed for each row, so results repeat and do not depend on the order
         of the rows or on their company; the errors of different rows are independent.
@@ -904,8 +906,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ------
         ValueError
             When X lies outside the likelihood's support, has another number of columns
-            than in ``fit``, NaN or infinities, or when ``n_importance_samples`` is not
-            positive.
+            than in ``fit``, or infinities, or when ``n_importance_samples`` is not positive.
         TypeError
             When ``n_importance_samples`` is not a whole number, or X holds objects that are
             no numbers.
@@ -929,7 +930,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows.
+            Rows; NaN is a value that was not observed.
 
         Returns
         -------

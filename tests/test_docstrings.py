@@ -3,6 +3,7 @@
 import ast
 import builtins
 import inspect
+import math
 import re
 import textwrap
 from dataclasses import is_dataclass
@@ -18,7 +19,7 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
-from skvae import VariationalAutoencoder
+from skvae import VAEImputer, VariationalAutoencoder
 from skvae.sampling import FlowDensity, LatentDensitySampler
 from tests.public import EVERYTHING, MODULES, TOP, Documented, each, is_ours
 
@@ -89,7 +90,8 @@ def test_defaults_are_those_of_the_signature(item):
             assert not stated, what
         else:
             assert stated, what
-            assert repr(ast.literal_eval(stated[1])) == repr(parameter.default), what
+            value = math.nan if stated[1] == "nan" else ast.literal_eval(stated[1])
+            assert repr(value) == repr(parameter.default), what
 
 
 def returns_something(item):
@@ -244,7 +246,8 @@ def fitted():
     vae = VariationalAutoencoder(likelihood="mixed", max_epochs=1, random_state=0).fit(table)
     sampler = LatentDensitySampler(vae, random_state=0).fit(table, y)
     flow = FlowDensity(zuko.flows.MAF(4), n_steps=1, random_state=0).fit(X)
-    return {type(estimator): estimator for estimator in (vae, sampler, flow)}
+    imputer = VAEImputer(vae, n_importance_samples=1).fit(table)
+    return {type(estimator): estimator for estimator in (vae, sampler, flow, imputer)}
 
 
 @each(item for item in TOP if item.is_class and issubclass(item.value, BaseEstimator))

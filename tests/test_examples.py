@@ -18,6 +18,8 @@ GALLERY = {
     "plot_anomaly",
     "plot_comparison",
     "plot_mnist",
+    "plot_missing_values",
+    "plot_missing_pixels",
 }
 NOT_RUN = {"mnist_in_full"}
 MAX_STATEMENTS = 80

@@ -205,6 +205,21 @@ def test_float64_keeps_the_digits_of_columns_far_from_zero(tmp_path):
     np.testing.assert_allclose(out - 1e8, model.inverse_transform(loc) - 1e8, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [(IRIS, {}), (DIGITS[:200], {"likelihood": Poisson("total")}), (GREY, {"image_shape": (8, 8)})],
+    ids=["table", "counts", "image"],
+)
+def test_missing_values_are_missing_in_the_graph(X, params, tmp_path):
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.3, np.nan, X).astype(np.float32)
+    model = vae(**params).fit(X)
+    X[1] = np.nan
+    export.to_onnx(model, tmp_path / "encoder.onnx")
+    loc, scale = run(tmp_path / "encoder.onnx", X)
+    np.testing.assert_allclose(loc, model.transform(X), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(scale, model.posterior(X)[1], atol=1e-5, rtol=0)
+
+
 def test_bytes_go_in_as_they_are(tmp_path):
     model = vae(image_shape=(8, 8), conv_channels=(4,)).fit(BYTES)
     assert model.unit_ == 255

@@ -36,10 +36,11 @@ def to_onnx(
     ========== ========================== ===================================================
 
     X is in the units of ``fit``; for a model of bytes (see ``unit_``) these are [0, 1], and
-    bytes themselves go in under ``dtype="uint8"``. A column of type category under
-    ``likelihood="mixed"`` goes in and comes out as codes, positions in ``categories_``. The
-    metadata of the file holds the version of skvae, class, part, likelihood, unit, and the
-    names of the features, as JSON, where the model has them.
+    bytes themselves go in under ``dtype="uint8"``. NaN is a value that was not observed, as in
+    ``posterior``. A column of type category under ``likelihood="mixed"`` goes in and comes out
+    as codes, positions in ``categories_``. The metadata of the file holds the version of skvae,
+    class, part, likelihood, unit, and the names of the features, as JSON, where the model has
+    them.
 
     Parameters
     ----------
