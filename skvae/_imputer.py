@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.ensemble._base import _set_random_states
 from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
-from sklearn.utils._param_validation import HasMethods, Interval, MissingValues
+from sklearn.utils._param_validation import Interval, MissingValues
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae import _random
 from skvae._data import Reader, some_columns
-from skvae._numbers import whole
+from skvae._numbers import is_number, whole
 from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
+from skvae.likelihoods import LIKELIHOODS
 from skvae.objectives import IWAE
 
 N_PROBES = 64
 """Draws that tell whether a likelihood is one of whole numbers."""
+
+NARROW, WIDE = 32, 128
+"""Units of each of the two layers of the default model."""
+
+STEPS, ROWS_PER_COLUMN, ROWS = 3000, 30, 2000
+"""So many steps train it, fewer where there are less rows for each column, and more beyond as many
+rows."""
 
 
 class VAEImputer(TransformerMixin, BaseEstimator):
@@ -39,8 +47,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     ----------
     vae : VariationalAutoencoder, default=None
         A clone of it is fitted. ``None``: a model of 16 components, or of as many as there are
-        columns, trained on the bound of :class:`~skvae.objectives.IWAE` with five draws by a
-        learning rate that falls to 0; under ``likelihood="mixed"`` where X is a data frame with
+        columns, and two hidden layers, trained on the bound of
+        :class:`~skvae.objectives.IWAE` with five draws by a learning rate that falls to 0, the
+        longer the more rows there are for each column; under ``likelihood="mixed"`` where X is a data frame with
         columns of categories, else ``"gaussian"``.
     n_importance_samples : int, default=1000
         Draws z_k for each row.
@@ -96,7 +105,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
-        "vae": [HasMethods(["fit", "transform"]), None],
+        "vae": [VariationalAutoencoder, None],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
@@ -146,8 +155,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             On parameters out of range, on X that the model does not take, that is sparse, or that
             holds no value at all.
         """
-        takes_categories = self.vae is None or self.vae.likelihood == "mixed"
-        takes_categories |= getattr(getattr(self.vae, "likelihood", None), "takes_categories", False)
+        likelihood = "mixed" if self.vae is None else self.vae.likelihood
+        named = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
+        takes_categories = getattr(named, "takes_categories", False)
         reader, values = Reader.meet(self, X, takes_categories and self._is_nan)
         values = self._marked(values)
         missing = np.isnan(values)
@@ -172,15 +182,19 @@ class VAEImputer(TransformerMixin, BaseEstimator):
 
     def _default(self, n_rows: int, reader: Reader) -> VariationalAutoencoder:
         """Return the model that ``vae=None`` stands for: see benchmarks/imputation.py."""
+        n_columns = int(self._kept.sum())
+        width = int(np.clip(4 * n_rows / n_columns, NARROW, WIDE))
+        # Fewer where rows are few, more where there are more than a model sees often enough.
+        steps = STEPS * min(1, n_rows / (ROWS_PER_COLUMN * n_columns))
         return VariationalAutoencoder(
-            min(16, int(self._kept.sum())),
-            hidden_layer_sizes=64,
+            min(16, n_columns),
+            hidden_layer_sizes=(width, width),
             likelihood="mixed" if reader.categories else "gaussian",
             objective=IWAE(5),
             batch_size=64,
             learning_rate=3e-3,
             learning_rate_schedule="cosine",
-            max_steps=1000 if n_rows < 500 else 2000,
+            max_steps=math.ceil(steps * math.sqrt(max(1, n_rows / ROWS))),
         )
 
     def _marked(self, values: np.ndarray) -> np.ndarray:
@@ -337,13 +351,16 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         ValueError, TypeError, NotFittedError
             As ``transform``; and when ``level`` does not lie in (0, 1).
         """
-        if not (isinstance(level, Real) and 0 < level < 1):
+        if not (is_number(level, Real) and 0 < level < 1):
             raise ValueError(f"level={level!r} must be a number in (0, 1).")
         values, table, gaps = self._read(X)
         bounds = values.copy(), values.copy()
+        tails = (1 - level) / 2, (1 + level) / 2
         n_draws, state = self.n_importance_samples, self.random_state
         for some, draws in self._imputations(table, gaps, values.dtype, n_draws, state):
-            ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+            # Of whole numbers a draw, and not a number between two.
+            ends = np.quantile(draws, tails, axis=0)
+            ends[:, :, self._are_whole] = np.round(ends[:, :, self._are_whole])
             for bound, end in zip(bounds, ends, strict=True):
                 self._fill(bound, gaps[some], end)
         missing = np.isnan(values)

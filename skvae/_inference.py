@@ -311,22 +311,20 @@ class Inference:
         """
         points = _quadrature.sobol(n_importance, self.model.latent_dim)
 
-        def resampled(batch: Batch) -> Any:
+        def draw(batch: Batch) -> Tensor:
             keys = hash_rows(batch.x.cpu().numpy())
             draws = [self._weighted_draws(batch, keys, some) for some in points.split(DRAWS)]
-            z = torch.cat([z for z, _, _ in draws])
-            log_weights = torch.cat([log_weight for _, _, log_weight in draws])
-            weights = log_weights.softmax(0).T.contiguous()
-            chosen = torch.multinomial(weights, n_draws, replacement=True, generator=generator).T
-            z = z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
-            return given_row(self.model.likelihood(z, batch.context), batch.x)
-
-        def draw(batch: Batch) -> Tensor:
-            return resampled(batch).sample(generator=generator)
+            z = torch.cat([z for z, *_ in draws])
+            weights = torch.cat([log_weight for *_, log_weight in draws]).softmax(0)
+            chosen = torch.multinomial(weights.T, n_draws, replacement=True, generator=generator)
+            z = z.gather(0, chosen.T.unsqueeze(-1).expand(-1, -1, z.shape[-1]))
+            likelihood = given_row(self.model.likelihood(z, batch.context), batch.x)
+            return likelihood.sample(generator=generator)
 
         def like(batch: Batch) -> Tensor:
-            z, likelihood, _ = self._weighted_draws(batch, hash_rows(batch.x.cpu().numpy()), points[:DRAWS])
-            return likelihood.mean.expand(-1, -1, -1)
+            """Return means of as many rows, without a random number."""
+            noise = torch.zeros(n_draws, len(batch.x), self.model.latent_dim, device=self.device)
+            return self.model.likelihood(noise.to(self.torch_dtype), batch.context).mean
 
         for some, batch in self._batches(like, rows):
             with torch.inference_mode():

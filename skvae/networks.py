@@ -104,7 +104,7 @@ class Dropout(nn.Module):
         Returns
         -------
         features : Tensor of that shape
-            Those kept divided by ``1 − p``. (On the CPU p is rounded to 1/65,536.)
+            Those kept divided by ``1 − p``; on the CPU p is rounded to multiples of 1/65,536.
         """
         if not self.training:
             return features

@@ -111,9 +111,8 @@ class TestFiles:
         assert_array_equal(of_file.transform(file), of_array.transform(X))
         assert_array_equal(of_file.score_samples(file), of_array.score_samples(X))
 
-    @pytest.mark.parametrize("bad", [np.nan, np.inf])
-    def test_a_mapped_file_with_holes_is_refused(self, tmp_path, bad):
-        np.save(tmp_path / "x.npy", np.where(PIXELS.max() == PIXELS, bad, PIXELS))
+    def test_a_mapped_file_with_infinities_is_refused(self, tmp_path):
+        np.save(tmp_path / "x.npy", np.where(PIXELS.max() == PIXELS, np.inf, PIXELS))
         with pytest.raises(ValueError, match="Input X contains"):
             vae().fit(np.load(tmp_path / "x.npy", mmap_mode="r"))
 
@@ -451,6 +450,6 @@ class TestStores:
         positions = torch.tensor([4, 0, 2])
         streamed, resident = (kind(rows, "cpu") for kind in (batches.Streamed, batches.Resident))
         for one, other in zip(streamed.take(positions), resident.take(positions), strict=True):
-            assert (one is None and other is None) or torch.equal(one, other)
+            assert one == other if not isinstance(one, torch.Tensor) else torch.equal(one, other)
         assert_array_equal(resident.take(positions).context, context[[12, 3, 49]])
         assert resident.raw.dtype == torch.from_numpy(np.empty(0, rows.raw_dtype)).dtype

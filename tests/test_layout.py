@@ -36,7 +36,7 @@ ALLOWED = (
         | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
         "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
-        "_imputer": {"_data", "_numbers", "_random", "_vae", "objectives"},
+        "_imputer": {"_data", "_numbers", "_random", "_vae", "likelihoods", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},

@@ -859,7 +859,7 @@ class TestFrames:
         estimator = VariationalAutoencoder()
         reader, *_ = Reader.learn(estimator, FRAME, Mixed())
         other = FRAME.assign(colour=pd.Categorical(["red", "pink", "red", "red"]))
-        with pytest.raises(ValueError, match="'colour' holds 'pink'.*'green'.*missing"):
+        with pytest.raises(ValueError, match=r"'colour' holds 'pink'.*'green'.*missing"):
             reader.read(estimator, other)
 
     def test_numpy_rows_and_frames_without_categories_pass(self):

@@ -125,8 +125,8 @@ def _filled(X: np.ma.MaskedArray) -> np.ndarray:
     if not np.ma.count_masked(X):
         return np.ma.getdata(X)
     if X.dtype.kind in "OUSMm":  # what is no number has errors of its own
-        return X.astype(object).filled(None)
-    return X.astype(np.result_type(X.dtype, np.float32)).filled(np.nan)
+        return np.ma.filled(X.astype(object), None)
+    return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
 
 
 # What is no matrix

@@ -65,8 +65,8 @@ class Column:
 
     def codes(self, levels: list[Any]) -> np.ndarray:
         """Return the position of every value among the levels of ``fit``, NaN if it is missing."""
-        code_of = {level: code for code, level in enumerate(levels)}
-        code_of.setdefault(None, np.nan)
+        code_of: dict[Any, float] = {level: code for code, level in enumerate(levels)}
+        code_of[None] = np.nan
         values = [None if is_missing(value) else value for value in self.values.to_list()]
         # Equal numbers are one key, whatever type holds them; the rest is what a file can hold.
         codes = np.array([code_of.get(v, code_of.get(plain(v), -1)) for v in values], np.float32)

@@ -187,7 +187,8 @@ class Mixed(Likelihood):
         """Return the values of the blocks, each in its columns."""
         blocks = self._fitted()
         x = expected.new_empty(*expected.shape[:-1], sum(len(b.indices) for b in blocks))
-        for block, part in zip(blocks, expected.split([b.n_expected() for b in blocks], -1), strict=True):
+        parts = expected.split([block.n_expected() for block in blocks], -1)
+        for block, part in zip(blocks, parts, strict=True):
             x[..., block.indices] = method_of(block.likelihood, "settled")(part)
         return x
 
