@@ -14,7 +14,7 @@ from torch import nn
 from skvae import networks
 from skvae._linear_start import start_linear
 from skvae._numbers import is_number
-from skvae.initialization import materialize
+from skvae.initialization import draw_bends, materialize
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
 from skvae.model import VAE
@@ -238,7 +238,9 @@ class Architecture:
     def _dense(self, widths: Sequence[int], generator: torch.Generator) -> nn.Module:
         """Return dense layers, with a linear path beside them where there is to be one."""
         body: nn.Module = materialize(
-            lambda: nn.Sequential(*networks.dense(widths, self.hidden)), generator
+            lambda: nn.Sequential(*networks.dense(widths, self.hidden)),
+            generator,
+            draw_bends if self.linear_path else None,
         )
         return networks.LinearPath(body) if self.linear_path and len(widths) > 1 else body
 

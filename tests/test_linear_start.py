@@ -181,6 +181,15 @@ def test_who_has_a_linear_path(params, has_path):
     assert vae._architecture.dropout == (0.1 if vae._architecture.linear_path else 0.0)
 
 
+@pytest.mark.parametrize("has_path", [True, False])
+def test_features_beside_a_linear_path_do_not_all_bend_at_the_origin(has_path):
+    vae = VariationalAutoencoder(2, likelihood="gaussian", linear_path=has_path, **AT_START)
+    vae.fit(standardized("wine"))
+    for body in (vae.net_.module_.encoder.body, vae.net_.module_.decoder[0]):
+        hidden = next(layer for layer in body.modules() if isinstance(layer, torch.nn.Linear))
+        assert (hidden.bias.abs().mean().item() > 0.01) == has_path
+
+
 def hard_rows(kind):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5))

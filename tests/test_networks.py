@@ -8,7 +8,7 @@ from torch import nn
 
 from skvae import VariationalAutoencoder
 from skvae._training.schedules import SCHEDULES
-from skvae.initialization import materialize
+from skvae.initialization import draw_bends, materialize
 from skvae.model import Batch
 from skvae.networks import ACTIVATIONS, NORMALIZATIONS, BatchNorm, Dropout, Hidden, dense
 from tests.pairs import covering
@@ -41,6 +41,20 @@ def test_activations(activation):
         lambda: nn.Sequential(*dense([3, 5, 2], Hidden(activation))), torch.Generator()
     )
     assert layers(torch.ones(4, 3)).shape == (4, 2)
+
+
+def test_bends_are_within_one_over_the_root_of_the_inputs():
+    def drawn():
+        generator = torch.Generator().manual_seed(0)
+        return materialize(lambda: nn.Linear(16, 10_000), generator, draw_bends)
+
+    before = torch.get_rng_state()
+    layer, again = drawn(), drawn()
+    assert torch.equal(before, torch.get_rng_state())
+    for numbers, same in zip(layer.parameters(), again.parameters(), strict=True):
+        assert torch.equal(numbers, same)
+        assert numbers.abs().max().item() == pytest.approx(0.25, rel=1e-3)
+        assert numbers.mean().item() == pytest.approx(0, abs=0.01)
 
 
 def test_gated_is_the_product_of_a_linear_map_and_a_sigmoid():
