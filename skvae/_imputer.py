@@ -49,8 +49,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         A clone of it is fitted. ``None``: a model of 16 components, or of as many as there are
         columns, and two hidden layers, trained on the bound of
         :class:`~skvae.objectives.IWAE` with five draws by a learning rate that falls to 0, the
-        longer the more rows there are for each column; under ``likelihood="mixed"`` where X is a data frame with
-        columns of categories, else ``"gaussian"``.
+        longer the more rows there are for each column; under ``likelihood="mixed"`` where X is a
+        data frame with columns of categories, else ``"gaussian"``.
     n_importance_samples : int, default=1000
         Draws z_k for each row.
     sample_posterior : bool, default=False
