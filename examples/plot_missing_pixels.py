@@ -47,7 +47,7 @@ vae = VariationalAutoencoder(
     max_epochs=25,
     random_state=0,
 )
-imputer = VAEImputer(vae, n_importance_samples=200, random_state=0).fit(gaps)
+imputer = VAEImputer(vae, n_importance_samples=200, n_estimators=1, random_state=0).fit(gaps)
 filled = imputer.transform(gaps_test)
 
 # %%

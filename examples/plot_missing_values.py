@@ -140,9 +140,8 @@ plt.show()
 # Filled once, a table looks more regular than it was: each estimate lies where the other values
 # say, without the scatter that measurements have, so that relations come out too strong, and their
 # errors about as small as if nothing had been missing. Means weaken relations. The draws put the
-# scatter back, and where they differ is what was not known. What they leave out is how well the
-# model itself is known: all come from one fit. Imputers of other ``random_state``, each on rows
-# drawn with replacement, would tell.
+# scatter back, and where they differ is what was not known. What they leave out is what rows
+# of another sample would have said: imputers that are fitted to rows drawn with replacement tell.
 #
 # Values were taken out here by a coin. Where high values are missing because they are high, no
 # method that sees the rest alone can know it: see :doc:`/guide/missing_values`.

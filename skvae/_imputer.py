@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
-from sklearn.ensemble._base import _set_random_states
 from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -25,6 +25,9 @@ from skvae.objectives import IWAE
 
 N_PROBES = 64
 """Draws that tell whether a likelihood is one of whole numbers."""
+
+DRAWN = 2**24
+"""Values that are drawn at once for intervals."""
 
 NARROW, WIDE = 32, 128
 """Units of each of the two layers of the default model."""
@@ -53,6 +56,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         data frame with columns of categories, else ``"gaussian"``.
     n_importance_samples : int, default=1000
         Draws z_k for each row.
+    n_estimators : int, default=3
+        Models that are fitted, from different seeds. Their estimates are averaged, and draws and
+        intervals come from all: where rows are few the models differ, and that is part of how
+        uncertain a missing value is.
     sample_posterior : bool, default=False
         Fill in a draw from the distribution of the missing values in place of their mean: for
         several imputations of one table see :meth:`draw`.
@@ -69,7 +76,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     vae_ : VariationalAutoencoder
-        The fitted model, of the columns that are not empty.
+        The first of the fitted models, of the columns that are not empty.
+    estimators_ : list of VariationalAutoencoder
+        All of them.
     indicator_ : MissingIndicator or None
         The one behind ``add_indicator``.
     n_features_in_ : int
@@ -95,7 +104,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     >>> from skvae import VAEImputer
     >>> X = load_iris().data
     >>> X[::3, 2] = np.nan
-    >>> imputer = VAEImputer(random_state=0)
+    >>> imputer = VAEImputer(n_estimators=1, random_state=0)
     >>> filled = imputer.fit_transform(X)
     >>> bool(np.abs(filled - load_iris().data).max() < 1.5)
     True
@@ -107,6 +116,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
         "vae": [VariationalAutoencoder, None],
         "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
@@ -119,6 +129,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         vae: VariationalAutoencoder | None = None,
         *,
         n_importance_samples: int = 1000,
+        n_estimators: int = 3,
         sample_posterior: bool = False,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
@@ -127,6 +138,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     ) -> None:
         self.vae = vae
         self.n_importance_samples = n_importance_samples
+        self.n_estimators = n_estimators
         self.sample_posterior = sample_posterior
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
@@ -155,6 +167,11 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             On parameters out of range, on X that the model does not take, that is sparse, or that
             holds no value at all.
         """
+        # A copy is fitted: should anything fail, this object is as it was.
+        self.__dict__ = vars(copy.copy(self)._fit(X))
+        return self
+
+    def _fit(self, X: Any) -> VAEImputer:
         likelihood = "mixed" if self.vae is None else self.vae.likelihood
         named = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
         takes_categories = getattr(named, "takes_categories", False)
@@ -167,11 +184,16 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(values)
-        vae = self._default(len(values), reader) if self.vae is None else clone(self.vae)
-        if self.random_state is not None:
-            _set_random_states(vae, check_random_state(self.random_state))
+        vae = self._default(len(values), reader) if self.vae is None else self.vae
+        state = vae.random_state if self.random_state is None else self.random_state
+        seeds = check_random_state(_random.draw_seed(state))
+        table = self._table(X, values)
         self._reader = reader
-        self.vae_ = vae.fit(self._table(X, values))
+        self.estimators_ = [
+            clone(vae).set_params(random_state=_random.draw_seed(seeds)).fit(table)
+            for _ in range(self.n_estimators)
+        ]
+        self.vae_ = self.estimators_[0]
         self._are_whole = self._look_for_whole_numbers(values[:, self._kept])
         return self
 
@@ -258,15 +280,20 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             values, table, gaps = self._read(X)
             filled = values.copy()
             if len(gaps):
-                rows = self.vae_._read(table).subset(gaps)
-                inference = self.vae_._inference(values.dtype, "transform")
-                expected = inference.expected(rows, self.n_importance_samples)
-                expected[:, self._are_whole] = np.round(expected[:, self._are_whole])
-                self._fill(filled, gaps, expected)
+                self._fill(filled, gaps, self._expected(table, gaps, values.dtype))
         filled = self._out(filled)
         if self.indicator_ is None:
             return filled
         return np.hstack([filled, self.indicator_.transform(values)])
+
+    def _expected(self, table: Any, gaps: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return what is expected in the rows that have gaps."""
+        models = [vae._inference(dtype, "transform") for vae in self.estimators_]
+        rows = self.vae_._read(table).subset(gaps)
+        each = [model.expected(rows, self.n_importance_samples) for model in models]
+        values = models[0].settled(np.mean(each, axis=0, dtype=np.float64).astype(dtype))
+        values[:, self._are_whole] = np.round(values[:, self._are_whole])
+        return values
 
     def draw(
         self,
@@ -280,7 +307,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         For multiple imputation: an analysis is made on each, and the results are pooled (Rubin
         1987, https://doi.org/10.1002/9780470316696), so that its standard errors know what
         was missing. Draws are of z from p(z|x_o), by sampling importance resampling, and of x
-        from p(x|z).
+        from p(x|z), under each of the models in turn.
 
         Parameters
         ----------
@@ -308,29 +335,35 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     def _draw(self, X: Any, n_draws: int, random_state: Any) -> np.ndarray:
         values, table, gaps = self._read(X)
         filled = np.repeat(values[np.newaxis], n_draws, 0)
-        for some, draws in self._imputations(table, gaps, values.dtype, n_draws, random_state):
+        if len(gaps):
+            draws = self._imputations(table, gaps, values.dtype, n_draws, random_state)
             for one, drawn in zip(filled, draws, strict=True):
-                self._fill(one, gaps[some], drawn)
+                self._fill(one, gaps, drawn)
         return filled
 
     def _imputations(
         self, table: Any, gaps: np.ndarray, dtype: Any, n_draws: int, random_state: Any
-    ) -> Any:
-        """Yield positions among the rows with gaps, and draws of these, ``(n_draws, n, d)``."""
-        if not len(gaps):
-            return
+    ) -> np.ndarray:
+        """Return draws of the rows with gaps, ``(n_draws, n, d)``, from each model as many."""
         seed = _random.draw_seed(random_state)
         generator = _random.generator(seed, Stream.SAMPLING, device=self.vae_.net_.device)
         rows = self.vae_._read(table).subset(gaps)
-        inference = self.vae_._inference(dtype, "draw")
-        n = max(self.n_importance_samples, n_draws)
-        for some, draws in inference.imputations(rows, n_draws, n, generator):
-            yield some, draws.cpu().numpy()
+        drawn = np.empty((n_draws, len(gaps), rows.n_features), dtype)
+        for first, vae in enumerate(self.estimators_):
+            mine = drawn[first :: self.n_estimators]
+            if len(mine):
+                inference = vae._inference(dtype, "draw")
+                n = max(self.n_importance_samples, len(mine))
+                for some, draws in inference.imputations(rows, len(mine), n, generator):
+                    mine[:, some] = draws.cpu().numpy()
+        return drawn
 
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Return between which values each missing one lies, with a probability.
 
-        Quantiles of ``n_importance_samples`` draws for each row.
+        Quantiles of ``n_importance_samples`` draws for each row. The probability is the model's:
+        where rows are few for the columns, networks fit them too closely, and intervals hold less
+        than they say (``benchmarks/imputation.py``).
 
         Parameters
         ----------
@@ -356,13 +389,16 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         values, table, gaps = self._read(X)
         bounds = values.copy(), values.copy()
         tails = (1 - level) / 2, (1 + level) / 2
-        n_draws, state = self.n_importance_samples, self.random_state
-        for some, draws in self._imputations(table, gaps, values.dtype, n_draws, state):
+        n_draws = self.n_importance_samples
+        size = max(1, DRAWN // (n_draws * values.shape[1]))
+        for start in range(0, len(gaps), size):
+            some = gaps[start : start + size]
+            draws = self._imputations(table, some, values.dtype, n_draws, self.random_state)
             # Of whole numbers a draw, and not a number between two.
             ends = np.quantile(draws, tails, axis=0)
             ends[:, :, self._are_whole] = np.round(ends[:, :, self._are_whole])
             for bound, end in zip(bounds, ends, strict=True):
-                self._fill(bound, gaps[some], end)
+                self._fill(bound, some, end)
         missing = np.isnan(values)
         low, high = (self._out(bound, missing) for bound in bounds)
         return low, high

@@ -275,14 +275,13 @@ class Inference:
         return z, likelihood, log_weight
 
     def expected(self, rows: Rows, n_draws: int) -> np.ndarray:
-        """Return what is to be expected of each value, given those observed in its row.
+        """Return what a likelihood expects, given the observed values of each row.
 
-        The mean of p(x|z) over p(z|x), by importance sampling from q(z|x) with weights that are
-        divided by their sum (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633).
+        The mean over p(z|x), by importance sampling from q(z|x) with weights that are divided by
+        their sum (Mattei and Frellsen 2019, https://arxiv.org/abs/1812.02633).
         """
         points = _quadrature.sobol(n_draws, self.model.latent_dim)
-        family = self.model.likelihood_family
-        of_one, settled = method_of(family, "expected"), method_of(family, "settled")
+        of_one = method_of(self.model.likelihood_family, "expected")
 
         def expect(batch: Batch) -> Tensor:
             keys = hash_rows(batch.x.cpu().numpy())
@@ -297,9 +296,19 @@ class Inference:
                 values = of_one(given_row(likelihood.base, batch.x))
                 total = total * kept + (weight * values).sum(0)
                 weights = weights * kept + weight.sum(0)
-            return settled(total / weights)
+            return total / weights
 
-        return self._map(expect, rows, self.model.n_features)
+        origin = torch.zeros(1, self.model.latent_dim, device=self.device, dtype=self.torch_dtype)
+        with torch.inference_mode():
+            width = of_one(self.model.likelihood(origin, rows.batch(slice(0, 1)).context)).shape[-1]
+        return self._map(expect, rows, width)
+
+    def settled(self, expected: np.ndarray) -> np.ndarray:
+        """Return values that can stand in X, made of averages of what is expected."""
+        family = self.model.likelihood_family
+        with torch.inference_mode():
+            x = method_of(family, "settled")(torch.from_numpy(expected).to(self.device))
+        return x.cpu().numpy()
 
     def imputations(
         self, rows: Rows, n_draws: int, n_importance: int, generator: torch.Generator

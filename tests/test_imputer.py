@@ -28,12 +28,12 @@ GAPS = np.where(GONE, np.nan, IRIS)
 
 def small(**params):
     vae = VariationalAutoencoder(hidden_layer_sizes=(8,), max_epochs=params.pop("max_epochs", 3))
-    params = {"n_importance_samples": 20, "random_state": 0} | params
+    params = {"n_importance_samples": 20, "n_estimators": 1, "random_state": 0} | params
     return VAEImputer(vae.set_params(**params.pop("vae", {})), **params)
 
 
 def trained(**params):
-    return small(max_epochs=60, n_importance_samples=200, **params)
+    return small(**({"max_epochs": 60, "n_importance_samples": 200, "n_estimators": 2} | params))
 
 
 CONFIGURATIONS = [
@@ -42,10 +42,9 @@ CONFIGURATIONS = [
     small(vae={"likelihood": "student_t", "posterior_family": "full"}),
     small(vae={"objective": "iwae", "prior": "mixture"}, n_importance_samples=1),
     small(sample_posterior=True),
-    small(add_indicator=True),
+    small(add_indicator=True, n_estimators=2),
     small(keep_empty_features=True, random_state=None, vae={"random_state": 0}),
     small(missing_values=-1),
-    VAEImputer(random_state=0),
 ]
 
 pytestmark = [
@@ -56,7 +55,7 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks(CONFIGURATIONS[:-1])
+@parametrize_with_checks(CONFIGURATIONS)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -93,7 +92,7 @@ class TestValues:
         def error(imputer):
             return np.sqrt(np.mean((imputer.fit_transform(GAPS) - IRIS)[GONE] ** 2))
 
-        ours = error(VAEImputer(random_state=0))
+        ours = error(VAEImputer(n_estimators=1, random_state=0))
         assert ours < 0.6 * error(SimpleImputer())
         assert ours < error(KNNImputer(n_neighbors=20))
 
@@ -144,13 +143,24 @@ class TestDraws:
         assert inside == pytest.approx(0.8, abs=0.03)
 
     def test_intervals_cover(self):
-        imputer = VAEImputer(random_state=0).fit(GAPS)
+        imputer = VAEImputer(n_estimators=1, random_state=0).fit(GAPS)
         low, high = imputer.interval(GAPS)
         assert_array_equal(low[~GONE], IRIS[~GONE])
         assert_array_equal(high[~GONE], IRIS[~GONE])
         assert 0.85 < ((low <= IRIS) & (high >= IRIS))[GONE].mean() < 1
         narrow = imputer.interval(GAPS, level=0.5)
         assert ((narrow[1] - narrow[0])[GONE] < (high - low)[GONE]).all()
+
+    def test_all_models_have_a_say(self):
+        imputer = small(n_estimators=3).fit(GAPS)
+        assert imputer.vae_ is imputer.estimators_[0]
+        ones = []
+        for vae in imputer.estimators_:
+            one = small(n_estimators=1).fit(GAPS)
+            one.vae_, one.estimators_ = vae, [vae]
+            ones.append(one.transform(GAPS))
+        assert (ones[0] != ones[1])[GONE].all()
+        assert_allclose(imputer.transform(GAPS), np.mean(ones, 0))
 
     def test_the_seed_decides(self):
         imputer = small().fit(GAPS)
@@ -199,7 +209,7 @@ def with_gaps(frame, share=0.2):
 def filled():
     whole = table()
     frame, gone = with_gaps(whole)
-    imputer = VAEImputer(random_state=0).fit(frame)
+    imputer = VAEImputer(n_estimators=1, random_state=0).fit(frame)
     return imputer, whole, frame, gone
 
 
@@ -309,6 +319,16 @@ class TestColumns:
             VAEImputer(LogisticRegression()).fit(GAPS)
         with pytest.raises(ValueError, match="'likelihood' parameter of Var"):
             small(vae={"likelihood": "nonsense"}).fit(GAPS)
+
+    def test_after_an_error_all_is_as_it_was(self):
+        imputer = small().fit(GAPS)
+        before = imputer.transform(GAPS)
+        with pytest.raises(ValueError, match="infinity"):
+            imputer.fit(pd.DataFrame(np.full((9, 3), np.inf), columns=list("abc")))
+        with pytest.raises(ValueError, match="max_epochs"):
+            imputer.set_params(vae__max_epochs=-1, add_indicator=True).fit(GAPS[:, :3])
+        assert_array_equal(imputer.transform(GAPS), before)
+        assert not hasattr(imputer, "feature_names_in_")
 
     def test_the_users_model_is_left_alone(self):
         imputer = small()
