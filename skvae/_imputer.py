@@ -168,7 +168,8 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             holds no value at all.
         """
         # A copy is fitted: should anything fail, this object is as it was.
-        self.__dict__ = vars(copy.copy(self)._fit(X))
+        fitted = copy.copy(self)._fit(X)
+        self.__dict__ = dict(vars(fitted))
         return self
 
     def _fit(self, X: Any) -> VAEImputer:
