@@ -13,7 +13,8 @@ The table is 569 biopsies of breast tissue with 30 measurements of cell nuclei e
 # %%
 # Half a table
 # ------------
-# No biopsy is complete any more. The imputer is trained on what is left.
+# No biopsy is complete any more. The imputer is trained on what is left. Here it is one model; the
+# mean of three, the default, is a little closer and takes three times as long.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,7 @@ X = load_breast_cancer(as_frame=True).data
 rng = np.random.default_rng(0)
 hidden = rng.random(X.shape) < 0.5
 gaps = X.mask(hidden)
-imputer = VAEImputer(random_state=0).set_output(transform="pandas").fit(gaps)
+imputer = VAEImputer(n_estimators=1, random_state=0).set_output(transform="pandas").fit(gaps)
 filled = imputer.transform(gaps)
 gaps.iloc[:4, :5]
 
