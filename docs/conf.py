@@ -13,8 +13,8 @@ from pathlib import Path
 
 # sphinx-gallery looks up the names in an example before it runs it, these among them.
 from sklearn.experimental import (
-    enable_halving_search_cv,  # noqa: F401
-    enable_iterative_imputer,  # noqa: F401
+    enable_halving_search_cv,  # noqa: F401 - registers the classes
+    enable_iterative_imputer,  # noqa: F401 - registers the class
 )
 
 import skvae

@@ -274,14 +274,15 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         NotFittedError
             Before ``fit``.
         """
-        if self.sample_posterior:
-            (filled,) = self._draw(X, 1, self.random_state)
-            values = self._read(X)[0]
-        else:
-            values, table, gaps = self._read(X)
-            filled = values.copy()
-            if len(gaps):
-                self._fill(filled, gaps, self._expected(table, gaps, values.dtype))
+        values, table, gaps = self._read(X)
+        filled = values.copy()
+        if len(gaps):
+            rows = table, gaps, values.dtype
+            if self.sample_posterior:
+                (found,) = self._imputations(*rows, 1, self.random_state)
+            else:
+                found = self._expected(*rows)
+            self._fill(filled, gaps, found)
         filled = self._out(filled)
         if self.indicator_ is None:
             return filled
