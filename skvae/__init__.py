@@ -5,6 +5,7 @@ from typing import Any
 
 from skvae._explore import explore
 from skvae._imputer import VAEImputer
+from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
@@ -14,6 +15,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "UndertrainedWarning",
     "VAEImputer",
+    "VAEOutlierDetector",
     "VariationalAutoencoder",
     "__version__",
     "explore",

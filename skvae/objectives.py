@@ -29,6 +29,7 @@ __all__ = [
     "InfoVAE",
     "LinearWarmup",
     "Objective",
+    "Trimmed",
 ]
 
 
@@ -537,6 +538,83 @@ def maximum_mean_discrepancy(one: Tensor, other: Tensor) -> Tensor:
         return torch.exp(-squares / (2 * a.shape[-1])).mean()
 
     return kernel(one, one) + kernel(other, other) - 2 * kernel(one, other)
+
+
+class Trimmed(Objective):
+    """Another objective, of the likeliest rows alone: what cannot be described is left out.
+
+    In every batch the rows of the largest loss have no share in the step; the others count for
+    them. Outliers among the rows of ``fit`` then do not bend the model, and score lower for it.
+    The likelihood that is trimmed is that of Hadi and Luceño 1997
+    (https://doi.org/10.1016/S0167-9473(97)00011-X), by batches as in Shen and Sanghavi 2019
+    (https://proceedings.mlr.press/v97/shen19e.html). What is rare is left out as well as what
+    is wrong: see :class:`skvae.VAEOutlierDetector`.
+
+    Parameters
+    ----------
+    share : float, default=0.4
+        Of a batch, what is left out: a number in [0, 1). At least one row stays. It must be no
+        less than the share of outliers; about half is the most that any method can bear.
+    objective : Objective, default=None
+        Whose loss decides and counts. ``None``: :class:`ELBO`.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when ``share`` is out of its range or no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skvae import VariationalAutoencoder
+    >>> from skvae.objectives import Trimmed
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> X[:60] += 30
+    >>> vae = VariationalAutoencoder(1, objective=Trimmed(), max_steps=200, random_state=0)
+    >>> score = vae.fit(X).score_samples(X)
+    >>> bool(score[:60].max() < np.quantile(score[60:], 0.05))
+    True
+    """
+
+    def __init__(self, share: float = 0.4, objective: Any = None) -> None:
+        self.share = share
+        self.objective = objective
+
+    @property
+    def _trimmed(self) -> Any:
+        return ELBO() if self.objective is None else self.objective
+
+    @property
+    def n_samples(self) -> int:  # type: ignore[override]  # a property where the base has a value
+        """Draws of z for each row, as the objective asks for."""
+        return self._trimmed.n_samples
+
+    @property
+    def generator(self) -> Any:
+        """The generator of the objective, should it be one that draws: then it can be set."""
+        return getattr(self._trimmed, "generator", 0)
+
+    @generator.setter
+    def generator(self, generator: torch.Generator | None) -> None:
+        self._trimmed.generator = generator
+
+    def __call__(
+        self,
+        x: Tensor,
+        posterior: Distribution,
+        z: Tensor,
+        likelihood: Distribution,
+        prior: Distribution,
+        epoch: int | None = None,
+    ) -> Bound:
+        """Return the bound of a batch, in which a trimmed row has the loss 0."""
+        share = self._real("share", "it must lie in [0, 1).", lambda value: 0 <= value < 1)
+        bound = self._trimmed(x, posterior, z, likelihood, prior, epoch)
+        n = len(bound.loss)
+        n_kept = max(1, n - math.floor(share * n))
+        kept = torch.zeros_like(bound.loss)
+        kept[bound.loss.detach().argsort()[:n_kept]] = n / n_kept
+        return bound._replace(loss=bound.loss * kept)
 
 
 OBJECTIVES: dict[str, type[Objective]] = {

@@ -66,6 +66,8 @@ class Columns(Protocol):
     at_ends: Tensor
     log_mean: Tensor
     log_scale: Tensor
+    median: Tensor
+    robust_scale: Tensor
     kurtosis: Tensor
     is_image: bool
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from skvae import distributions
-from skvae.likelihoods._base import GAIN
+from skvae.likelihoods._base import GAIN, Columns
 from skvae.likelihoods._location_scale import LocationScale
 
 
@@ -33,11 +33,15 @@ class StudentT(LocationScale):
         ``scale · √(df / (df − 2))``.
     min_scale : float, default=1e-3
         Floor of a learned scale, as a fraction of the column's standard deviation.
+    robust : bool, default=False
+        Standardise columns by median and quartiles, which outliers do not move, and show the
+        encoder no value farther than 10 of these deviations from the median. Densities are still
+        those of the values themselves. See :class:`skvae.VAEOutlierDetector`.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``df``, ``scale`` or ``min_scale`` is none of the above.
+        At ``fit``, when ``df``, ``scale``, ``min_scale`` or ``robust`` is none of the above.
 
     Examples
     --------
@@ -51,12 +55,18 @@ class StudentT(LocationScale):
     """
 
     _LOWEST, _START, _HIGHEST = 2.1, 10.0, 100.0
+    _FARTHEST = 10.0
 
     def __init__(
-        self, df: float | None = None, scale: str | float = "feature", min_scale: float = 1e-3
+        self,
+        df: float | None = None,
+        scale: str | float = "feature",
+        min_scale: float = 1e-3,
+        robust: bool = False,
     ) -> None:
         super().__init__(scale, min_scale)
         self.df = df
+        self.robust = robust
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Make the learned degrees of freedom too."""
@@ -68,6 +78,18 @@ class StudentT(LocationScale):
         """Return the logit at which the degrees of freedom start."""
         fraction = (self._START - self._LOWEST) / (self._HIGHEST - self._LOWEST)
         return math.log(fraction / (1 - fraction)) / GAIN
+
+    def observe(self, columns: Columns) -> None:
+        """Standardise by quartiles, should outliers not count."""
+        super().observe(columns)
+        if self.robust:
+            self.loc.copy_(columns.median)
+            self.column_scale.copy_(columns.robust_scale)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the standardised row; robust, with ends."""
+        embedded = super().embed(x)
+        return embedded.clamp(-self._FARTHEST, self._FARTHEST) if self.robust else embedded
 
     @torch.no_grad()
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
@@ -83,6 +105,8 @@ class StudentT(LocationScale):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if self.robust not in (True, False):
+            raise ValueError(f"robust of StudentT is {self.robust!r}; it must be True or False.")
         if self.df is not None:
             must = "it must be None or a number above 1, below which the mean does not exist."
             self._real("df", must, lambda value: 1 < value < math.inf)

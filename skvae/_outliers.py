@@ -1,0 +1,423 @@
+"""Strange rows: found, with a threshold, and with the columns that make them strange."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from skvae import _random
+from skvae._data import Rows
+from skvae._vae import VariationalAutoencoder
+from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
+from skvae.likelihoods import StudentT
+from skvae.objectives import Trimmed
+
+QUARTILES = 6.0
+"""The threshold ``"auto"`` lies so many times as far below the median of the scores as their lower
+quartile does. Where the lower half falls off as an exponential does, 2⁻⁷ of it, .8 %, is beyond."""
+
+LATEST_ROWS, LATEST_VALUES = 2000, 2**22
+"""What ``partial_fit`` keeps of the latest rows, to find the threshold by."""
+
+EXPECTED_ROWS, EXPECTED_CALLS = 200, 2**13
+"""The model's own rows, whose columns are as strange as is to be expected: so many, and fewer
+where they would be scored more often than that."""
+
+PATCHES = 256
+"""So many parts of an image are hidden in turn, at most."""
+
+
+DETECTOR = VariationalAutoencoder(
+    4,
+    hidden_layer_sizes=(32,),
+    linear_path=False,
+    likelihood=StudentT(robust=True),
+    objective=Trimmed(),
+    max_steps=400,
+)
+"""The default model for rows with outliers among them: see benchmarks/outliers.py."""
+
+FOLLOWER = VariationalAutoencoder(8, likelihood="gaussian")
+"""That for clean rows."""
+
+WEIGHTS = ("beta", "kl_warmup_epochs", "free_bits")
+
+
+class VAEOutlierDetector(OutlierMixin, BaseEstimator):
+    """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
+
+    The score is a lower bound on log p(x), nats per row, as of
+    :meth:`VariationalAutoencoder.score_samples`: the same for the same row in every call. The
+    model is trained on the likeliest rows of each batch alone, so that outliers among the rows of
+    ``fit`` do not bend it.
+
+    Parameters
+    ----------
+    vae : VariationalAutoencoder, default=None
+        A clone of it is fitted; its objective is trimmed (:class:`skvae.objectives.Trimmed`)
+        unless ``novelty``. ``None``: Student's t with tails learned for each column, columns
+        standardised by quartiles, few components, one small hidden layer and few steps, which
+        found most outliers on public tables; under ``novelty`` a larger normal model. For data
+        frames with columns of categories, and for images, say what the model is.
+    contamination : float or "auto", default="auto"
+        The share of the rows of ``fit`` that is flagged, in (0, 0.5]. ``"auto"``: what scores
+        six times as far below the median as the lower quartile does, however many rows that are.
+        See Notes.
+    novelty : bool, default=False
+        Whether the rows of ``fit`` are known to be clean, so that new rows alone can be strange.
+        Nothing is then trimmed, and the default model is one that follows the rows more closely.
+    n_estimators : int, default=1
+        Models that are fitted, from different seeds; their scores are averaged.
+    random_state : int, RandomState instance or None, default=None
+        Decides the fit. ``None``: the ``random_state`` of ``vae``.
+    n_jobs : int, default=None
+        Models that are fitted at once; see :term:`n_jobs <scikit-learn:n_jobs>`.
+
+    Attributes
+    ----------
+    offset_ : float
+        The threshold: ``decision_function`` is ``score_samples − offset_``, negative for outliers.
+    vae_ : VariationalAutoencoder
+        The first of the fitted models.
+    estimators_ : list of VariationalAutoencoder
+        All of them.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had any.
+
+    See Also
+    --------
+    sklearn.ensemble.IsolationForest : By random splits; quicker.
+    skvae.display.OutlierDisplay : A picture of :meth:`explain`.
+
+    Notes
+    -----
+    Log-densities of rows that are as the model thinks fall off as an exponential does below their
+    median: ``−log p`` is half a χ² for a normal model, and grows with the logarithm of the
+    distance for heavy tails, where distances fall off by a power. So the lower quartile tells the
+    scale, up to a quarter of outliers do not move it much, and the share that is flagged of clean
+    rows stays near 1 % (measured: see ``benchmarks/outliers.py``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from skvae import VAEOutlierDetector
+    >>> X = load_wine().data
+    >>> X[::30, 6] += 20
+    >>> detector = VAEOutlierDetector(random_state=0).fit(X)
+    >>> bool((detector.predict(X[::30]) == -1).all())
+    True
+    >>> detector.explain(X[::30]).argmax(1).tolist()
+    [6, 6, 6, 6, 6, 6]
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
+        "vae": [VariationalAutoencoder, None],
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
+        "novelty": ["boolean"],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        vae: VariationalAutoencoder | None = None,
+        *,
+        contamination: float | str = "auto",
+        novelty: bool = False,
+        n_estimators: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.vae = vae
+        self.contamination = contamination
+        self.novelty = novelty
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    # Fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the model and the threshold.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, as a VariationalAutoencoder takes them; NaN is a value that was not observed.
+        y : Ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self : VAEOutlierDetector
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On parameters out of range, and on X that the model does not take. The object is then
+            as it was before.
+        """
+        models = Parallel(n_jobs=self.n_jobs)(
+            delayed(_trained)(vae, X, self.vae is None) for vae in self._models()
+        )
+        self._adopt(models, models[0]._read(X))
+        self.__dict__.pop("_latest", None)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one epoch on X, continuing from where the models stand; move the threshold.
+
+        For rows that come by and by. The threshold is that of the latest rows under the models as
+        they are now: up to 2,000, fewer where rows are long, which are kept for it.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self : VAEOutlierDetector
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``fit``.
+        """
+        is_first = not hasattr(self, "estimators_")
+        models = self._models() if is_first else copy.deepcopy(self.estimators_)
+        models = [_trained(vae, X, self.vae is None, one_epoch=True) for vae in models]
+        rows = models[0]._read(X)
+        n_kept = max(1, min(LATEST_ROWS, LATEST_VALUES // rows.n_features))
+        latest = rows.block(np.arange(len(rows))[-n_kept:])
+        if hasattr(self, "_latest"):
+            latest = np.concatenate([self._latest, latest])[-n_kept:]
+        self._adopt(models, _rows(latest))
+        self._latest = latest
+        return self
+
+    def _models(self) -> list[VariationalAutoencoder]:
+        """Return the models that are to be fitted."""
+        state = self.random_state
+        if state is None and self.vae is not None:
+            state = self.vae.random_state
+        seeds = check_random_state(_random.draw_seed(state))
+        template = self._template()
+        return [
+            clone(template).set_params(random_state=_random.draw_seed(seeds))
+            for _ in range(self.n_estimators)
+        ]
+
+    def _template(self) -> VariationalAutoencoder:
+        """Return what these are clones of."""
+        if self.vae is None:
+            return FOLLOWER if self.novelty else DETECTOR
+        if self.novelty or isinstance(self.vae.objective, Trimmed):
+            return self.vae
+        self.vae._validate_params()
+        # What weighs the terms of the objective is a part of it from here on.
+        unweighted = {name: getattr(DETECTOR, name) for name in WEIGHTS}
+        trimmed = Trimmed(objective=self.vae._objective())
+        return clone(self.vae).set_params(objective=trimmed, **unweighted)
+
+    def _adopt(self, models: list[VariationalAutoencoder], rows: Rows) -> None:
+        """Take over fitted models, and find the threshold by some rows."""
+        scores = _scores(models, rows)
+        if self.contamination == "auto":
+            middle, low = np.quantile(scores, [0.5, 0.25])
+            offset = middle - QUARTILES * (middle - low)
+        else:
+            offset = np.quantile(scores, self.contamination)
+        self.estimators_ = models
+        self.vae_ = models[0]
+        self.offset_ = float(offset)
+        self.n_features_in_ = self.vae_.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(self.vae_, "feature_names_in_"):
+            self.feature_names_in_ = self.vae_.feature_names_in_
+
+    # Using the model
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return a lower bound on log p(x) for each row, in nats: higher is more normal.
+
+        The mean over the models of :meth:`VariationalAutoencoder.score_samples`.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Nats per row, finite.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`VariationalAutoencoder.score_samples`.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        return _scores(self.estimators_, self.vae_._supported(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return ``score_samples(X) − offset_``: how far from the threshold, nats per row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Negative for outliers.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``score_samples``.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return −1 for outliers and 1 for all other rows.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_samples,)
+            −1 where ``decision_function`` is negative.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``score_samples``.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def explain(self, X: Any) -> np.ndarray:
+        """Return how much each column adds to the strangeness of each row, in nats.
+
+        A column is strange where the others make one expect another value: by so much as the
+        score rises when the column is hidden, ``−log p(x_j | x_others)``, less the same of rows
+        that the model draws itself. What columns are strange for together is shared out equally,
+        so that a row adds up to ``E[score] − score_samples``, the expectation being over rows
+        that the models draw. 0 for a value that is missing.
+
+        It takes a call of ``score_samples`` for each column. The pixels of images are hidden a
+        patch at a time, and share what it adds; there are at most 256 patches.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows: outliers, as a rule, and few.
+
+        Returns
+        -------
+        nats : ndarray of shape (n_samples, n_features)
+            Positive where a column is stranger than is to be expected.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``score_samples``; and when the likelihood is one that does not split into columns.
+        """
+        check_is_fitted(self)
+        x = self.vae_._supported(X).block(slice(None))
+        return np.mean([_reasons(vae, x) for vae in self.estimators_], axis=0)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _trained(
+    vae: VariationalAutoencoder, X: Any, is_default: bool, one_epoch: bool = False
+) -> VariationalAutoencoder:
+    """Return a model that was trained on X."""
+    with warnings.catch_warnings():
+        if is_default:
+            # Its few steps are what was measured, and columns may have nothing in common.
+            warnings.simplefilter("ignore", UndertrainedWarning)
+            warnings.simplefilter("ignore", PosteriorCollapseWarning)
+        return vae.partial_fit(X) if one_epoch else vae.fit(X)
+
+
+def _rows(x: np.ndarray) -> Rows:
+    """Return rows that are in the model's units already."""
+    return Rows(x, has_missing=bool(np.isnan(x).any()))
+
+
+def _scores(models: list[VariationalAutoencoder], rows: Rows) -> np.ndarray:
+    """Return the bound on log p(x) for each row, the mean over the models."""
+    terms = [vae._inference(rows.dtype, "score_samples").terms(rows) for vae in models]
+    return np.mean([reconstruction - kl for reconstruction, kl in terms], axis=0)
+
+
+def _reasons(vae: VariationalAutoencoder, x: np.ndarray) -> np.ndarray:
+    """Return what each column of rows adds to how strange they are, under one model."""
+    parts = _parts(vae._architecture.image_shape, x.shape[1])
+    n_own = int(np.clip(EXPECTED_CALLS // (parts.max() + 1), 20, EXPECTED_ROWS))
+    own = vae.sample(n_own, random_state=0).astype(x.dtype)
+    score, gain = _gains(vae, x, parts)
+    usual_score, usual_gain = (values.mean(0) for values in _gains(vae, own, parts))
+    # What is to be expected of each part, which together is E[score].
+    usual = (usual_score + usual_gain.sum()) / len(usual_gain) - usual_gain
+    n_observed = np.zeros_like(gain)
+    np.add.at(n_observed.T, parts, ~np.isnan(x).T)
+    n_parts = np.maximum((n_observed > 0).sum(1), 1)
+    rest = -(score + gain.sum(1)) / n_parts
+    nats = (gain + usual + rest[:, np.newaxis]) / np.maximum(n_observed, 1)
+    return np.where(np.isnan(x), 0, nats[:, parts])
+
+
+def _gains(
+    vae: VariationalAutoencoder, x: np.ndarray, parts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the score of each row, and by how much it rises when a part is hidden."""
+    score = _scores([vae], _rows(x))
+    gains = [
+        _scores([vae], _rows(np.where(parts == part, np.nan, x))) - score
+        for part in range(parts.max() + 1)
+    ]
+    return score, np.stack(gains, -1)
+
+
+def _parts(image_shape: tuple[int, int, int] | None, n_features: int) -> np.ndarray:
+    """Return for each column the number of the part that it is hidden with."""
+    if image_shape is None:
+        return np.arange(n_features)
+    height, width, n_channels = image_shape
+    side = math.ceil(math.sqrt(height * width / PATCHES))
+    rows, columns = np.indices((height, width, n_channels))[:2] // side
+    return np.ravel(rows * -(-width // side) + columns)
