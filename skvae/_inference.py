@@ -238,11 +238,14 @@ class Inference:
                 total += weight @ kl(batch).double().cpu().numpy()
         return total / len(rows)
 
-    def terms(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """Return reconstruction and KL, the two terms of the elbo, in nats per row."""
+    def terms(self, rows: Rows, shared: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return reconstruction and KL, the two terms of the elbo, in nats per row.
+
+        ``shared``: with the same noise for all rows, so that rows can be compared.
+        """
 
         def bound(batch: Batch) -> Tensor:
-            terms = ELBO()(batch.x, *self._joint(batch, self._balanced_noise(batch.x)))
+            terms = ELBO()(batch.x, *self._joint(batch, self._balanced_noise(batch.x, shared)))
             # A KL so small beside the largest float that their difference is a float too.
             small = torch.finfo(terms.kl.dtype).eps / 4
             both = [_saturated(terms.reconstruction), _saturated(terms.kl, small)]
@@ -339,7 +342,8 @@ class Inference:
             with torch.inference_mode():
                 yield some, draw(batch)
 
-    def _balanced_noise(self, x: Tensor) -> Tensor:
+    def _balanced_noise(self, x: Tensor, shared: bool = False) -> Tensor:
         """Return noise of shape ``(2·N_PAIRS, n, latent_dim)``."""
-        noise = _quadrature.balanced_noise(hash_rows(x.cpu().numpy()), self.model.latent_dim)
+        keys = np.zeros(len(x), np.uint64) if shared else hash_rows(x.cpu().numpy())
+        noise = _quadrature.balanced_noise(keys, self.model.latent_dim)
         return noise.to(self.device, self.torch_dtype)

@@ -13,7 +13,8 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skvae import _random
 from skvae._data import Rows
@@ -22,9 +23,9 @@ from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
 from skvae.objectives import Trimmed
 
-QUARTILES = 6.0
-"""The threshold ``"auto"`` lies so many times as far below the median of the scores as their lower
-quartile does. Where the lower half falls off as an exponential does, 2⁻⁷ of it, .8 %, is beyond."""
+SKEWNESS, LEAST, MOST = 3.5, 6.5, 30.0
+"""The threshold ``"auto"`` lies below the median of the scores by their lower quartile's distance
+times 3.5 times its ratio to that of the upper quartile, within these limits."""
 
 LATEST_ROWS, LATEST_VALUES = 2000, 2**22
 """What ``partial_fit`` keeps of the latest rows, to find the threshold by."""
@@ -32,6 +33,9 @@ LATEST_ROWS, LATEST_VALUES = 2000, 2**22
 EXPECTED_ROWS, EXPECTED_CALLS = 200, 2**13
 """The model's own rows, whose columns are as strange as is to be expected: so many, and fewer
 where they would be scored more often than that."""
+
+N_FOLDS, FEWEST_ROWS = 5, 20
+"""Of clean rows, so many parts, of which each model leaves out one; not of fewer rows."""
 
 PATCHES = 256
 """So many parts of an image are hidden in turn, at most."""
@@ -41,16 +45,28 @@ DETECTOR = VariationalAutoencoder(
     4,
     hidden_layer_sizes=(32,),
     linear_path=False,
-    likelihood=StudentT(robust=True),
+    likelihood=StudentT(min_scale=0.1, robust=True),
     objective=Trimmed(),
     max_steps=400,
 )
 """The default model for rows with outliers among them: see benchmarks/outliers.py."""
 
-FOLLOWER = VariationalAutoencoder(8, likelihood="gaussian")
+FOLLOWER = VariationalAutoencoder(
+    16, hidden_layer_sizes=(256,), dropout=0.0, likelihood="student_t", max_steps=3000
+)
 """That for clean rows."""
 
 WEIGHTS = ("beta", "kl_warmup_epochs", "free_bits")
+
+
+def _has_outliers(detector: Any) -> bool:
+    """Whether there may be outliers among the rows of ``fit``."""
+    if detector.novelty:
+        raise AttributeError(
+            "fit_predict is not there under novelty=True, where the rows of fit are known to be "
+            "clean. Call fit(X) and predict(new_rows), or set novelty=False."
+        )
+    return True
 
 
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
@@ -71,12 +87,14 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         frames with columns of categories, and for images, say what the model is.
     contamination : float or "auto", default="auto"
         The share of the rows of ``fit`` that is flagged, in (0, 0.5]. ``"auto"``: what scores
-        six times as far below the median as the lower quartile does, however many rows that are.
-        See Notes.
+        far below the others, however many rows that are; see Notes.
     novelty : bool, default=False
         Whether the rows of ``fit`` are known to be clean, so that new rows alone can be strange.
-        Nothing is then trimmed, and the default model is one that follows the rows more closely.
-    n_estimators : int, default=1
+        Nothing is then trimmed, the default model is one that follows the rows more closely, and
+        each model leaves out a fifth of them, by which the threshold is found: ``contamination``
+        is then the share of false alarms. A switch of its own, and not ``contamination=0``, so
+        that this share can be asked for.
+    n_estimators : int, default=3
         Models that are fitted, from different seeds; their scores are averaged.
     random_state : int, RandomState instance or None, default=None
         Decides the fit. ``None``: the ``random_state`` of ``vae``.
@@ -103,11 +121,12 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    Log-densities of rows that are as the model thinks fall off as an exponential does below their
-    median: ``−log p`` is half a χ² for a normal model, and grows with the logarithm of the
-    distance for heavy tails, where distances fall off by a power. So the lower quartile tells the
-    scale, up to a quarter of outliers do not move it much, and the share that is flagged of clean
-    rows stays near 1 % (measured: see ``benchmarks/outliers.py``).
+    ``contamination="auto"`` is the fence of a box plot of the scores, adjusted to their skewness
+    (in the manner of Hubert and Vandervieren 2008, https://doi.org/10.1016/j.csda.2007.11.008):
+    ``median − m · (median − lower quartile)`` with m 3.5 times the ratio of the distances of
+    lower and upper quartile from the median, between 6.5 and 30; the least likely row is beyond it
+    in any case. Of clean rows, normal, with heavy tails or log-normal, it flags up to 3 %, 1 % as
+    a rule; a quarter of outliers and more hides them. Measured in ``benchmarks/outliers.py``.
 
     Examples
     --------
@@ -138,7 +157,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         *,
         contamination: float | str = "auto",
         novelty: bool = False,
-        n_estimators: int = 1,
+        n_estimators: int = 3,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -173,12 +192,49 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             On parameters out of range, and on X that the model does not take. The object is then
             as it was before.
         """
+        models = self._models()
+        weights = self._left_out(X, models)
         models = Parallel(n_jobs=self.n_jobs)(
-            delayed(_trained)(vae, X, self.vae is None) for vae in self._models()
+            delayed(_trained)(vae, X, self.vae is None, weight)
+            for vae, weight in zip(models, weights, strict=True)
         )
-        self._adopt(models, models[0]._read(X))
+        rows = models[0]._read(X)
+        if weights[0] is None:
+            scores = _scores(models, rows)
+        else:
+            each = zip(models, weights, strict=True)
+            of_others = [_scores([vae], rows.subset(np.flatnonzero(w == 0))) for vae, w in each]
+            scores = np.concatenate(of_others)
+        self._adopt(models, scores)
         self.__dict__.pop("_latest", None)
         return self
+
+    @available_if(_has_outliers)
+    def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """Fit, and return −1 for outliers among the rows and 1 for all others.
+
+        Not there under ``novelty``, where the rows of ``fit`` are known to be clean.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+        y : Ignored
+            Present for scikit-learn's conventions.
+        **kwargs
+            For ``fit``.
+
+        Returns
+        -------
+        labels : ndarray of int, shape (n_samples,)
+            As ``predict`` returns.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``fit``.
+        """
+        return self.fit(X, y, **kwargs).predict(X)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -212,7 +268,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         latest = rows.block(np.arange(len(rows))[-n_kept:])
         if hasattr(self, "_latest"):
             latest = np.concatenate([self._latest, latest])[-n_kept:]
-        self._adopt(models, _rows(latest))
+        self._adopt(models, _scores(models, _rows(latest)))
         self._latest = latest
         return self
 
@@ -240,14 +296,23 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         trimmed = Trimmed(objective=self.vae._objective())
         return clone(self.vae).set_params(objective=trimmed, **unweighted)
 
-    def _adopt(self, models: list[VariationalAutoencoder], rows: Rows) -> None:
-        """Take over fitted models, and find the threshold by some rows."""
-        scores = _scores(models, rows)
-        if self.contamination == "auto":
-            middle, low = np.quantile(scores, [0.5, 0.25])
-            offset = middle - QUARTILES * (middle - low)
-        else:
-            offset = np.quantile(scores, self.contamination)
+    def _left_out(self, X: Any, models: list[VariationalAutoencoder]) -> list[Any]:
+        """Return for each model weights of the rows, 0 for those that it is not to see.
+
+        A model that follows clean rows closely finds them more normal than other clean rows. So
+        the threshold is found by what each model has not seen: a fifth of the rows.
+        """
+        n_rows = _num_samples(X)
+        if not self.novelty or n_rows < FEWEST_ROWS:
+            return [None] * len(models)
+        seed = _random.draw_seed(models[0].random_state)
+        fold = np.random.default_rng(seed).permutation(n_rows) % N_FOLDS
+        return [(fold != k % N_FOLDS).astype(float) for k in range(len(models))]
+
+    def _adopt(self, models: list[VariationalAutoencoder], scores: np.ndarray) -> None:
+        """Take over fitted models, and find the threshold by the scores of some rows."""
+        is_auto = self.contamination == "auto"
+        offset = _fence(scores) if is_auto else np.quantile(scores, self.contamination)
         self.estimators_ = models
         self.vae_ = models[0]
         self.offset_ = float(offset)
@@ -362,7 +427,11 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
 
 def _trained(
-    vae: VariationalAutoencoder, X: Any, is_default: bool, one_epoch: bool = False
+    vae: VariationalAutoencoder,
+    X: Any,
+    is_default: bool,
+    weight: np.ndarray | None = None,
+    one_epoch: bool = False,
 ) -> VariationalAutoencoder:
     """Return a model that was trained on X."""
     with warnings.catch_warnings():
@@ -370,7 +439,7 @@ def _trained(
             # Its few steps are what was measured, and columns may have nothing in common.
             warnings.simplefilter("ignore", UndertrainedWarning)
             warnings.simplefilter("ignore", PosteriorCollapseWarning)
-        return vae.partial_fit(X) if one_epoch else vae.fit(X)
+        return vae.partial_fit(X) if one_epoch else vae.fit(X, sample_weight=weight)
 
 
 def _rows(x: np.ndarray) -> Rows:
@@ -378,10 +447,19 @@ def _rows(x: np.ndarray) -> Rows:
     return Rows(x, has_missing=bool(np.isnan(x).any()))
 
 
-def _scores(models: list[VariationalAutoencoder], rows: Rows) -> np.ndarray:
+def _scores(models: list[VariationalAutoencoder], rows: Rows, shared: bool = False) -> np.ndarray:
     """Return the bound on log p(x) for each row, the mean over the models."""
-    terms = [vae._inference(rows.dtype, "score_samples").terms(rows) for vae in models]
+    terms = [vae._inference(rows.dtype, "score_samples").terms(rows, shared) for vae in models]
     return np.mean([reconstruction - kl for reconstruction, kl in terms], axis=0)
+
+
+def _fence(scores: np.ndarray) -> float:
+    """Return the threshold ``"auto"``: the fence of a box plot, adjusted to skewness."""
+    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    skewness = (middle - low) / max(high - middle, np.finfo(float).tiny)
+    fence = middle - np.clip(SKEWNESS * skewness, LEAST, MOST) * (middle - low)
+    lowest = np.sort(scores)[:2].mean()
+    return max(fence, lowest)
 
 
 def _reasons(vae: VariationalAutoencoder, x: np.ndarray) -> np.ndarray:
@@ -389,14 +467,14 @@ def _reasons(vae: VariationalAutoencoder, x: np.ndarray) -> np.ndarray:
     parts = _parts(vae._architecture.image_shape, x.shape[1])
     n_own = int(np.clip(EXPECTED_CALLS // (parts.max() + 1), 20, EXPECTED_ROWS))
     own = vae.sample(n_own, random_state=0).astype(x.dtype)
-    score, gain = _gains(vae, x, parts)
+    _, gain = _gains(vae, x, parts)
     usual_score, usual_gain = (values.mean(0) for values in _gains(vae, own, parts))
     # What is to be expected of each part, which together is E[score].
     usual = (usual_score + usual_gain.sum()) / len(usual_gain) - usual_gain
     n_observed = np.zeros_like(gain)
     np.add.at(n_observed.T, parts, ~np.isnan(x).T)
     n_parts = np.maximum((n_observed > 0).sum(1), 1)
-    rest = -(score + gain.sum(1)) / n_parts
+    rest = -(_scores([vae], _rows(x)) + gain.sum(1)) / n_parts
     nats = (gain + usual + rest[:, np.newaxis]) / np.maximum(n_observed, 1)
     return np.where(np.isnan(x), 0, nats[:, parts])
 
@@ -405,9 +483,10 @@ def _gains(
     vae: VariationalAutoencoder, x: np.ndarray, parts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the score of each row, and by how much it rises when a part is hidden."""
-    score = _scores([vae], _rows(x))
+    # With the same noise, which then cancels where it can.
+    score = _scores([vae], _rows(x), shared=True)
     gains = [
-        _scores([vae], _rows(np.where(parts == part, np.nan, x))) - score
+        _scores([vae], _rows(np.where(parts == part, np.nan, x)), shared=True) - score
         for part in range(parts.max() + 1)
     ]
     return score, np.stack(gains, -1)

@@ -37,6 +37,7 @@ ALLOWED = (
         | {"objectives"},
         "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
         "_imputer": {"_data", "_numbers", "_random", "_vae", "likelihoods", "objectives"},
+        "_outliers": {"_data", "_random", "_vae", "exceptions", "likelihoods", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
@@ -44,7 +45,8 @@ ALLOWED = (
         "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_explore", "_files", "_numbers", "display"},
-        "__init__": {"_explore", "_imputer", "_vae", "_version", "exceptions", "persistence"},
+        "__init__": {"_explore", "_imputer", "_outliers", "_vae", "_version", "exceptions"}
+        | {"persistence"},
     }
 )
 TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]

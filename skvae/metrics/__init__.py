@@ -14,6 +14,7 @@ depend on the order of the rows.
 from skvae.metrics._aggregate import aggregate_kl, mutual_information, total_correlation
 from skvae.metrics._bound import RateDistortion, bits_per_dim, rate_distortion
 from skvae.metrics._components import active_units, mutual_information_gap
+from skvae.metrics._outliers import outlier_average_precision_scorer, outlier_roc_auc_scorer
 from skvae.metrics._reconstruction import reconstruction_error
 from skvae.metrics._scorers import (
     LogLikelihoodScorer,
@@ -35,6 +36,8 @@ __all__ = [
     "make_log_likelihood_scorer",
     "mutual_information",
     "mutual_information_gap",
+    "outlier_average_precision_scorer",
+    "outlier_roc_auc_scorer",
     "rate_distortion",
     "reconstruction_error",
     "reconstruction_scorer",
