@@ -16,11 +16,13 @@ from sklearn.utils._param_validation import Interval, MissingValues
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae import _random
+from skvae._conformal import Ends, Widening
 from skvae._data import Reader, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
 from skvae.likelihoods import LIKELIHOODS
+from skvae.likelihoods._mixed import columns_without, ordered_columns
 from skvae.objectives import IWAE
 
 N_PROBES = 64
@@ -28,6 +30,12 @@ N_PROBES = 64
 
 DRAWN = 2**24
 """Values that are drawn at once for intervals."""
+
+HIDDEN = 0.1
+"""The share of observed numbers that each model is not shown, to see how sure it may be."""
+
+N_HIDDEN, N_DRAWS = 1000, 500
+"""So many of these are looked at, about, with so many draws of each at most."""
 
 NARROW, WIDE = 32, 128
 """Units of each of the two layers of the default model."""
@@ -57,9 +65,9 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     n_importance_samples : int, default=1000
         Draws z_k for each row.
     n_estimators : int, default=3
-        Models that are fitted, from different seeds. Their estimates are averaged, and draws and
-        intervals come from all: where rows are few the models differ, and that is part of how
-        uncertain a missing value is.
+        Models that are fitted, from different seeds and each without another tenth of the observed
+        numbers: see ``fit``. Their estimates are averaged, and draws and intervals come from all:
+        where rows are few the models differ, and that is part of how uncertain a missing value is.
     sample_posterior : bool, default=False
         Fill in a draw from the distribution of the missing values in place of their mean: for
         several imputations of one table see :meth:`draw`.
@@ -149,6 +157,10 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Fit the model to the observed values of X.
 
+        Each of the ``n_estimators`` models is fitted without another tenth of the observed
+        numbers, which say how wide :meth:`interval` has to be. No category is hidden, no value of
+        a column of two distinct ones, and of each column two values stay at least.
+
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
@@ -187,16 +199,71 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             self.indicator_ = MissingIndicator(error_on_new=False).fit(values)
         vae = self._default(len(values), reader) if self.vae is None else self.vae
         state = vae.random_state if self.random_state is None else self.random_state
-        seeds = check_random_state(_random.draw_seed(state))
+        state = check_random_state(_random.draw_seed(state))
+        seeds = [_random.draw_seed(state) for _ in range(self.n_estimators)]
         table = self._table(X, values)
         self._reader = reader
+        kept = values[:, self._kept]
+        hidden = self._some_of(kept, likelihood, seeds)
         self.estimators_ = [
-            clone(vae).set_params(random_state=_random.draw_seed(seeds)).fit(table)
-            for _ in range(self.n_estimators)
+            clone(vae).set_params(random_state=seed)._fit_without(table, some)
+            for seed, some in zip(seeds, hidden, strict=True)
         ]
         self.vae_ = self.estimators_[0]
-        self._are_whole = self._look_for_whole_numbers(values[:, self._kept])
+        self._are_whole = self._look_for_whole_numbers(kept)
+        self._range = self._look_for_range(kept)
+        self._widening = self._look_at(table, hidden, seeds)
         return self
+
+    def _some_of(self, values: np.ndarray, likelihood: Any, seeds: list[int]) -> list[np.ndarray]:
+        """Return for each model which of the observed numbers it is not shown."""
+        names = list(map(str, getattr(self, "feature_names_in_", np.empty(0))))
+        names = [name for name, is_kept in zip(names, self._kept, strict=False) if is_kept]
+        are_numbers = np.array(ordered_columns(likelihood, values.shape[1], names))
+        are_numbers[np.isin(names, list(self._reader.categories)).nonzero()] = False
+        # Two distinct values are no numbers: they say yes and no, or are of one-hot categories.
+        low, high = np.nanmin(values, 0), np.nanmax(values, 0)
+        are_numbers &= ((low < values) & (values < high)).any(0)
+        observed = ~np.isnan(values)
+        hidden = []
+        for seed in seeds:
+            some = np.random.default_rng(seed).random(values.shape) < HIDDEN
+            some &= observed & are_numbers
+            # Of a column, two values stay at least: nothing can be learned of less.
+            hidden.append(some & ((observed & ~some).sum(0) > 1))
+        return hidden
+
+    def _look_at(self, table: Any, hidden: list[np.ndarray], seeds: list[int]) -> Widening:
+        """Return how far intervals are to be widened, for what the models were not shown."""
+        each = zip(self.estimators_, hidden, seeds, strict=True)
+        found = [self._not_shown(vae, table, some, seed) for vae, some, seed in each]
+        x, draws, columns = (np.concatenate(parts, -1) for parts in zip(*found, strict=True))
+        return Widening.of(x, draws, self._are_whole[columns])
+
+    def _not_shown(
+        self, vae: VariationalAutoencoder, table: Any, hidden: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return values that a model was not shown, draws of it in their place, their columns."""
+        whole = vae._read(table)
+        some = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(hidden.any(1)))
+        n_before = hidden[some].sum(1).cumsum()
+        some = some[: np.searchsorted(n_before, N_HIDDEN / len(self.estimators_)) + 1]
+        at, columns = np.nonzero(hidden[some])
+        x = whole.subset(some).block(slice(None))[at, columns]
+        n = min(self._n_draws, N_DRAWS)
+        draws = np.empty((n, len(x)), whole.dtype)
+        inference = vae._inference(whole.dtype, "draw")
+        generator = _random.generator(seed, Stream.SAMPLING, device=vae.net_.device)
+        rows = whole.without(hidden).subset(some), n, max(self.n_importance_samples, n), generator
+        for part, drawn in inference.imputations(*rows):
+            inside = (part.start <= at) & (at < part.stop)
+            draws[:, inside] = drawn.cpu().numpy()[:, at[inside] - part.start, columns[inside]]
+        return x, draws, columns
+
+    @property
+    def _n_draws(self) -> int:
+        """Draws of each model for an interval."""
+        return math.ceil(self.n_importance_samples / len(self.estimators_))
 
     @property
     def _is_nan(self) -> bool:
@@ -241,6 +308,14 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         observed = ((values == np.floor(values)) | np.isnan(values)).all(0)
         draws = self.vae_.sample(N_PROBES, random_state=0)
         return observed & (draws == np.floor(draws)).all(0)
+
+    def _look_for_range(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the least and the largest number of each column that the likelihood takes."""
+        support = self.vae_.likelihood_.support
+        is_not_negative = np.array(columns_without(-1.0, support, values.shape[1]))
+        is_share = np.array(columns_without(2.0, support, values.shape[1]))
+        is_share &= np.nanmax(values, 0) <= 1
+        return np.where(is_not_negative, 0, -np.inf), np.where(is_share, 1, np.inf)
 
     def _read(self, X: Any) -> tuple[np.ndarray, Any, np.ndarray]:
         """Return the values of X, what the model is given, and the rows that have gaps there."""
@@ -352,7 +427,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         rows = self.vae_._read(table).subset(gaps)
         drawn = np.empty((n_draws, len(gaps), rows.n_features), dtype)
         for first, vae in enumerate(self.estimators_):
-            mine = drawn[first :: self.n_estimators]
+            mine = drawn[first :: len(self.estimators_)]
             if len(mine):
                 inference = vae._inference(dtype, "draw")
                 n = max(self.n_importance_samples, len(mine))
@@ -363,9 +438,17 @@ class VAEImputer(TransformerMixin, BaseEstimator):
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Return between which values each missing one lies, with a probability.
 
-        Quantiles of ``n_importance_samples`` draws for each row. The probability is the model's:
-        where rows are few for the columns, networks fit them too closely, and intervals hold less
-        than they say (``benchmarks/imputation.py``).
+        Each model's quantiles of its share of ``n_importance_samples`` draws, averaged over the
+        models, and widened about the median by a factor. Networks that are fitted to few rows
+        are too sure: ``fit`` does not show each model a tenth of the observed numbers, and the
+        factor is the least by which intervals would have held their share ``level`` of these
+        (split conformal prediction, in the manner of Romano, Patterson and Candès 2019,
+        https://arxiv.org/abs/1905.03222). So they hold it of other values, too, that are missing
+        as those were hidden: at random, over all columns together.
+
+        Where fewer numbers were hidden than the level needs (19 for .95), the factor is the
+        largest that any of them needs, and 1, the model's own interval, at least. Draws are the
+        model's, and not widened.
 
         Parameters
         ----------
@@ -390,20 +473,30 @@ class VAEImputer(TransformerMixin, BaseEstimator):
             raise ValueError(f"level={level!r} must be a number in (0, 1).")
         values, table, gaps = self._read(X)
         bounds = values.copy(), values.copy()
-        tails = (1 - level) / 2, (1 + level) / 2
-        n_draws = self.n_importance_samples
+        n_draws = self._n_draws * len(self.estimators_)
         size = max(1, DRAWN // (n_draws * values.shape[1]))
         for start in range(0, len(gaps), size):
             some = gaps[start : start + size]
             draws = self._imputations(table, some, values.dtype, n_draws, self.random_state)
-            # Of whole numbers a draw, and not a number between two.
-            ends = np.quantile(draws, tails, axis=0)
-            ends[:, :, self._are_whole] = np.round(ends[:, :, self._are_whole])
-            for bound, end in zip(bounds, ends, strict=True):
+            for bound, end in zip(bounds, self._ends(draws, level), strict=True):
                 self._fill(bound, some, end)
         missing = np.isnan(values)
         low, high = (self._out(bound, missing) for bound in bounds)
         return low, high
+
+    def _ends(self, draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of intervals, by draws of all models in turn.
+
+        Each model was looked at by itself. So it is their intervals that are averaged, and not
+        their draws that are pooled: those spread wider than the draws of one.
+        """
+        each = [
+            Ends.of(draws[first :: len(self.estimators_)], level, self._are_whole)
+            for first in range(len(self.estimators_))
+        ]
+        ends = Ends(*np.mean(each, axis=0))
+        low, high = ends.widened(self._widening.at(level), self._are_whole)
+        return np.clip(low, *self._range), np.clip(high, *self._range)
 
     def _fill(self, values: np.ndarray, rows: np.ndarray, drawn: np.ndarray) -> None:
         """Put numbers into the gaps of some rows."""

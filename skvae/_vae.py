@@ -471,6 +471,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit_without(self, X: Any, hidden: np.ndarray) -> VariationalAutoencoder:
+        """Fit to X without the values that are hidden, ``(n, n_features)`` of bool.
+
+        What the columns are is learnt from all of X, so that models from which different values
+        are hidden agree on it.
+        """
+        return self._fit(X, None, False, hidden=hidden)
+
     def _fit(
         self,
         X: Any,
@@ -479,11 +488,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         one_epoch: bool = False,
         context: Any = None,
         encoder_sees_context: bool = False,
+        hidden: np.ndarray | None = None,
     ) -> Self:
         """Fit, or train further.
 
         ``context`` is what each row is given, ``(n, n_context)``; the decoder is told, and the
-        encoder where it is to see it.
+        encoder where it is to see it. ``hidden`` is what a new fit is not to see of X.
         """
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
@@ -491,7 +501,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if continued:
             start = model._go_on(X, sample_weight, context, one_epoch)
         else:
-            start = model._begin(X, sample_weight, context, encoder_sees_context, one_epoch)
+            start = model._begin(X, sample_weight, context, encoder_sees_context, one_epoch, hidden)
         reader, rows, architecture, plan, net = start
         interrupted = _training.train(net, *_training.split(rows, plan))
         interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
@@ -522,13 +532,20 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return copied
 
     def _begin(
-        self, X: Any, sample_weight: Any, context: Any, encoder_sees_context: bool, one_epoch: bool
+        self,
+        X: Any,
+        sample_weight: Any,
+        context: Any,
+        encoder_sees_context: bool,
+        one_epoch: bool,
+        hidden: np.ndarray | None = None,
     ) -> _Start:
         """Learn what X means, and make a model for it."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
         reader, rows, columns = Reader.learn(
             self, X, likelihood, sample_weight, context, is_streamed=one_epoch
         )
+        rows = rows if hidden is None else rows.without(hidden)
         likelihood = method_of(likelihood, "resolve")(columns)
         architecture = self._asked_for(likelihood, rows, rows.has_missing, encoder_sees_context)
         plan = self._plan(rows, _random.draw_seed(self.random_state), one_epoch)

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import VAEImputer, VariationalAutoencoder
-from skvae.likelihoods import Categorical, Mixed
+from skvae.likelihoods import Categorical, CategoricalCodes, Mixed
 
 IRIS, SPECIES = load_iris(return_X_y=True)
 RNG = np.random.default_rng(0)
@@ -135,12 +135,9 @@ class TestDraws:
         assert draws.shape == (200, *GAPS.shape)
         assert (draws[:, ~GONE] == IRIS[~GONE]).all()
         assert (draws[:, GONE].std(0) > 0).all()
-        # Their mean is what transform fills in, and their quantiles are the interval.
+        # Their mean is what transform fills in.
         spread = draws.std(0)[GONE]
         assert (np.abs(draws.mean(0) - imputer.transform(GAPS))[GONE] < 0.5 * spread).mean() > 0.95
-        low, high = imputer.interval(GAPS, level=0.8)
-        inside = ((draws >= low) & (draws <= high))[:, GONE].mean()
-        assert inside == pytest.approx(0.8, abs=0.03)
 
     def test_intervals_cover(self):
         imputer = VAEImputer(n_estimators=1, random_state=0).fit(GAPS)
@@ -336,6 +333,144 @@ class TestColumns:
         assert not hasattr(imputer.vae, "net_")
 
 
+def of_factors(n, seed):
+    """Rows of two linear factors and noise; a fifth of their values is missing."""
+    weights = np.random.default_rng(5).normal(size=(2, 6))
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 2)) @ weights + 0.5 * rng.normal(size=(n, 6))
+    gone = rng.random(X.shape) < 0.2
+    return X, gone, np.where(gone, np.nan, X)
+
+
+@pytest.fixture(scope="module")
+def too_sure():
+    """An imputer whose networks are large for the rows."""
+    vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=400)
+    return VAEImputer(
+        vae.set_params(batch_size=64), n_estimators=2, n_importance_samples=200, random_state=1
+    ).fit(of_factors(100, 1)[2])
+
+
+class TestIntervals:
+    """They are widened by what the models were not shown."""
+
+    @pytest.mark.parametrize(("n", "seed"), [(100, 1), (300, 100)], ids=["fitted", "new"])
+    def test_they_hold_what_they_say(self, too_sure, n, seed):
+        X, gone, gaps = of_factors(n, seed)
+        low, high = too_sure.interval(gaps)
+        assert 0.92 < ((low <= X) & (high >= X))[gone].mean() < 0.98
+        of_one_model = too_sure.draw(gaps, 200)[::2]
+        lowest, highest = np.quantile(of_one_model, [0.025, 0.975], axis=0)
+        assert ((lowest <= X) & (highest >= X))[gone].mean() < 0.92
+        filled = too_sure.transform(gaps)
+        assert ((low <= filled) & (filled <= high)).mean() > 0.99
+
+    def test_the_higher_the_wider(self, too_sure):
+        _, gone, gaps = of_factors(40, 2)
+        widths = [np.subtract(*too_sure.interval(gaps, level)[::-1])[gone] for level in (0.5, 0.8)]
+        widths.append(np.subtract(*too_sure.interval(gaps, 0.999)[::-1])[gone])
+        assert (widths[0] < widths[1]).all()
+        assert (widths[1] < widths[2]).all()
+
+    def test_what_is_hidden(self, monkeypatch):
+        frame = table().assign(same=1.0, rare=[1.0, 2.0, 3.0] + 197 * [np.nan])
+        hidden = hidden_from(VAEImputer(small_mixed(), n_estimators=3), frame, monkeypatch)
+        assert len({some.tobytes() for some in hidden}) == 3
+        columns = list(frame.columns)
+        for some in hidden:
+            share = dict(zip(columns, some.mean(0), strict=True))
+            assert not any(share[name] for name in ("colour", "member", "same"))
+            assert 0.04 < share["visits"] < 0.17
+            assert 0.04 < share["height"] < 0.17
+            assert share["rare"] <= 1 / 200
+            assert not (some & frame.isna().to_numpy()).any()
+
+    @pytest.mark.parametrize(
+        "mixed",
+        [
+            Mixed([(CategoricalCodes(4), [0]), (Categorical([3]), [1, 2, 3]), ("gaussian", [4])]),
+            Mixed([("gaussian", 4), (Mixed([(CategoricalCodes(4), 0), ("categorical", [1, 2, 3])]),
+                    slice(0, 4))]),
+        ],
+        ids=["flat", "nested"],
+    )  # fmt: skip
+    def test_no_category_is_hidden(self, mixed, monkeypatch):
+        codes, one_hot = RNG.integers(0, 4, 80), np.eye(3)[RNG.integers(0, 3, 80)]
+        X = np.column_stack([codes, one_hot, RNG.normal(size=80)])
+        (some,) = hidden_from(small(vae={"likelihood": mixed}), X, monkeypatch)
+        assert not some[:, :4].any()
+        assert some[:, 4].any()
+
+    def test_models_agree_on_what_columns_are(self):
+        """The only 0 of a column may be hidden from one of them."""
+        X = np.exp(RNG.normal(size=(60, 2)) + RNG.normal(size=(60, 1)))
+        X[0, 0] = 0
+        hidden = np.zeros(X.shape, bool)
+        hidden[:9, 0] = True
+        vae = small_mixed()
+        assert_array_equal(kinds_of(vae._fit_without(X, hidden)), kinds_of(clone(vae).fit(X)))
+        for vae in small(n_estimators=6, vae={"likelihood": "mixed"}).fit(X).estimators_:
+            assert kinds_of(vae) == kinds_of(small_mixed().fit(X))
+            assert np.isfinite(vae.score_samples(X)).all()
+
+    def test_containers(self):
+        expected = small().fit(GAPS).interval(GAPS)
+        frame = pd.DataFrame(GAPS, columns=list("abcd"))
+        masked = np.ma.array(IRIS, mask=GONE)
+        for X in (GAPS.tolist(), masked, frame, pl.from_pandas(frame), frame.astype("Float64")):
+            assert_array_equal(small().fit(X).interval(X), expected)
+
+    def test_complete_rows_teach_what_is_missing(self):
+        imputer = small().fit(IRIS)
+        assert imputer.vae_.encoder_.sees_missing
+        low, high = imputer.interval(GAPS)
+        assert (low < high)[GONE].all()
+
+    @pytest.mark.parametrize("n", [2, 3, 12])
+    def test_few_rows(self, n):
+        X = GAPS[:n].copy()
+        X[0] = IRIS[0]
+        low, high = small().fit(X).interval(GAPS)
+        assert (low <= high).all()
+        assert np.isfinite([low, high]).all()
+
+    def test_kinds(self, filled):
+        imputer, _, frame, gone = filled
+        low, high = (pd.DataFrame(b, columns=frame.columns) for b in imputer.interval(frame, 0.99))
+        assert (low["spent"] >= 0).all()
+        assert (high["member"] <= 1).all()
+        assert (low["height"] < high["height"])[gone["height"]].all()
+
+    def test_shares_stay_so(self):
+        X = RNG.uniform(size=(60, 1)) ** [0.5, 1, 2]
+        X[::3, 1] = np.nan
+        low, high = small(vae={"likelihood": "continuous_bernoulli"}).fit(X).interval(X, 0.99)
+        assert (low >= 0).all()
+        assert (high <= 1).all()
+
+
+def small_mixed():
+    return clone(small().vae).set_params(likelihood="mixed")
+
+
+def kinds_of(vae):
+    return [type(likelihood).__name__ for _, likelihood in vae.likelihood_.blocks_]
+
+
+def hidden_from(imputer, X, monkeypatch):
+    """Return what a fit hides from each of its models."""
+    seen = []
+    fit = VariationalAutoencoder._fit_without
+
+    def spy(vae, X, hidden):
+        seen.append(hidden)
+        return fit(vae, X, hidden)
+
+    monkeypatch.setattr(VariationalAutoencoder, "_fit_without", spy)
+    imputer.fit(X)
+    return seen
+
+
 def test_before_a_classifier_in_a_search():
     pipeline = make_pipeline(small(), LogisticRegression(max_iter=500))
     search = GridSearchCV(pipeline, {"vaeimputer__vae__n_components": [1, 2]}, cv=3)
@@ -349,3 +484,4 @@ def test_pickle():
     copied = pickle.loads(pickle.dumps(imputer))
     assert_array_equal(copied.transform(GAPS), imputer.transform(GAPS))
     assert_array_equal(copied.draw(GAPS, 2), imputer.draw(GAPS, 2))
+    assert_array_equal(copied.interval(GAPS), imputer.interval(GAPS))

@@ -8,7 +8,7 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_numbers", "_version", "_random", "_template", "_allotment", "_files"]
+LEAVES = ["_conformal", "_numbers", "_version", "_random", "_template", "_allotment", "_files"]
 LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
@@ -36,8 +36,9 @@ ALLOWED = (
         | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
         "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
-        "_imputer": {"_data", "_numbers", "_random", "_vae", "likelihoods", "objectives"},
         "_outliers": {"_data", "_random", "_vae", "exceptions", "likelihoods", "objectives"},
+        "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "likelihoods"}
+        | {"objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},

@@ -85,6 +85,19 @@ class Rows(Dataset):
         """Return the same rows with other weights."""
         return self._with(self.index, weight)
 
+    def without(self, hidden: np.ndarray) -> Rows:
+        """Return the same rows, some values of which were not observed.
+
+        Parameters
+        ----------
+        hidden : ndarray of bool, shape X.shape
+            Which, of a dense X.
+        """
+        X = np.where(hidden, np.nan, self.X).astype(self.dtype)
+        beside = self.unit, self.context, self.label
+        has_missing = self.has_missing or bool(hidden.any())
+        return Rows(X, self.index, self.weight, *beside, has_missing=has_missing)
+
     def _with(self, index: np.ndarray | None, weight: np.ndarray | None) -> Rows:
         beside = self.unit, self.context, self.label, self.has_missing
         return Rows(self.X, index, weight, *beside)

@@ -98,6 +98,9 @@ class Likelihood(Parameters, nn.Module):
     least_noise : float or Tensor of shape (n_embedded,)
         The share of an embedded column's variance that the factor analysis behind that start
         leaves to the noise at least.
+    is_ordered : bool
+        Whether values are numbers, which may lie between two others; not so where they stand for
+        categories.
     left_open : bool
         Whether the choice hangs on the values of the first fit: see ``resolve``.
 
@@ -135,6 +138,7 @@ class Likelihood(Parameters, nn.Module):
     cure: str = "Drop or impute the other values."
     reads_bytes: bool = False
     takes_categories: bool = False
+    is_ordered: bool = True
     left_open: bool = False
     starts_linear: bool = False
     least_noise: Any = 0.1  # no factor for the chance of a single column

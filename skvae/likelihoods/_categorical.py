@@ -56,6 +56,7 @@ class Categorical(Likelihood):
         "Encode categories by OneHotEncoder (drop=None, handle_unknown='error'), and give the "
         "columns of each group: likelihood=Categorical(group_sizes=[...])."
     )
+    is_ordered = False
     starts_linear = True
     loc: Tensor
     groups: Tensor
@@ -164,6 +165,7 @@ class CategoricalCodes(Likelihood):
         return f"codes, whole numbers from 0 to {self.n_params - 1},"
 
     cure = "Encode categories by OrdinalEncoder, and give their number as n_categories."
+    is_ordered = False
     starts_linear = True
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:

@@ -241,6 +241,52 @@ class _Block(nn.Module):
         return self.likelihood(params[..., self.columns, : self.likelihood.n_params])
 
 
+def ordered_columns(likelihood: Any, n_features: int, names: list[str]) -> list[bool]:
+    """Return which columns hold numbers, and not categories, under a likelihood yet to be fitted.
+
+    Parameters
+    ----------
+    likelihood : str, Likelihood or class of one
+        As the user gave it.
+    n_features : int
+        Columns of X.
+    names : list of str
+        Their names; empty where they have none.
+    """
+    found = likelihoods.LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
+    ordered = [getattr(found, "is_ordered", True)] * n_features
+    if isinstance(found, Mixed) and not found.left_open:
+        for part, columns in found._indexed(n_features, names).blocks or []:
+            inside = ordered_columns(part, len(columns), [names[i] for i in columns if names])
+            for column, is_ordered in zip(columns, inside, strict=True):
+                ordered[column] = is_ordered
+    return ordered
+
+
+def columns_without(value: float, support: constraints.Constraint, n_features: int) -> list[bool]:
+    """Return which columns have no place for a number.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    support : torch.distributions.constraints.Constraint
+        Of rows: of all columns alike, or of blocks of them. Any other is taken to have a place.
+    n_features : int
+        Columns of X.
+    """
+    without = [False] * n_features
+    if isinstance(support, distributions.BlockSupport):
+        for columns, part in support.blocks:
+            for column, is_one in zip(
+                columns, columns_without(value, part, len(columns)), strict=True
+            ):
+                without[column] = is_one
+    elif support.event_dim == 0:
+        without = (~support.check(torch.full((n_features,), value))).tolist()
+    return without
+
+
 def _shortened(columns: list[int]) -> str:
     return f"{columns}" if len(columns) <= 8 else f"{columns[:8]} and {len(columns) - 8} more"
 
