@@ -25,6 +25,7 @@ from skvae.likelihoods import (
     CategoricalCodes,
     Gaussian,
     Likelihood,
+    Mixed,
     NegativeBinomial,
     Poisson,
     ZeroInflatedNegativeBinomial,
@@ -312,6 +313,19 @@ class TestColumns:
     def test_part_of_a_one_hot_category(self):
         X = ONE_HOT.copy()
         X[3, 1] = np.nan
+        X[5:7, 0] = np.nan
+        with pytest.raises(ValueError, match=r"NaN in some .* set all columns"):
+            vae(likelihood=Categorical([4])).fit(X)
+        blocks = [("gaussian", 4), (Categorical([4]), slice(0, 4))]
+        beside = np.column_stack([X, X[:, 3]])
+        with pytest.raises(ValueError, match=r"others in its columns \[0, 1, 2, 3\]\. A category"):
+            vae(likelihood=Mixed(blocks)).fit(beside)
+        X[[3, 5, 6]] = np.nan
+        assert np.isfinite(vae(likelihood=Categorical([4])).fit(X).transform(X)).all()
+        X[0] = [np.nan, 1, 0, 1]
+        with pytest.raises(ValueError, match="set all columns"):
+            vae(likelihood=Categorical([4])).fit(X)
+        X[0] = 1
         with pytest.raises(ValueError, match="exactly one 1 in each group"):
             vae(likelihood=Categorical([4])).fit(X)
 

@@ -38,7 +38,7 @@ class Categorical(Likelihood):
     ------
     ValueError
         At ``fit``, when ``group_sizes`` are not positive whole numbers or do not add up,
-        or when a row does not hold exactly one 1 in each group.
+        or when a row does not hold exactly one 1 in each group, or NaN in all of its columns.
 
     Examples
     --------
@@ -69,6 +69,23 @@ class Categorical(Likelihood):
     def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """One-hot in every group."""
         return distributions.OneHotGroups(self.groups.cpu())
+
+    def check(self, x: Tensor, where: str = "") -> None:
+        """Check that each group is one-hot, or missing as a whole."""
+        missing = x.isnan()
+        if bool(missing.any()):
+            groups = self.groups.to(x.device)
+            n_missing = x.new_zeros(len(x), int(groups.max()) + 1)
+            n_missing.index_add_(1, groups, missing.to(x.dtype))
+            in_part = ((n_missing > 0) & (n_missing < groups.bincount())).any(1)
+            if bool(in_part.any()):
+                raise ValueError(
+                    "X holds rows with NaN in some columns of a one-hot group and numbers in the "
+                    f"others{where}. A category is missing as a whole under likelihood="
+                    "Categorical: set all columns of its group to NaN in such rows, or, where the "
+                    "category is known, its column to 1 and the others to 0."
+                )
+        super().check(x, where)
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Find the groups; start at the columns' means."""
