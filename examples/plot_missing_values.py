@@ -63,7 +63,8 @@ print(pd.Series({name: np.sqrt(np.mean(e**2)) for name, e in errors.items()}).ro
 # ``interval`` says between which values a missing one lies, with a probability of .9 here. Below
 # are those of one column, and how often intervals of any probability hold the value, over all
 # columns. On the diagonal they would hold it as often as they say; above it they are wider than
-# they need be.
+# they need be. The model alone, whose draws these are, is a little too sure of values that it has
+# not seen; ``fit`` hides some from it, and widens its intervals by what they say.
 
 column = "worst texture"
 low, high = (pd.DataFrame(end, columns=X.columns)[column] for end in imputer.interval(gaps, 0.9))
@@ -71,6 +72,16 @@ draws = imputer.draw(gaps, 200, random_state=0)
 position = np.mean(draws < X.to_numpy(), axis=0)[hidden]
 levels = np.linspace(0, 1, 41)
 held = [np.mean(abs(2 * position - 1) <= level) for level in levels]
+
+
+def share_within(level):
+    """Return how many of the values that were taken out lie in their intervals."""
+    low, high = imputer.interval(gaps, level)
+    return np.mean(((low <= X.to_numpy()) & (high >= X.to_numpy()))[hidden])
+
+
+some_levels = [0.5, 0.8, 0.9, 0.95]
+within = [share_within(level) for level in some_levels]
 
 figure, (some, every) = plt.subplots(1, 2, figsize=(10.5, 4.6), layout="constrained")
 there = np.flatnonzero(gaps[column].isna())
@@ -83,8 +94,10 @@ some.plot(x, x, color="k", linewidth=0.8, label="what it was")
 some.set(xlabel=f"{column}, taken out", ylabel="estimated")
 some.legend(loc="lower right")
 every.plot([0, 1], [0, 1], color="k", linewidth=0.8)
-every.plot(levels, held, color="tab:blue", linewidth=2)
-every.set(xlabel="the interval's probability", ylabel="share of values within", aspect="equal")
+every.plot(levels, held, color="tab:blue", linewidth=2, label="of draws")
+every.plot(some_levels, within, "o", color="tab:orange", label="of interval")
+every.legend(loc="lower right")
+every.set(xlabel="its probability", ylabel="share of values within", aspect="equal")
 plt.show()
 
 # %%

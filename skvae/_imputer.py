@@ -443,12 +443,13 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         are too sure: ``fit`` does not show each model a tenth of the observed numbers, and the
         factor is the least by which intervals would have held their share ``level`` of these
         (split conformal prediction, in the manner of Romano, Patterson and Candès 2019,
-        https://arxiv.org/abs/1905.03222). So they hold it of other values, too, that are missing
-        as those were hidden: at random, over all columns together.
+        https://arxiv.org/abs/1905.03222). So they hold it of other values of these rows, too, that
+        are missing at random, over all columns together; less in new rows of many columns, or
+        with many more gaps than those of ``fit`` (``benchmarks/imputation.py``).
 
         Where fewer numbers were hidden than the level needs (19 for .95), the factor is the
-        largest that any of them needs, and 1, the model's own interval, at least. Draws are the
-        model's, and not widened.
+        largest that any of them needs, and 1, the model's own interval, at least. Ends stay whole
+        numbers, and within what the likelihood takes. What :meth:`draw` returns is not widened.
 
         Parameters
         ----------
