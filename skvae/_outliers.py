@@ -9,11 +9,11 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skvae import _random
@@ -72,8 +72,7 @@ def _has_outliers(detector: Any) -> bool:
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
 
-    The score is a lower bound on log p(x), nats per row, as of
-    :meth:`VariationalAutoencoder.score_samples`: the same for the same row in every call. The
+    The score is a lower bound on log p(x), nats per row: the same for the same row in every call. The
     model is trained on the likeliest rows of each batch alone, so that outliers among the rows of
     ``fit`` do not bend it.
 
@@ -266,8 +265,8 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         rows = models[0]._read(X)
         n_kept = max(1, min(LATEST_ROWS, LATEST_VALUES // rows.n_features))
         latest = rows.block(np.arange(len(rows))[-n_kept:])
-        if hasattr(self, "_latest"):
-            latest = np.concatenate([self._latest, latest])[-n_kept:]
+        before = getattr(self, "_latest", latest[:0])
+        latest = np.concatenate([before, latest])[-n_kept:]
         self._adopt(models, _scores(models, _rows(latest)))
         self._latest = latest
         return self
@@ -311,8 +310,8 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     def _adopt(self, models: list[VariationalAutoencoder], scores: np.ndarray) -> None:
         """Take over fitted models, and find the threshold by the scores of some rows."""
-        is_auto = self.contamination == "auto"
-        offset = _fence(scores) if is_auto else np.quantile(scores, self.contamination)
+        share = self.contamination
+        offset = _fence(scores) if isinstance(share, str) else np.quantile(scores, share)
         self.estimators_ = models
         self.vae_ = models[0]
         self.offset_ = float(offset)
@@ -326,7 +325,8 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return a lower bound on log p(x) for each row, in nats: higher is more normal.
 
-        The mean over the models of :meth:`VariationalAutoencoder.score_samples`.
+        The mean over the models of the elbo, as :meth:`VariationalAutoencoder.elbo_terms` has it,
+        with the same eight draws of noise for every row.
 
         Parameters
         ----------
@@ -447,9 +447,12 @@ def _rows(x: np.ndarray) -> Rows:
     return Rows(x, has_missing=bool(np.isnan(x).any()))
 
 
-def _scores(models: list[VariationalAutoencoder], rows: Rows, shared: bool = False) -> np.ndarray:
-    """Return the bound on log p(x) for each row, the mean over the models."""
-    terms = [vae._inference(rows.dtype, "score_samples").terms(rows, shared) for vae in models]
+def _scores(models: list[VariationalAutoencoder], rows: Rows) -> np.ndarray:
+    """Return the bound on log p(x) for each row, the mean over the models.
+
+    With the same noise for all rows: they are compared, and with themselves without a column.
+    """
+    terms = [vae._inference(rows.dtype, "score_samples").terms(rows, True) for vae in models]
     return np.mean([reconstruction - kl for reconstruction, kl in terms], axis=0)
 
 
@@ -467,14 +470,14 @@ def _reasons(vae: VariationalAutoencoder, x: np.ndarray) -> np.ndarray:
     parts = _parts(vae._architecture.image_shape, x.shape[1])
     n_own = int(np.clip(EXPECTED_CALLS // (parts.max() + 1), 20, EXPECTED_ROWS))
     own = vae.sample(n_own, random_state=0).astype(x.dtype)
-    _, gain = _gains(vae, x, parts)
+    score, gain = _gains(vae, x, parts)
     usual_score, usual_gain = (values.mean(0) for values in _gains(vae, own, parts))
     # What is to be expected of each part, which together is E[score].
     usual = (usual_score + usual_gain.sum()) / len(usual_gain) - usual_gain
     n_observed = np.zeros_like(gain)
     np.add.at(n_observed.T, parts, ~np.isnan(x).T)
     n_parts = np.maximum((n_observed > 0).sum(1), 1)
-    rest = -(_scores([vae], _rows(x)) + gain.sum(1)) / n_parts
+    rest = -(score + gain.sum(1)) / n_parts
     nats = (gain + usual + rest[:, np.newaxis]) / np.maximum(n_observed, 1)
     return np.where(np.isnan(x), 0, nats[:, parts])
 
@@ -483,10 +486,9 @@ def _gains(
     vae: VariationalAutoencoder, x: np.ndarray, parts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the score of each row, and by how much it rises when a part is hidden."""
-    # With the same noise, which then cancels where it can.
-    score = _scores([vae], _rows(x), shared=True)
+    score = _scores([vae], _rows(x))
     gains = [
-        _scores([vae], _rows(np.where(parts == part, np.nan, x)), shared=True) - score
+        _scores([vae], _rows(np.where(parts == part, np.nan, x))) - score
         for part in range(parts.max() + 1)
     ]
     return score, np.stack(gains, -1)
