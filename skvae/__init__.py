@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from skvae._conditional import ConditionalVAE
 from skvae._explore import explore
 from skvae._imputer import VAEImputer
 from skvae._outliers import VAEOutlierDetector
@@ -12,6 +13,7 @@ from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.persistence import load
 
 __all__ = [
+    "ConditionalVAE",
     "PosteriorCollapseWarning",
     "UndertrainedWarning",
     "VAEImputer",

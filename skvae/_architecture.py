@@ -101,6 +101,8 @@ class Architecture:
     n_context: int = 0
     encoder_sees_context: bool = False
     encoder_sees_missing: bool = False
+    given: tuple[float, ...] | None = None
+    """The context that is bound: then all rows have it."""
 
     @classmethod
     def of(
@@ -122,7 +124,7 @@ class Architecture:
         has_missing : bool, default=False
             Whether X has missing values: our encoder of tables is then told which.
         **context
-            ``n_context`` and ``encoder_sees_context``, where rows have a context.
+            ``n_context``, ``encoder_sees_context`` and ``given``, where rows have a context.
         """
         resolved = {
             "n_features": n_features,
@@ -168,11 +170,12 @@ class Architecture:
         x: torch.Tensor,
         generator: torch.Generator,
         columns: Any = None,
+        context: torch.Tensor | None = None,
     ) -> VAE:
         """Build the model, weights drawn from ``generator``.
 
         The likelihood sees location and scale of the training columns and, in a fit, what else is
-        known of them; the prior some of the rows.
+        known of them; the prior some of the rows, with their context.
         """
         likelihood = copy.deepcopy(self.likelihood)
         likelihood.initialize(loc, scale)
@@ -192,21 +195,27 @@ class Architecture:
         decoder = self._decoder(likelihood.n_params, generator)
         vae = VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
         if hasattr(prior, "connect"):
-            prior.connect(encoder, vae.embedded(x), generator)
+            seen = [vae.embedded(x), *vae.told(encoder, context)]
+            prior.connect(encoder, torch.cat(seen, -1), generator)
         if self.linear_path and _starts_linear(likelihood, encoder.head):
-            start_linear(vae, embedded)
-        return vae
+            start_linear(vae, embedded, context)
+        return vae if self.given is None else vae.given(torch.tensor(self.given))
 
     def blank(self) -> VAE:
         """Build a model whose numbers will be replaced: by arrays of a file, or of another."""
         zeros = torch.zeros(1, self.n_features).double()
-        return self.build(zeros[0], torch.ones_like(zeros[0]), zeros, torch.Generator())
+        context = torch.zeros(1, self.n_context) if self.n_context else None
+        moments = zeros[0], torch.ones_like(zeros[0])
+        return self.build(*moments, zeros, torch.Generator(), context=context)
 
     def _encoder(self, n_in: int, generator: torch.Generator) -> nn.Module:
-        if self.encoder_sees_context and self.image_shape is not None:
+        is_told_images = self.encoder_sees_context and self.image_shape is not None
+        if is_told_images and self.encoder is not None:
             raise ValueError(
-                f"image_shape={self.image_shape}, but the encoder of images sees no context. Tell "
-                "it to prior and decoder alone."
+                f"encoder={type(self.encoder).__name__} is shown images of "
+                f"image_shape={self.image_shape}, and nothing beside them, but the columns that "
+                "condition= names are for the encoder, too. Leave encoder=None, or set "
+                "condition='y', which only prior and decoder are told."
             )
         n_in += self.n_features * self.encoder_sees_missing
         n_in += self.n_context * self.encoder_sees_context
@@ -229,10 +238,8 @@ class Architecture:
             return nn.Sequential(*view, copy.deepcopy(self.encoder))
         if image_shape is not None:
             sizes = self.conv_channels, self.hidden_layer_sizes
-            return materialize(
-                lambda: networks.conv_encoder(image_shape, *sizes, self.hidden, self.conv_block),
-                generator,
-            )
+            rest = self.hidden, self.conv_block, self.n_context * self.encoder_sees_context
+            return materialize(lambda: networks.conv_encoder(image_shape, *sizes, *rest), generator)
         return self._dense([n_in, *self.hidden_layer_sizes], generator)
 
     def _dense(self, widths: Sequence[int], generator: torch.Generator) -> nn.Module:

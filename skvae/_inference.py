@@ -92,7 +92,7 @@ class Inference:
     def prior(self) -> Any:
         """p(z), made once: a prior may run the encoder for it."""
         with torch.no_grad():
-            return self.model.prior()
+            return self.model.prior(*self.model.told(self.model.prior, None))
 
     def _prior(self, batch: Batch) -> Any:
         """Return p(z), or p(z|c) where the prior sees a context."""
@@ -180,11 +180,21 @@ class Inference:
         """Return the mean of p(x|z) for rows of z."""
         return self._map(self._mean, z, self.model.n_features)
 
-    def sample_latent(self, n_samples: int, generator: torch.Generator) -> np.ndarray:
-        """Return draws of z from the prior."""
-        sizes = [min(DRAWS, n_samples - start) for start in range(0, n_samples, DRAWS)]
-        with torch.inference_mode():
-            z = [self.prior.sample((size,), generator=generator).cpu() for size in sizes]
+    def sample_latent(
+        self, n_samples: int, generator: torch.Generator, context: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return draws of z from the prior, given what each row is, where the prior sees it."""
+        z = []
+        for start in range(0, n_samples, DRAWS):
+            size = min(DRAWS, n_samples - start)
+            some = None if context is None else torch.tensor(context[start : start + size])
+            with torch.inference_mode():
+                told = self.model.told(
+                    self.model.prior, some if some is None else some.to(self.device)
+                )
+                prior = self.model.prior(*told) if told else self.prior
+                shape = () if prior.batch_shape else (size,)
+                z.append(prior.sample(shape, generator=generator).cpu())
         return torch.cat(z).numpy()
 
     def sample(self, z: Rows, mean: bool, generator: torch.Generator) -> np.ndarray:
@@ -253,6 +263,13 @@ class Inference:
 
         both = self._map(bound, rows, 2)
         return both[:, 0], both[:, 1]
+
+    def bound(self, rows: Rows, n_importance_samples: int) -> np.ndarray:
+        """Return the elbo, or with several draws the importance-weighted bound, nats per row."""
+        if n_importance_samples > 1:
+            return self.importance_weighted_bound(rows, n_importance_samples)
+        reconstruction, kl = self.terms(rows)
+        return reconstruction - kl
 
     def importance_weighted_bound(self, rows: Rows, n_importance_samples: int) -> np.ndarray:
         """Return ``log mean_k p(x, z_k) / q(z_k|x)``, nats per row (Burda et al. 2016)."""

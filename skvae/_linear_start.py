@@ -35,6 +35,9 @@ BLOCK = 2**22
 IDLE = 1.0
 """A factor with no more information on z than the prior has tells little of the rows."""
 
+FILLINGS = 10
+"""Times that gaps are filled by what is learned of a context's effect, which they hide a share of."""
+
 SHARE = 0.8
 """Of the variance along a principal component, what an idle factor that is given it explains."""
 
@@ -232,9 +235,61 @@ def _leading(root: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return singular[:k], axes[:k]
 
 
+class Effect(NamedTuple):
+    """What a context adds to rows: ``x = mean + effect · (c − centre) + the rest``.
+
+    Attributes
+    ----------
+    effect : ndarray of shape (n_features, n_context)
+        By least squares.
+    centre : ndarray of shape (n_context,)
+        The mean of the contexts.
+    root : ndarray of shape (n_context, n_context)
+        ``root · rootᵀ`` is their covariance.
+    rest : ndarray of shape (n, n_features)
+        Rows without the effect.
+    """
+
+    effect: np.ndarray
+    centre: np.ndarray
+    root: np.ndarray
+    rest: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, context: np.ndarray) -> Effect:
+        """Return the effect of a context on rows, which may have gaps."""
+        centre = context.mean(0)
+        centered = context - centre
+        # One observation's worth of no effect: a category may be that of few rows.
+        squares = centered.T @ centered
+        regression = np.linalg.solve(squares + np.eye(len(centre)), centered.T)
+        missing = np.isnan(rows)
+        mean = np.where(missing, 0.0, rows).sum(0) / np.maximum((~missing).sum(0), 1)
+        left = np.where(missing, 0.0, rows - mean)
+        for _ in range(FILLINGS if missing.any() else 1):
+            effect = regression @ left
+            left = np.where(missing, centered @ effect, left)
+        variances, axes = np.linalg.eigh(squares / len(rows))
+        root = axes * np.sqrt(np.maximum(variances, 0))
+        return cls(effect.T, centre, root, rows - centered @ effect)
+
+    def guess(self, factors: Factors) -> np.ndarray:
+        """Return the weights ``(n_context, n_features)`` of ``E[c − centre | x]`` on ``x − mean``.
+
+        Context and z are the factors of one linear model there, the rest being noise.
+        """
+        loadings = np.hstack([self.effect @ self.root, factors.loadings])
+        scaled = (loadings / factors.noise[:, None]).T
+        weights = np.linalg.solve(np.eye(len(scaled)) + scaled @ loadings, scaled)
+        return self.root @ weights[: len(self.centre)]
+
+
 @torch.no_grad()
-def start_linear(vae: VAE, embedded: Tensor) -> None:
+def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> None:
     """Set a model with linear paths to the factor analysis of some rows.
+
+    With a context, it is that of what the context leaves of them: ``x = mean + effect · c +
+    loadings · z + noise``. An encoder that is not told c goes by what x says of it.
 
     Parameters
     ----------
@@ -244,21 +299,51 @@ def start_linear(vae: VAE, embedded: Tensor) -> None:
         as it is.
     embedded : Tensor of shape (n, n_embedded)
         Rows as the likelihood embeds them.
+    context : Tensor of shape (n, n_context), default=None
+        What they are given.
     """
     if len(embedded) < FEWEST_ROWS:
         return
+    rows = embedded.double().numpy()
+    given = Effect.of(
+        rows, np.empty((len(rows), 0)) if context is None else context.double().numpy()
+    )
     likelihood = vae.likelihood_family
     least_noise = torch.as_tensor(likelihood.least_noise).expand(embedded.shape[1]).numpy()
-    factors = factor_analysis(embedded.double().numpy(), vae.latent_dim, least_noise)
-    regression = torch.from_numpy(factors.regression())
-    shift = -regression @ torch.from_numpy(factors.mean)
-    scale = torch.from_numpy((1 + factors.information) ** -0.5)
+    factors = factor_analysis(given.rest, vae.latent_dim, least_noise)
+    _start_encoder(vae, factors, given)
+    _start_decoder(vae, factors, given)
+
+
+def _start_encoder(vae: VAE, factors: Factors, given: Effect) -> None:
+    """Set q(z|x), or q(z|x, c), to the posterior of the linear model."""
     encoder: Any = vae.encoder
-    encoder.head.start(regression, shift, scale)
-    mean, loadings, noise, _ = map(torch.from_numpy, factors)
-    weight, bias = likelihood.start(mean, loadings, noise)
+    of_x = factors.regression()
+    of_context = -of_x @ given.effect
+    shift = -of_x @ factors.mean - of_context @ given.centre
+    if encoder.sees_context:
+        n_missing = vae.n_features * encoder.sees_missing
+        of_x = np.hstack([of_x, np.zeros((len(of_x), n_missing)), of_context])
+    else:
+        of_x = of_x + of_context @ given.guess(factors)
+        shift = -of_x @ factors.mean
+    scale = (1 + factors.information) ** -0.5
+    encoder.head.start(*map(torch.from_numpy, (of_x, shift, scale)))
+
+
+def _start_decoder(vae: VAE, factors: Factors, given: Effect) -> None:
+    """Set p(x|z, c) to the linear model."""
+    k = factors.loadings.shape[1]
+    # A likelihood takes what it is given for factors of variance 1.
+    spread = np.sqrt(np.square(given.root).sum(1))
+    loadings = np.hstack([factors.loadings, given.effect * spread])
+    moments = map(torch.from_numpy, (factors.mean, loadings, factors.noise))
+    weight, bias = vae.likelihood_family.start(*moments)
+    of_context = weight[..., k:] / torch.from_numpy(np.where(spread > 0, spread, 1.0))
     decoder: Any = vae.decoder
     head = decoder[-1][0]
     head.weight.zero_()
-    head.weight[:, : loadings.shape[1]] = weight.flatten(0, 1)
-    head.bias.copy_(bias.flatten())
+    head.weight[:, :k] = weight[..., :k].flatten(0, 1)
+    n_told = vae.latent_dim + len(spread)
+    head.weight[:, vae.latent_dim : n_told] = of_context.flatten(0, 1)
+    head.bias.copy_((bias - of_context @ torch.from_numpy(given.centre)).flatten())

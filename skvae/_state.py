@@ -6,6 +6,7 @@ how it becomes plain data (numbers, strings, lists, dicts, arrays) and is made o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -104,7 +105,9 @@ def _is_architecture(architecture: Any, state: Mapping[str, Any]) -> bool:
     """Whether this is what some parameters resolve to, for so many columns."""
     params = architecture.params()
     n_features = state["n_features_in_"]
-    context = {name: params[name] for name in ("n_context", "encoder_sees_context")}
+    context = {name: params[name] for name in ("n_context", "encoder_sees_context", "given")}
+    if not _is_context(**context):
+        return False
     has_missing = params["encoder_sees_missing"]
     resolved = Architecture.of(params, n_features, 1, has_missing, **context).params()
     families = ("likelihood", "prior", "posterior_family")
@@ -117,6 +120,16 @@ def _is_architecture(architecture: Any, state: Mapping[str, Any]) -> bool:
         for name, value in resolved.items()
         if name not in families
     )
+
+
+def _is_context(n_context: Any, encoder_sees_context: Any, given: Any) -> bool:
+    """Whether rows can have such a context, and one of them be bound."""
+    if type(n_context) is not int or n_context < 0 or type(encoder_sees_context) is not bool:
+        return False
+    is_vector = isinstance(given, tuple) and all(
+        type(value) is float and math.isfinite(value) for value in given
+    )
+    return given is None or (is_vector and 0 < len(given) == n_context)
 
 
 def _is_output_config(config: Any, state: Mapping[str, Any]) -> bool:
@@ -155,3 +168,9 @@ VARIATIONAL_AUTOENCODER: dict[str, Fitted] = {
     "_sklearn_output_config": Fitted(_is_output_config, is_optional=True),
 }
 """Of :class:`skvae.VariationalAutoencoder`; ``_arrays`` stands for the net."""
+
+
+CONDITIONAL_VAE: dict[str, Fitted] = {
+    "n_features_in_": Fitted(lambda value, state: are_counts(value)),
+    "vae_": Fitted(lambda value, state: True),
+}

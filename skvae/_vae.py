@@ -551,13 +551,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         plan = self._plan(rows, _random.draw_seed(self.random_state), one_epoch)
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
-        some = rows.take(rows.spread(n_some))
-        model = architecture.build(columns.mean, columns.scale, some, generator, columns)
+        some = rows.batch(rows.spread(n_some))
+        moments = columns.mean, columns.scale
+        model = architecture.build(*moments, some.x, generator, columns, some.context)
         _check_support(rows, model.likelihood_family)
         return _Start(reader, rows, architecture, plan, _training.make_net(model, plan, []))
 
     def _go_on(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
         """Read X as before, and copy the model."""
+        if self._architecture.given is not None:
+            raise ValueError(
+                "This model is one with its condition bound, of which nothing more can be learned. "
+                "Call partial_fit of the ConditionalVAE that it came from, or fit."
+            )
         reader, rows, columns, moved = self._reader.read_on(
             self, X, sample_weight, context, is_streamed=one_epoch
         )
@@ -701,6 +707,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Return the fitted model as it is now: another thread may refit this object."""
         model = self._copy()
         check_is_fitted(model)
+        if model._architecture.n_context and model._architecture.given is None:
+            raise ValueError(
+                "This model is told a condition of every row, which this method does not take. Ask "
+                "the ConditionalVAE that holds it, or the model that its given(condition) returns."
+            )
+        return model
+
+    def _given(self, context: np.ndarray) -> Self:
+        """Return the fitted model with its context, a vector, bound: an object of its own."""
+        state = self._plain_state()
+        state["_architecture"] = state["_architecture"] | {"given": tuple(context.tolist())}
+        model = object.__new__(type(self))
+        model.__setstate__(state)
         return model
 
     def _read(self, X: Any, context: Any = None) -> Rows:
@@ -787,12 +806,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             Before ``fit``.
         """
         model = self._whole()
+        points = model._read_latent(Z)
+        return model._inference(points.dtype, "inverse_transform").decode(points)
+
+    def _read_latent(self, Z: Any) -> Rows:
+        """Return points in the latent space as rows, checked."""
         Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
-        if Z.shape[1] != model._n_features_out:
+        if Z.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Z has {Z.shape[1]} columns, but the model has {model._n_features_out} components."
+                f"Z has {Z.shape[1]} columns, but the model has {self._n_features_out} components."
             )
-        return model._inference(Z.dtype, "inverse_transform").decode(Rows(Z))
+        return Rows(Z)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Return ``inverse_transform(transform(X))``.
@@ -931,13 +955,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             Before ``fit``.
         """
         n_draws = whole(n_importance_samples, "n_importance_samples")
-        if n_draws == 1:
-            reconstruction, kl = self.elbo_terms(X)
-            return reconstruction - kl
         model = self._whole()
         rows = model._supported(X)
-        inference = model._inference(rows.dtype, "score_samples")
-        return inference.importance_weighted_bound(rows, n_draws)
+        return model._inference(rows.dtype, "score_samples").bound(rows, n_draws)
 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the two terms of the elbo for each row, in nats.

@@ -266,33 +266,18 @@ class VAE(nn.Module):
         return _GivenContext(self, context)
 
 
-class _GivenPrior(nn.Module):
-    """p(z|c) with c bound."""
-
-    context: Tensor
-
-    def __init__(self, prior: nn.Module, context: Tensor) -> None:
-        super().__init__()
-        self.conditional = prior
-        self.register_buffer("context", context, persistent=False)
-
-    def forward(self) -> Distribution:
-        return self.conditional(self.context)
-
-
 class _GivenContext(VAE):
     """A model with its context bound; see :meth:`VAE.given`."""
 
     context: Tensor
 
     def __init__(self, model: VAE, context: Tensor) -> None:
-        context = context.to(model.dtype)
-        prior = model.prior
-        if getattr(prior, "sees_context", False):
-            prior = _GivenPrior(prior, context)
-        networks = model.encoder, model.decoder, model.likelihood_family
-        super().__init__(prior, *networks, model.latent_dim, model.n_features)
-        self.register_buffer("context", context, persistent=False)
+        networks = model.prior, model.encoder, model.decoder, model.likelihood_family
+        super().__init__(*networks, model.latent_dim, model.n_features)
+        self.register_buffer("context", context.to(model.dtype), persistent=False)
+
+    def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:
+        return super().told(part, self.context if context is None else context)
 
     def posterior(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         return super().posterior(x, self.context.expand(len(x), -1))

@@ -277,6 +277,20 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return functional.conv_transpose2d(input, self.weight, self.bias, *geometry)
 
 
+class Beside(nn.Module):
+    """A body of the first columns; the others stand beside its features as they are.
+
+    So what pixels are given reaches the dense layers behind their convolutions.
+    """
+
+    def __init__(self, body: nn.Module, n_beside: int) -> None:
+        super().__init__()
+        self.body, self.n_beside = body, n_beside
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.body(x[:, : -self.n_beside]), x[:, -self.n_beside :]], -1)
+
+
 class ResidualBlock(nn.Module):
     """``x + conv(h(conv(x)))`` with 3×3 convolutions at constant size (He et al. 2016).
 
@@ -336,6 +350,7 @@ def conv_encoder(
     hidden_layer_sizes: Sequence[int],
     hidden: Hidden,
     conv_block: str = "plain",
+    n_context: int = 0,
 ) -> nn.Sequential:
     """Return a body of 3×3 stride-2 convolutions and dense layers: rows to features.
 
@@ -354,11 +369,13 @@ def conv_encoder(
         What follows each map.
     conv_block : {"plain", "residual"}, default="plain"
         A name in ``CONV_BLOCKS``.
+    n_context : int, default=0
+        Columns behind the pixels, which the dense layers see and the convolutions do not.
 
     Returns
     -------
     body : torch.nn.Sequential
-        From ``(n, height·width·channels)`` to ``(n, n_out)``.
+        From ``(n, height·width·channels + n_context)`` to ``(n, n_out)``.
 
     Examples
     --------
@@ -379,12 +396,9 @@ def conv_encoder(
     ]
     height, width = downsampled(image_shape, len(conv_channels))[-1]
     flat = height * width * [image_shape[2], *conv_channels][-1]
-    return nn.Sequential(
-        RowsToImages(image_shape),
-        *convolutions,
-        ImagesToRows(),
-        *dense([flat, *hidden_layer_sizes], hidden),
-    )
+    of_pixels = RowsToImages(image_shape), *convolutions, ImagesToRows()
+    seen = [Beside(nn.Sequential(*of_pixels), n_context)] if n_context else of_pixels
+    return nn.Sequential(*seen, *dense([flat + n_context, *hidden_layer_sizes], hidden))
 
 
 def conv_decoder(

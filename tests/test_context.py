@@ -102,6 +102,15 @@ def test_a_context_goes_with_the_fit():
     assert model.n_iter_ == 3
     with pytest.raises(ValueError, match=r"n_context=0, but the fitted model.*n_context=1"):
         model.partial_fit(X[:, :3])
-    images = VariationalAutoencoder(image_shape=(1, 3), **quick)
-    with pytest.raises(ValueError, match=r"image_shape=.*sees no context"):
-        images._fit(X[:, :3], None, False, context=GROUP, encoder_sees_context=True)
+
+
+@pytest.mark.usefixtures("without_gradients")
+def test_the_encoder_of_images_sees_the_context_beside_its_convolutions():
+    images = {"image_shape": (2, 3), "conv_channels": (4,)}
+    model = conditional(**images)
+    x = torch.rand(5, 6, generator=generator())
+    locs = [model.posterior(x, torch.full((5, 2), c)).mean for c in (0.0, 1.0)]
+    assert differs(*locs)
+    own = images | {"encoder": torch.nn.Flatten()}
+    with pytest.raises(ValueError, match=r"encoder=Flatten is shown images .*condition='y'"):
+        conditional(**own)

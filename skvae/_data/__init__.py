@@ -1,8 +1,23 @@
 """The door: what X means, and its rows, columns and order."""
 
 from skvae._data.columns import Columns
-from skvae._data.order import hash_rows, mix, weighted_rows
+from skvae._data.conditions import Conditions, Given, as_table, columns_of, split_columns
+from skvae._data.order import check_weight, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, some_columns
 from skvae._data.rows import Rows
 
-__all__ = ["Columns", "Reader", "Rows", "hash_rows", "mix", "some_columns", "weighted_rows"]
+__all__ = [
+    "Columns",
+    "Conditions",
+    "Given",
+    "Reader",
+    "Rows",
+    "as_table",
+    "check_weight",
+    "columns_of",
+    "hash_rows",
+    "mix",
+    "some_columns",
+    "split_columns",
+    "weighted_rows",
+]

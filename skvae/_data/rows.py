@@ -98,6 +98,11 @@ class Rows(Dataset):
         has_missing = self.has_missing or bool(hidden.any())
         return Rows(X, self.index, self.weight, *beside, has_missing=has_missing)
 
+    def with_context(self, context: np.ndarray | None) -> Rows:
+        """Return the same rows with another context for each row of X."""
+        beside = self.unit, context, self.label, self.has_missing
+        return Rows(self.X, self.index, self.weight, *beside)
+
     def _with(self, index: np.ndarray | None, weight: np.ndarray | None) -> Rows:
         beside = self.unit, self.context, self.label, self.has_missing
         return Rows(self.X, index, weight, *beside)

@@ -141,7 +141,8 @@ class FittedModel(Opened):
 
         # Not in training mode: a prior may run the encoder, which may drop features then.
         with torch.no_grad():
-            return self.model.net_.module_.eval().prior()
+            module = self.model.net_.module_.eval()
+            return module.prior(*module.told(module.prior, None))
 
     @cached_property
     def _prior_draws(self) -> np.ndarray:

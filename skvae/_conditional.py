@@ -1,0 +1,546 @@
+"""A variational autoencoder of rows that are given something: classes, batches, ages."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterable
+from functools import reduce
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import Tags, check_consistent_length
+from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skvae import _modelfile, _state
+from skvae._data import Conditions, Given, Rows, as_table, check_weight, columns_of, split_columns
+from skvae._numbers import whole
+from skvae._vae import VariationalAutoencoder
+
+
+@_state.keeps(_state.CONDITIONAL_VAE)
+class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Variational autoencoder of rows x that are given a condition c.
+
+    A prior p(z), a likelihood p(x|z, c) and a posterior q(z|x) or q(z|x, c), trained by the bound
+    on log p(x|c) (Sohn, Lee and Yan 2015, https://papers.nips.cc/paper/5775). As the prior knows
+    nothing of c, the latent learns what c does not say: the hand that wrote a digit, the cell
+    behind a measurement in some batch.
+
+    Parameters
+    ----------
+    vae : VariationalAutoencoder, default=None
+        A clone of it is fitted. ``None``: one with its defaults.
+    condition : str, int, slice, callable or array-like, default="y"
+        ``"y"``: the y of ``fit``, of which the decoder alone is told, so that ``transform`` needs
+        no y. Else columns of X: a name or a position, several of them, a slice, a boolean mask, or
+        what :func:`sklearn.compose.make_column_selector` returns. The encoder is then told, too,
+        and these columns are not modelled.
+    handle_unknown : {"error", "ignore"}, default="error"
+        Of a condition that ``fit`` did not meet: raise an error that names those that are known,
+        or average over the conditions of ``fit``. That a value is missing (NaN, None) is a
+        condition like others where ``fit`` met it in a column of X.
+    random_state : int, RandomState instance or None, default=None
+        Decides the fit and the draws. ``None``: the ``random_state`` of ``vae``.
+
+    Attributes
+    ----------
+    vae_ : VariationalAutoencoder
+        The fitted model. Its methods need a condition: ask this object, or :meth:`given`.
+    n_features_in_ : int
+        Columns of X, those of ``condition`` among them.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X had any.
+
+    See Also
+    --------
+    VariationalAutoencoder : The model without a condition.
+
+    Notes
+    -----
+    Texts, booleans, columns of type category and whole numbers of at most 100 distinct values are
+    categories, and become one column each for the networks. Other numbers are standardised.
+    Several conditions stand side by side, with no effect of one on that of another but by the
+    hidden layers.
+
+    An average over the conditions of ``fit``, for rows of which the condition is not known, is one
+    of what the model says under each of them, by their shares of the rows: of means, and of
+    probabilities (``log Σ_c p(c) p(x|c)``), over 64 of them, evenly spread, where there are more.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import ConditionalVAE, VariationalAutoencoder
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ConditionalVAE(VariationalAutoencoder(1, max_epochs=100, random_state=0)).fit(X, y)
+    >>> model.sample(3, condition=2).shape
+    (3, 4)
+    >>> as_setosa = model.translate(X[y == 2], condition=0)
+    >>> bool(abs(as_setosa.mean(0) - X[y == 0].mean(0)).max() < 0.5)
+    True
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
+        "vae": [VariationalAutoencoder, None],
+        "condition": [str, Integral, slice, callable, "array-like"],
+        "handle_unknown": [StrOptions({"error", "ignore"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        vae: VariationalAutoencoder | None = None,
+        *,
+        condition: Any = "y",
+        handle_unknown: str = "error",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.vae = vae
+        self.condition = condition
+        self.handle_unknown = handle_unknown
+        self.random_state = random_state
+
+    # Fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ConditionalVAE:
+        """Fit the model to rows and their conditions.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, as a VariationalAutoencoder takes them; columns of conditions may hold text.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            With ``condition="y"`` what the rows are given, else ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`VariationalAutoencoder.fit`.
+
+        Returns
+        -------
+        self : ConditionalVAE
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On parameters out of range, missing conditions, columns that X has not, and on what
+            the model does not take. The object is then as it was before.
+        """
+        return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ConditionalVAE:
+        """Train for one epoch on X, continuing from where the model stands.
+
+        The first call fixes the conditions that there are, as well as what
+        :meth:`VariationalAutoencoder.partial_fit` learns in it.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in ``fit``.
+
+        Returns
+        -------
+        self : ConditionalVAE
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As ``fit``; and on conditions that the first call did not hold.
+        """
+        return self._fit(X, y, sample_weight, hasattr(self, "vae_"), one_epoch=True)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        continued: bool = False,
+        one_epoch: bool = False,
+    ) -> ConditionalVAE:
+        # A copy is fitted: should anything fail, this object is as it was.
+        model = copy.copy(self)
+        by_y = model._positions is None if continued else self._is_by_y
+        if by_y and y is None:
+            raise ValueError(
+                "This ConditionalVAE estimator requires y to be passed, but the target y is None. "
+                "Pass fit(X, y), or set condition= to columns of X."
+            )
+        if not continued:
+            model._positions = None if by_y else self._look_for_columns(X)
+        rows, given = model._split(X, y, reset=not continued)
+        if continued:
+            vae = model.vae_
+        else:
+            vae = VariationalAutoencoder() if self.vae is None else clone(self.vae)
+            if self.random_state is not None:
+                vae.set_params(random_state=self.random_state)
+            vae._validate_params()
+            weight = check_weight(sample_weight, X)
+            model._conditions = Conditions.learn(given, "y" if by_y else "X", weight)
+        context = model._conditions.encode(given, takes_unknown=False)
+        model.vae_ = vae._fit(rows, sample_weight, continued, one_epoch, context, not by_y)
+        if by_y:
+            model.n_features_in_ = vae.n_features_in_
+            model.__dict__.pop("feature_names_in_", None)
+            if hasattr(vae, "feature_names_in_"):
+                model.feature_names_in_ = vae.feature_names_in_
+        self.__dict__ = dict(vars(model))
+        return self
+
+    @property
+    def _is_by_y(self) -> bool:
+        return isinstance(self.condition, str) and self.condition == "y"
+
+    def _look_for_columns(self, X: Any) -> np.ndarray:
+        """Return the positions of the columns of conditions."""
+        table = as_table(X)
+        key = self.condition(table) if callable(self.condition) else self.condition
+        if isinstance(key, np.ndarray):
+            key = key.tolist()
+        n_columns = table.shape[1]
+        found = np.unique(np.asarray(_get_column_indices(table, key), dtype=np.int64) % n_columns)
+        if not 0 < len(found) < n_columns:
+            raise ValueError(
+                f"condition={self.condition!r} selects {len(found)} of the {n_columns} feature(s) "
+                "of X: at least one has to be the condition, and one to be left for the model."
+            )
+        return found
+
+    # What rows are given
+
+    def _split(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """Return what is modelled, and the columns that the rows are given; None without a y."""
+        if self._positions is not None:
+            table = as_table(X)
+            validate_data(self, table, reset=reset, skip_check_array=True)
+            return split_columns(table, self._positions)
+        if y is None:
+            return X, None
+        check_consistent_length(X, y)
+        return X, columns_of(y)
+
+    @property
+    def _takes_unknown(self) -> bool:
+        return self.handle_unknown == "ignore"
+
+    def _contexts(self, given: list[Given] | None, n_rows: int) -> np.ndarray:
+        """Return the contexts of rows; NaN where they are unknown."""
+        if given is None:
+            return self._conditions.read(None, n_rows, self._takes_unknown)
+        return self._conditions.encode(given, self._takes_unknown)
+
+    def _read(self, X: Any, y: Any = None, supported: bool = False) -> tuple[Rows, np.ndarray]:
+        """Return rows as the model reads them, and their contexts."""
+        check_is_fitted(self)
+        X, given = self._split(X, y, reset=False)
+        rows = self.vae_._supported(X) if supported else self.vae_._read(X)
+        return rows, self._contexts(given, len(rows))
+
+    def _averaged(
+        self,
+        function: Callable[[Rows], np.ndarray],
+        rows: Rows,
+        context: np.ndarray,
+        average: Callable[[Iterable[tuple[float, np.ndarray]]], np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Return what a function says of rows in contexts; where these are unknown, the average."""
+        unknown = np.isnan(context).any(1)
+        if not unknown.any():
+            return function(rows.with_context(context))
+        hidden, known = np.flatnonzero(unknown), np.flatnonzero(~unknown)
+        each = (
+            (share, function(rows.with_context(completed).subset(hidden)))
+            for share, completed in self._conditions.completions(context)
+        )
+        averaged = (average or _mean)(each)
+        result = np.empty((len(rows), *averaged.shape[1:]), averaged.dtype)
+        result[hidden] = averaged
+        if len(known):
+            result[known] = function(rows.with_context(context).subset(known))
+        return result
+
+    def _encode(self, rows: Rows, context: np.ndarray) -> np.ndarray:
+        """Return the mean of q(z|x), or of q(z|x, c)."""
+        inference = self.vae_._inference(rows.dtype, "transform")
+        if self._positions is None:
+            return inference.transform(rows)
+        return self._averaged(inference.transform, rows, context)
+
+    def _decode(self, points: Rows, context: np.ndarray) -> np.ndarray:
+        """Return the mean of p(x|z, c)."""
+        inference = self.vae_._inference(points.dtype, "inverse_transform")
+        return self._averaged(inference.decode, points, context)
+
+    # Using the model
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the mean of q(z|x), or where columns of X are the condition of q(z|x, c).
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, with the columns of conditions.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            As :meth:`VariationalAutoencoder.transform` returns.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When X has other columns than in ``fit``, unknown conditions, or values that the model
+            does not take.
+        NotFittedError
+            Before ``fit``.
+        """
+        return self._encode(*self._read(X))
+
+    def inverse_transform(self, Z: Any, condition: Any = None) -> np.ndarray:
+        """Return the mean of p(x|z, c) for each z, in the units of X.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_components)
+            Points in the latent space.
+        condition : object, default=None
+            One for all points, or one for each: a value or an array; where a condition has several
+            values a tuple, a mapping from the names of the columns, or a matrix or data frame.
+            ``None``: the average over those of ``fit``.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Without columns of conditions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As :meth:`VariationalAutoencoder.inverse_transform`, and for an unknown condition.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        points = self.vae_._read_latent(Z)
+        return self._decode(
+            points, self._conditions.read(condition, len(points), self._takes_unknown)
+        )
+
+    def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
+        """Return each row as the model sees it, there and back, in its own condition.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, with the columns of conditions.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            With ``condition="y"`` what the rows are given. ``None``: unknown, and averaged over.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Without columns of conditions.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``transform``.
+        """
+        rows, context = self._read(X, y)
+        return self._decode(Rows(self._encode(rows, context)), context)
+
+    def translate(self, X: Any, condition: Any) -> np.ndarray:
+        """Return rows as they would look under another condition: the same z, another c.
+
+        So a batch effect is taken out, or a face made older. It is what the model associates with
+        the condition, and *not causal*: what merely goes along with it in the rows of ``fit``
+        changes with it, and what the latent has kept of it does not.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, with the columns of their own conditions.
+        condition : object
+            As in ``inverse_transform``.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of p(x|z, c), without columns of conditions.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``transform``, and for an unknown condition.
+        """
+        return self.inverse_transform(self._encode(*self._read(X)), condition)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        condition: Any = None,
+        *,
+        mean: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw rows given conditions: z from the prior, x from the likelihood.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many rows.
+        condition : object, default=None
+            As in ``inverse_transform``. What is unknown is drawn from the conditions of ``fit``.
+        mean : bool, default=False
+            Return E[x|z, c] instead of a draw of x: what one shows for images.
+        random_state : int, RandomState instance or None, default=None
+            Decides the draws. ``None``: what decided the fit.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Without columns of conditions.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When ``n_samples`` is not a positive whole number, and for an unknown condition.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        n_samples = whole(n_samples, "n_samples")
+        context = self._conditions.read(condition, n_samples, self._takes_unknown)
+        inference, generator = self.vae_._sampling(random_state, "sample")
+        context = self._conditions.drawn(context, generator)
+        Z = inference.sample_latent(n_samples, generator, context)
+        return inference.sample(Rows(Z, context=context), mean, generator)
+
+    def score_samples(self, X: Any, y: Any = None, *, n_importance_samples: int = 1) -> np.ndarray:
+        """Return a lower bound on log p(x|c) for each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, with the columns of conditions.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            With ``condition="y"`` what the rows are given. ``None``: unknown; the bound is then
+            one on ``log p(x) = log Σ_c p(c) p(x|c)``, with the shares p(c) of ``fit``.
+        n_importance_samples : int, default=1
+            As in :meth:`VariationalAutoencoder.score_samples`.
+
+        Returns
+        -------
+        bound : ndarray of shape (n_samples,)
+            Nats per row, of the columns that are modelled.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``transform``, and as :meth:`VariationalAutoencoder.score_samples`.
+        """
+        n_draws = whole(n_importance_samples, "n_importance_samples")
+        rows, context = self._read(X, y, supported=True)
+        inference = self.vae_._inference(rows.dtype, "score_samples")
+        return self._averaged(lambda some: inference.bound(some, n_draws), rows, context, _log_mean)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean elbo over the rows of X, in nats per row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, with the columns of conditions.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            As in ``score_samples``.
+
+        Returns
+        -------
+        elbo : float
+            Mean of ``score_samples(X, y)``. Higher is better.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``score_samples``.
+        """
+        return float(self.score_samples(X, y).mean(dtype=np.float64))
+
+    def given(self, condition: Any) -> VariationalAutoencoder:
+        """Return the model of rows that all have one condition.
+
+        A fitted model of its own, for displays, metrics, exports and files: of p(z), p(x|z, c) and
+        q(z|x) with c bound.
+
+        Parameters
+        ----------
+        condition : object
+            One that is known, as in ``inverse_transform``.
+
+        Returns
+        -------
+        vae : VariationalAutoencoder
+            Fitted; of the columns that are modelled.
+
+        Raises
+        ------
+        ValueError
+            When the condition is unknown.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        if condition is None:
+            raise ValueError("condition=None is none that can be bound. Pass one that is known.")
+        return self.vae_._given(self._conditions.read(condition, 1, takes_unknown=False)[0])
+
+    @property
+    def categories_(self) -> dict[Any, list[Any]]:
+        """The categories of each condition that has some, by the column's name, or ``"y"``."""
+        return self._conditions.categories
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The classes of y, with ``condition="y"``."""
+        if self._positions is not None or "y" not in self.categories_:
+            raise AttributeError(
+                "classes_ are those of y, which is no condition here, or one of numbers."
+            )
+        return np.array(self.categories_["y"])
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.vae_._n_features_out
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = self._is_by_y
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _mean(each: Iterable[tuple[float, np.ndarray]]) -> np.ndarray:
+    """Return the mean of values by their shares."""
+    return reduce(np.add, (share * value for share, value in each))
+
+
+def _log_mean(each: Iterable[tuple[float, np.ndarray]]) -> np.ndarray:
+    """Return the logarithm of the mean of what values are the logarithms of."""
+    return reduce(
+        np.logaddexp, (value + np.log(share).astype(value.dtype) for share, value in each)
+    )
