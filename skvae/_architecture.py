@@ -238,8 +238,13 @@ class Architecture:
             return nn.Sequential(*view, copy.deepcopy(self.encoder))
         if image_shape is not None:
             sizes = self.conv_channels, self.hidden_layer_sizes
-            rest = self.hidden, self.conv_block, self.n_context * self.encoder_sees_context
-            return materialize(lambda: networks.conv_encoder(image_shape, *sizes, *rest), generator)
+            n_context = self.n_context * self.encoder_sees_context
+            return materialize(
+                lambda: networks.conv_encoder(
+                    image_shape, *sizes, self.hidden, self.conv_block, n_context
+                ),
+                generator,
+            )
         return self._dense([n_in, *self.hidden_layer_sizes], generator)
 
     def _dense(self, widths: Sequence[int], generator: torch.Generator) -> nn.Module:

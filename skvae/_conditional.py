@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import _modelfile, _state
 from skvae._data import Conditions, Given, Rows, as_table, check_weight, columns_of, split_columns
+from skvae._model_card import library_versions
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
 
@@ -181,6 +182,11 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if not continued:
             model._positions = None if by_y else self._look_for_columns(X)
         rows, given = model._split(X, y, reset=not continued)
+        # A row without weight is none, whatever it is given.
+        weight = check_weight(sample_weight, X)
+        weight = np.ones(len(given[0].values)) if weight is None else weight
+        kept = np.flatnonzero(weight)
+        told = [one.subset(kept) for one in given]
         if continued:
             vae = model.vae_
         else:
@@ -188,9 +194,10 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             if self.random_state is not None:
                 vae.set_params(random_state=self.random_state)
             vae._validate_params()
-            weight = check_weight(sample_weight, X)
-            model._conditions = Conditions.learn(given, "y" if by_y else "X", weight)
-        context = model._conditions.encode(given, takes_unknown=False)
+            model._conditions = Conditions.learn(told, "y" if by_y else "X", weight[kept])
+        encoded = model._conditions.encode(told, takes_unknown=False)
+        context = np.zeros((len(weight), encoded.shape[1]), encoded.dtype)
+        context[kept] = encoded
         model.vae_ = vae._fit(rows, sample_weight, continued, one_epoch, context, not by_y)
         if by_y:
             model.n_features_in_ = vae.n_features_in_
@@ -524,6 +531,49 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     @property
     def _n_features_out(self) -> int:
         return self.vae_._n_features_out
+
+    # State
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file, for :func:`skvae.load`.
+
+        As :meth:`VariationalAutoencoder.save`. Where ``condition`` is a function or a slice, the
+        file holds the positions of the columns that it chose.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; replaced if it exists.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            When a parameter was set out of its range after ``fit``.
+        OSError
+            When the file cannot be written.
+        """
+        check_is_fitted(self)
+        self._validate_params()
+        state = {name: value for name, value in vars(self).items() if name in self._fitted}
+        state = _state.plain(self._fitted, state) | self.get_params(deep=False)
+        if callable(self.condition) or isinstance(self.condition, slice):
+            state["condition"] = self._positions
+        if isinstance(state["condition"], np.ndarray):
+            state["condition"] = state["condition"].tolist()
+        if self.vae is not None:
+            self.vae._validate_params()
+            state["vae"] = self.vae.get_params(deep=False)
+        state["vae_"] = self.vae_._state_of_file()
+        header = {"class": type(self).__name__, "versions": library_versions()}
+        _modelfile.write(path, header, state, _state.PARTS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _state.plain(self._fitted, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(_state.restored(self._fitted, state))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

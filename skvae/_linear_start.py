@@ -36,7 +36,13 @@ IDLE = 1.0
 """A factor with no more information on z than the prior has tells little of the rows."""
 
 FILLINGS = 10
-"""Times that gaps are filled by what is learned of a context's effect, which they hide a share of."""
+"""Times that gaps are filled by what is known of a context's effect: they hide a share of it."""
+
+ROUNDS = 10
+"""Steps that fit the noise to an encoder which is not told the context."""
+
+LEAST_SPREAD = 1e-3
+"""The share of a column's standard deviation that a context leaves of it at least."""
 
 SHARE = 0.8
 """Of the variance along a principal component, what an idle factor that is given it explains."""
@@ -235,6 +241,16 @@ def _leading(root: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return singular[:k], axes[:k]
 
 
+def _mean(rows: np.ndarray) -> np.ndarray:
+    """Return the mean of the observed values of each column."""
+    return np.nan_to_num(rows).sum(0) / np.maximum((~np.isnan(rows)).sum(0), 1)
+
+
+def _filled(rows: np.ndarray) -> np.ndarray:
+    """Return rows less the mean of their columns, 0 where a value is missing."""
+    return np.nan_to_num(rows - _mean(rows))
+
+
 class Effect(NamedTuple):
     """What a context adds to rows: ``x = mean + effect · (c − centre) + the rest``.
 
@@ -264,14 +280,27 @@ class Effect(NamedTuple):
         squares = centered.T @ centered
         regression = np.linalg.solve(squares + np.eye(len(centre)), centered.T)
         missing = np.isnan(rows)
-        mean = np.where(missing, 0.0, rows).sum(0) / np.maximum((~missing).sum(0), 1)
-        left = np.where(missing, 0.0, rows - mean)
+        left = _filled(rows)
         for _ in range(FILLINGS if missing.any() else 1):
             effect = regression @ left
             left = np.where(missing, centered @ effect, left)
         variances, axes = np.linalg.eigh(squares / len(rows))
         root = axes * np.sqrt(np.maximum(variances, 0))
         return cls(effect.T, centre, root, rows - centered @ effect)
+
+    def factors(self, rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
+        """Return the factor analysis of the rest, each of its columns in units of its own.
+
+        It takes columns to vary by about as much, but a context may explain most of one.
+        """
+        if not len(self.centre):
+            return factor_analysis(self.rest, n_components, least_noise)
+        of_rows, of_rest = (np.sqrt(_mean(np.square(x - _mean(x)))) for x in (rows, self.rest))
+        unit = np.maximum(of_rest, LEAST_SPREAD * of_rows)
+        unit = np.where(unit > 0, unit, 1.0)
+        least = np.minimum(least_noise * np.square(of_rows / unit), 1.0)
+        mean, loadings, noise, information = factor_analysis(self.rest / unit, n_components, least)
+        return Factors(unit * mean, unit[:, None] * loadings, np.square(unit) * noise, information)
 
     def guess(self, factors: Factors) -> np.ndarray:
         """Return the weights ``(n_context, n_features)`` of ``E[c − centre | x]`` on ``x − mean``.
@@ -282,6 +311,24 @@ class Effect(NamedTuple):
         scaled = (loadings / factors.noise[:, None]).T
         weights = np.linalg.solve(np.eye(len(scaled)) + scaled @ loadings, scaled)
         return self.root @ weights[: len(self.centre)]
+
+    def regression(self, factors: Factors) -> np.ndarray:
+        """Return the weights of ``E[z|x]`` on ``x − mean`` where c has to be guessed from x."""
+        of_x = factors.regression()
+        return of_x - of_x @ self.effect @ self.guess(factors)
+
+    def untold(self, factors: Factors, rows: np.ndarray) -> Factors:
+        """Return the factors with the noise that is left where c has to be guessed from x.
+
+        By some steps of variational EM, which leave loadings and effect as they are.
+        """
+        filled, rest = _filled(rows), self.rest - factors.mean
+        for _ in range(ROUNDS if len(self.centre) else 0):
+            left = rest - filled @ self.regression(factors).T @ factors.loadings.T
+            of_z = np.square(factors.loadings) @ (1 / (1 + factors.information))
+            noise = np.maximum(_mean(np.square(left)) + of_z, factors.noise)
+            factors = Factors.turned(factors.mean, factors.loadings, noise)
+        return factors
 
 
 @torch.no_grad()
@@ -310,7 +357,9 @@ def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> N
     )
     likelihood = vae.likelihood_family
     least_noise = torch.as_tensor(likelihood.least_noise).expand(embedded.shape[1]).numpy()
-    factors = factor_analysis(given.rest, vae.latent_dim, least_noise)
+    factors = given.factors(rows, vae.latent_dim, least_noise)
+    if not vae.encoder.sees_context:
+        factors = given.untold(factors, rows)
     _start_encoder(vae, factors, given)
     _start_decoder(vae, factors, given)
 
@@ -318,14 +367,14 @@ def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> N
 def _start_encoder(vae: VAE, factors: Factors, given: Effect) -> None:
     """Set q(z|x), or q(z|x, c), to the posterior of the linear model."""
     encoder: Any = vae.encoder
-    of_x = factors.regression()
-    of_context = -of_x @ given.effect
-    shift = -of_x @ factors.mean - of_context @ given.centre
     if encoder.sees_context:
+        of_x = factors.regression()
+        of_context = -of_x @ given.effect
+        shift = -of_x @ factors.mean - of_context @ given.centre
         n_missing = vae.n_features * encoder.sees_missing
         of_x = np.hstack([of_x, np.zeros((len(of_x), n_missing)), of_context])
     else:
-        of_x = of_x + of_context @ given.guess(factors)
+        of_x = given.regression(factors)
         shift = -of_x @ factors.mean
     scale = (1 + factors.information) ** -0.5
     encoder.head.start(*map(torch.from_numpy, (of_x, shift, scale)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from skvae import likelihoods, objectives, posteriors, priors
 from skvae._architecture import Architecture, same
-from skvae._data import Reader
+from skvae._data import Conditions, Reader
 
 PARTS: dict[str, type] = {
     name: getattr(module, name)
@@ -34,6 +34,8 @@ class Fitted(NamedTuple):
     """Whether there are models without it."""
     to_plain: Callable[[Any], Any] = lambda value: value
     from_plain: Callable[[Any], Any] = lambda value: value
+    holds: str | None = None
+    """The class of a fitted estimator that it is; a file holds its state within the other's."""
 
 
 ESTIMATORS: dict[str, type] = {}
@@ -170,7 +172,44 @@ VARIATIONAL_AUTOENCODER: dict[str, Fitted] = {
 """Of :class:`skvae.VariationalAutoencoder`; ``_arrays`` stands for the net."""
 
 
+def _is_conditional(vae: Any, state: Mapping[str, Any]) -> bool:
+    """Whether this is a model that is told the conditions which stand beside it."""
+    conditions, positions = state["_conditions"], state["_positions"]
+    n_given = 0 if positions is None else len(positions)
+    is_one: bool = type(vae) is ESTIMATORS["VariationalAutoencoder"]
+    return (
+        is_one
+        and vae._architecture.given is None
+        and vae._architecture.encoder_sees_context is (positions is not None)
+        and vae.n_features_in_ + n_given == state["n_features_in_"]
+        and isinstance(conditions, Conditions)
+        and conditions.is_valid(vae._architecture.n_context)
+        and (positions is None or n_given == len(conditions.columns))
+    )
+
+
+def _are_positions(positions: Any, state: Mapping[str, Any]) -> bool:
+    """Whether these are those of some columns of X, in order, or ``None``."""
+    n_features = state["n_features_in_"]
+    return positions is None or (
+        isinstance(positions, np.ndarray)
+        and positions.dtype == np.int64
+        and positions.ndim == 1
+        and np.array_equal(positions, np.unique(positions))
+        and bool(((positions >= 0) & (positions < n_features)).all())
+    )
+
+
 CONDITIONAL_VAE: dict[str, Fitted] = {
-    "n_features_in_": Fitted(lambda value, state: are_counts(value)),
-    "vae_": Fitted(lambda value, state: True),
+    "n_features_in_": VARIATIONAL_AUTOENCODER["n_features_in_"],
+    "feature_names_in_": VARIATIONAL_AUTOENCODER["feature_names_in_"],
+    "_positions": Fitted(_are_positions),
+    "_conditions": Fitted(
+        lambda value, state: isinstance(value, Conditions),
+        to_plain=Conditions.to_plain,
+        from_plain=Conditions.from_plain,
+    ),
+    "vae_": Fitted(_is_conditional, holds="VariationalAutoencoder"),
+    "_sklearn_output_config": VARIATIONAL_AUTOENCODER["_sklearn_output_config"],
 }
+"""Of :class:`skvae.ConditionalVAE`."""

@@ -1078,11 +1078,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             When the file cannot be written.
         """
         model = self._whole()
-        model._validate_params()
         header = {"class": type(self).__name__, "versions": _model_card.library_versions()}
+        _modelfile.write(path, header, model._state_of_file(), _state.PARTS)
+
+    def _state_of_file(self) -> dict[str, Any]:
+        """Return the parameters, checked, and the fitted attributes, as plain data."""
+        self._validate_params()
         names = {*self._parameter_constraints, *self._fitted}
-        state = {name: value for name, value in model._plain_state().items() if name in names}
-        _modelfile.write(path, header, state, _state.PARTS)
+        return {name: value for name, value in self._plain_state().items() if name in names}
 
     def model_card(self, X: Any = None) -> str:
         """Return a description of the fitted model as Markdown, to travel beside its file.

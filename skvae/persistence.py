@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skvae import _modelfile, _state
 from skvae._allotment import Allotment
+from skvae._conditional import ConditionalVAE
 from skvae._vae import VariationalAutoencoder
 from skvae.likelihoods import LIKELIHOODS
 from skvae.posteriors import POSTERIORS
@@ -24,8 +25,8 @@ ALLOWANCE = 2**26
 COLUMN = 2**8
 
 
-def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder:
-    """Load a model that :meth:`VariationalAutoencoder.save` wrote.
+def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder | ConditionalVAE:
+    """Load a model that its method ``save`` wrote.
 
     Nothing in the file is executed: it holds arrays and JSON. The model predicts and
     continues training bit for bit as the one that was saved.
@@ -47,8 +48,8 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
 
     Returns
     -------
-    VariationalAutoencoder
-        Fitted.
+    VariationalAutoencoder or ConditionalVAE
+        Fitted; what was saved.
 
     Raises
     ------
@@ -79,17 +80,15 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
         raise ValueError(
             f"{path} holds a {document['class'][:99]!r}; this skvae knows {sorted(known)}."
         )
-    estimator = known[document["class"]]()
-    unknown = sorted(set(objects) - set(estimator.get_params(deep=False)))
+    cls: Any = known[document["class"]]
+    holders = [cls, *(known[a.holds] for a in cls._fitted.values() if a.holds)]
+    unknown = sorted(set(objects).difference(*(c().get_params(deep=False) for c in holders)))
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a parameter of {document['class']}.")
-    # Objects of the user's run as they are.
-    trusted = objects.keys() & set(_modelfile.OBJECTS)
     try:
-        state = _state_of(estimator, document, arrays, objects)
-        with nullcontext() if trusted else Allotment(_limit(state)):
-            estimator.__setstate__(state)
-        _check_arrays(estimator, state["_arrays"])
+        estimator = _made(cls, document["state"], document["format_version"], arrays, objects)
+        if arrays:
+            raise ValueError(f"A valid model has no array {min(arrays)!r}.")
     except (ImportError, OSError, Warning):
         raise
     except Exception as error:  # what a hostile structure may trip over has no end
@@ -103,6 +102,36 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
     return estimator
 
 
+def _made(
+    cls: Any, encoded: dict[str, Any], version: int, arrays: dict[str, Any], objects: dict[str, Any]
+) -> Any:
+    """Return the fitted estimator of a state, as JSON; its arrays are taken out of the others."""
+    estimator = cls()
+    held = {name: attribute.holds for name, attribute in cls._fitted.items() if attribute.holds}
+    inside = {
+        name: _made(_state.ESTIMATORS[holds], _content(encoded, name), version, arrays, objects)
+        for name, holds in held.items()
+    }
+    encoded = {name: value for name, value in encoded.items() if name not in held}
+    state = _state_of(estimator, encoded, inside, version, arrays, objects)
+    # Objects of the user's run as they are.
+    trusted = objects.keys() & set(_modelfile.OBJECTS)
+    with nullcontext() if trusted or inside else Allotment(_limit(state)):
+        estimator.__setstate__(state)
+    if "_arrays" in state:
+        _check_arrays(estimator, state["_arrays"])
+    return estimator
+
+
+def _content(encoded: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what is encoded of an estimator within another one."""
+    value = encoded.get(name)
+    content = value.get("dict") if isinstance(value, dict) else None
+    if not isinstance(content, dict):
+        raise ValueError(f"A valid model has {name!r} in its state.")
+    return content
+
+
 def _limit(state: dict[str, Any]) -> int:
     """Return the bytes that making the model may take; a column has a number in the arrays."""
     arrays = state["_arrays"].values()
@@ -111,16 +140,23 @@ def _limit(state: dict[str, Any]) -> int:
 
 
 def _state_of(
-    estimator: Any, document: dict[str, Any], arrays: dict[str, Any], objects: dict[str, Any]
+    estimator: Any,
+    encoded: dict[str, Any],
+    inside: dict[str, Any],
+    format_version: int,
+    arrays: dict[str, Any],
+    objects: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the estimator's state, which has all its names and no others, as plain data."""
+    """Return the estimator's state, which has all its names and no others, as plain data.
+
+    The fitted estimators that are ``inside`` it are made already.
+    """
     fitted, params = estimator._fitted, set(estimator.get_params(deep=False))
-    encoded = document["state"]
-    for version in range(document["format_version"], _modelfile.FORMAT_VERSION):
+    for version in range(format_version, _modelfile.FORMAT_VERSION):
         encoded = _UPGRADES[version](encoded, arrays)
     optional = {name for name, attribute in fitted.items() if attribute.is_optional}
-    required = {*fitted} - optional
-    if document["format_version"] == _modelfile.FORMAT_VERSION:
+    required = {*fitted} - optional - {*inside}
+    if format_version == _modelfile.FORMAT_VERSION:
         required |= params  # older files lack what came later, which has its default
     for name in sorted(required ^ set(encoded)):
         if name in required or name not in params | optional:
@@ -131,11 +167,15 @@ def _state_of(
         name: _modelfile.decode(value, name, arrays, _state.PARTS, objects)
         for name, value in encoded.items()
     }
-    if arrays:
-        raise ValueError(f"A valid model has no array {min(arrays)!r}.")
+    state |= inside
+    if isinstance(state.get("vae"), dict):
+        _check_parameters(VariationalAutoencoder(), state["vae"])
+        state["vae"] = VariationalAutoencoder(**state["vae"])
     _check_parameters(estimator, {name: state[name] for name in params & set(state)})
-    structure = {name: state["_architecture"][name] for name in params & {*state["_architecture"]}}
-    _check_parameters(estimator, structure | {"optimizer": state["_optimizer"]})
+    if "_architecture" in state:
+        names = params & {*state["_architecture"]}
+        structure = {name: state["_architecture"][name] for name in names}
+        _check_parameters(estimator, structure | {"optimizer": state["_optimizer"]})
     _state.check(fitted, _state.restored(fitted, state))
     return state
 

@@ -35,7 +35,8 @@ ALLOWED = (
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
         | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
-        "persistence": {*FAMILIES, "_allotment", "_modelfile", "_state", "_vae"},
+        "persistence": {*FAMILIES, "_allotment", "_conditional", "_modelfile", "_state", "_vae"},
+        "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"},
         "_outliers": {"_data", "_random", "_vae", "exceptions", "likelihoods", "objectives"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "likelihoods"}
         | {"objectives"},
@@ -46,8 +47,8 @@ ALLOWED = (
         "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_explore", "_files", "_numbers", "display"},
-        "__init__": {"_explore", "_imputer", "_outliers", "_vae", "_version", "exceptions"}
-        | {"persistence"},
+        "__init__": {"_conditional", "_explore", "_imputer", "_outliers", "_vae", "_version"}
+        | {"exceptions", "persistence"},
     }
 )
 TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]

@@ -230,16 +230,19 @@ def test_hard_rows_start_finite(kind, likelihood):
     assert np.isfinite(vae.transform(X + 1)).all()
 
 
-def test_a_context_beside_the_rows_starts_without_effect():
+def test_a_context_beside_the_rows_starts_with_its_effect():
+    """Of an encoder that is told more comes of it than of one that has to guess."""
     X = load_iris().data
     context = np.eye(3)[load_iris().target]
     plain = VariationalAutoencoder(2, **AT_START).fit(X)
+    scores = [plain.score(X)]
     for sees in (False, True):
         given = VariationalAutoencoder(2, **AT_START)
         given._fit(X, None, False, context=context, encoder_sees_context=sees)
         rows = given._read(X, context)
         reconstruction, kl = given._inference(rows.dtype).terms(rows)
-        assert (reconstruction - kl).mean() == pytest.approx(plain.score(X), abs=0.02)
+        scores.append((reconstruction - kl).mean())
+    assert (np.diff(scores) > 0.3).all()
 
 
 def test_sparse_cells_of_any_depth_keep_their_types_apart():

@@ -42,6 +42,10 @@ class Given(NamedTuple):
     values: np.ndarray
     is_category: bool = False
 
+    def subset(self, positions: Any) -> Given:
+        """Return the values at the given positions."""
+        return self._replace(values=self.values[positions])
+
     def numbers(self) -> np.ndarray | None:
         """Return the values as float64, NaN where one is missing; ``None`` if others are there."""
         if self.is_category or self.values.dtype.kind not in "fiuO":
@@ -131,7 +135,7 @@ def as_table(X: Any) -> Any:
             X = objects if objects.ndim == 2 else X
         if not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2):
             X = as_matrix(X)
-            X = X if scipy.sparse.issparse(X) else np.asanyarray(X)
+            X = X.tocsr() if scipy.sparse.issparse(X) else np.asanyarray(X)
         # For what it says of what is no table.
         check_array(X, accept_sparse=True, dtype=None, ensure_all_finite=False, input_name="X")
     return X
@@ -264,7 +268,7 @@ class Conditions:
     shares: np.ndarray
 
     @classmethod
-    def learn(cls, given: list[Given], source: str, weight: np.ndarray | None) -> Conditions:
+    def learn(cls, given: list[Given], source: str, weight: np.ndarray) -> Conditions:
         """Learn what conditions there are.
 
         Texts, booleans, columns of type category and whole numbers of at most
@@ -277,14 +281,11 @@ class Conditions:
             The columns.
         source : {"y", "X"}
             Where they are from.
-        weight : ndarray of shape (n,) or None
-            Of the rows. A row of weight 2 is one that is there twice, and of 0 one that is not.
+        weight : ndarray of shape (n,)
+            Of the rows, positive. A row of weight 2 is one that is there twice.
         """
-        weight = np.ones(len(given[0].values)) if weight is None else weight
-        kept = weight > 0
         is_y = source == "y" and len(given) == 1
-        given = [Given("y" if is_y else g.name, g.values[kept], g.is_category) for g in given]
-        weight = weight[kept]
+        given = [one._replace(name="y") if is_y else one for one in given]
         labels = [source if is_y else f"column {one.name!r} of {source}" for one in given]
         if source == "y" and any(map(is_missing, _values(given))):
             raise ValueError(
