@@ -44,9 +44,9 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         A clone of it is fitted. ``None``: one with its defaults.
     condition : str, int, slice, callable or array-like, default="y"
         ``"y"``: the y of ``fit``, of which the decoder alone is told, so that ``transform`` needs
-        no y. Else columns of X: a name or a position, several of them, a slice, a boolean mask, or
-        what :func:`sklearn.compose.make_column_selector` returns. The encoder is then told, too,
-        and these columns are not modelled.
+        no y. Else columns of X: a name or a position, several of them, a slice, a boolean mask of
+        shape (n_features,), or what :func:`sklearn.compose.make_column_selector` returns. The
+        encoder is then told, too, and these columns are not modelled.
     handle_unknown : {"error", "ignore"}, default="error"
         Of a condition that ``fit`` did not meet: raise an error that names those that are known,
         or average over the conditions of ``fit``. That a value is missing (NaN, None) is a
@@ -58,6 +58,10 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ----------
     vae_ : VariationalAutoencoder
         The fitted model. Its methods need a condition: ask this object, or :meth:`given`.
+    categories_ : dict of list
+        The categories of each condition that has some, by the name of the column, or ``"y"``.
+    classes_ : ndarray of shape (n_classes,)
+        Those of y, with ``condition="y"``, where y is no number.
     n_features_in_ : int
         Columns of X, those of ``condition`` among them.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -148,7 +152,11 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
+            As in ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
             As in ``fit``.
 
         Returns
@@ -521,7 +529,13 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def classes_(self) -> np.ndarray:
-        """The classes of y, with ``condition="y"``."""
+        """The classes of y, with ``condition="y"``.
+
+        Raises
+        ------
+        AttributeError
+            When y is not the condition, or a number.
+        """
         if self._positions is not None or "y" not in self.categories_:
             raise AttributeError(
                 "classes_ are those of y, which is no condition here, or one of numbers."

@@ -19,7 +19,7 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
-from skvae import VAEImputer, VariationalAutoencoder
+from skvae import ConditionalVAE, VAEImputer, VariationalAutoencoder
 from skvae.sampling import FlowDensity, LatentDensitySampler
 from tests.public import EVERYTHING, MODULES, TOP, Documented, each, is_ours
 
@@ -247,7 +247,9 @@ def fitted():
     sampler = LatentDensitySampler(vae, random_state=0).fit(table, y)
     flow = FlowDensity(zuko.flows.MAF(4), n_steps=1, random_state=0).fit(X)
     imputer = VAEImputer(vae, n_importance_samples=1).fit(table)
-    return {type(estimator): estimator for estimator in (vae, sampler, flow, imputer)}
+    conditional = ConditionalVAE(VariationalAutoencoder(max_epochs=1)).fit(X, y)
+    estimators = vae, sampler, flow, imputer, conditional
+    return {type(estimator): estimator for estimator in estimators}
 
 
 @each(item for item in TOP if item.is_class and issubclass(item.value, BaseEstimator))

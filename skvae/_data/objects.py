@@ -43,7 +43,10 @@ def floats_of_objects(values: np.ndarray, names: Sequence[Any] | None = None) ->
     except (TypeError, ValueError) as error:
         place, value = _first(values, names, lambda value: not _is_number(value))
         cure = ENCODE if isinstance(value, str) else "Turn such objects into columns of numbers."
-        raise type(error)(f"X must hold numbers: {place}: {error}. {cure}") from error
+        message = f"X must hold numbers: {place}: {error}. {cure}"
+        if isinstance(error, TypeError):
+            raise TypeError(message) from error
+        raise ValueError(message) from error
 
 
 def is_missing(value: Any) -> bool:
