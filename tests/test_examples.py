@@ -20,6 +20,7 @@ GALLERY = {
     "plot_mnist",
     "plot_missing_values",
     "plot_missing_pixels",
+    "plot_conditional_digits",
 }
 NOT_RUN = {"mnist_in_full"}
 MAX_STATEMENTS = 80
