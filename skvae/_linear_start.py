@@ -41,8 +41,8 @@ FILLINGS = 10
 ROUNDS = 10
 """Steps that fit the noise to an encoder which is not told the context."""
 
-LEAST_SPREAD = 1e-3
-"""The share of a column's standard deviation that a context leaves of it at least."""
+LEAST_LEFT = 1e-3
+"""The share of a column's standard deviation that a context is taken to leave of it at least."""
 
 SHARE = 0.8
 """Of the variance along a principal component, what an idle factor that is given it explains."""
@@ -289,18 +289,16 @@ class Effect(NamedTuple):
         return cls(effect.T, centre, root, rows - centered @ effect)
 
     def factors(self, rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
-        """Return the factor analysis of the rest, each of its columns in units of its own.
+        """Return the factor analysis of the rest, of which a context may leave little.
 
-        It takes columns to vary by about as much, but a context may explain most of one.
+        It goes by how much columns vary, and is shown the rest with the spread that rows had.
         """
-        if not len(self.centre):
-            return factor_analysis(self.rest, n_components, least_noise)
         of_rows, of_rest = (np.sqrt(_mean(np.square(x - _mean(x)))) for x in (rows, self.rest))
-        unit = np.maximum(of_rest, LEAST_SPREAD * of_rows)
-        unit = np.where(unit > 0, unit, 1.0)
-        least = np.minimum(least_noise * np.square(of_rows / unit), 1.0)
-        mean, loadings, noise, information = factor_analysis(self.rest / unit, n_components, least)
-        return Factors(unit * mean, unit[:, None] * loadings, np.square(unit) * noise, information)
+        left = np.divide(of_rest, of_rows, where=of_rows > 0, out=np.ones_like(of_rows))
+        left = np.clip(left, LEAST_LEFT, 1.0)
+        least = np.minimum(least_noise / np.square(left), 1.0)
+        mean, loadings, noise, information = factor_analysis(self.rest / left, n_components, least)
+        return Factors(left * mean, left[:, None] * loadings, np.square(left) * noise, information)
 
     def guess(self, factors: Factors) -> np.ndarray:
         """Return the weights ``(n_context, n_features)`` of ``E[c − centre | x]`` on ``x − mean``.

@@ -11,6 +11,7 @@ import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 from sklearn.datasets import load_digits, load_iris
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skvae
@@ -204,6 +206,14 @@ class TestContainers:
         pipeline = make_pipeline(small(), LogisticRegression(max_iter=500)).fit(IRIS, SPECIES)
         assert pipeline.predict(IRIS).shape == (150,)
 
+    def test_conditions_are_routed(self):
+        with config_context(enable_metadata_routing=True):
+            model = small().set_inverse_transform_request(condition=True)
+            pipeline = make_pipeline(StandardScaler(), model).fit(IRIS, SPECIES)
+            Z = pipeline.transform(IRIS)
+            moved = [pipeline.inverse_transform(Z, condition=c) for c in (0, 2)]
+        assert (moved[0] != moved[1]).any()
+
     def test_names_and_set_output(self, by_column):
         names = ["conditionalvae0", "conditionalvae1"]
         assert list(by_column.get_feature_names_out()) == names
@@ -262,6 +272,16 @@ class TestConditions:
             model.sample(condition="seven")
         with pytest.raises(ValueError, match="Input y contains infinity"):
             model.sample(condition=np.inf)
+
+    def test_several_columns_of_y(self):
+        model = small().fit(IRIS, FRAME[GIVEN])
+        assert model.categories_ == {"species": NAMES.tolist()}
+        assert not hasattr(model, "classes_")
+        assert_array_equal(
+            model.translate(IRIS, FRAME[GIVEN]), model.reconstruct(IRIS, FRAME[GIVEN])
+        )
+        with pytest.raises(ValueError, match=r"'new' is none .* column 'species' of y is one of"):
+            model.sample(condition=("new", 40.0))
 
     def test_many_whole_numbers_are_numbers(self):
         assert small().fit(IRIS, np.arange(150)).categories_ == {}

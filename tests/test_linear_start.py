@@ -245,6 +245,25 @@ def test_a_context_beside_the_rows_starts_with_its_effect():
     assert (np.diff(scores) > 0.3).all()
 
 
+@pytest.mark.parametrize("kind", [*HARD, "counts"])
+@pytest.mark.parametrize("sees", [False, True])
+@pytest.mark.filterwarnings("ignore:No component is active")
+def test_hard_rows_beside_a_context_start_about_as_well(kind, sees):
+    """One that has to be guessed costs more where there is hardly any noise."""
+    rng = np.random.default_rng(0)
+    likelihood = NegativeBinomial(size_factor="total") if kind == "counts" else "gaussian"
+    rare = np.array([0.0, 0.01, 1.0, 5.0, 20.0])  # a column of zeros among them
+    X = rng.poisson(rare, (200, 5)).astype(float) if kind == "counts" else hard_rows(kind)
+    plain = VariationalAutoencoder(3, likelihood=likelihood, **AT_START).fit(X)
+    told = VariationalAutoencoder(3, likelihood=likelihood, **AT_START)
+    context = np.eye(3)[rng.integers(0, 3, len(X))]
+    told._fit(X, None, False, context=context, encoder_sees_context=sees)
+    rows = told._read(X, context)
+    reconstruction, kl = told._inference(rows.dtype).terms(rows)
+    assert (reconstruction - kl).mean() > plain.score(X) - (3 if sees else 12)
+    assert np.isfinite(told._inference(rows.dtype).transform(told._read(X + 1, context))).all()
+
+
 def test_sparse_cells_of_any_depth_keep_their_types_apart():
     """Counts of cells with size factors collapsed to one cloud when training began from nothing."""
     rng = np.random.default_rng(0)
