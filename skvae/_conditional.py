@@ -18,12 +18,20 @@ from sklearn.base import (
     clone,
 )
 from sklearn.utils import Tags, check_consistent_length
-from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import _modelfile, _state
-from skvae._data import Conditions, Given, Rows, as_table, check_weight, columns_of, split_columns
+from skvae._data import (
+    Conditions,
+    Given,
+    Rows,
+    as_table,
+    check_weight,
+    columns_of,
+    positions_of,
+    split_columns,
+)
 from skvae._model_card import library_versions
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
@@ -223,10 +231,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Return the positions of the columns of conditions."""
         table = as_table(X)
         key = self.condition(table) if callable(self.condition) else self.condition
-        if isinstance(key, np.ndarray):
-            key = key.tolist()
-        n_columns = table.shape[1]
-        found = np.unique(np.asarray(_get_column_indices(table, key), dtype=np.int64) % n_columns)
+        found, n_columns = positions_of(table, key), table.shape[1]
         if not 0 < len(found) < n_columns:
             raise ValueError(
                 f"condition={self.condition!r} selects {len(found)} of the {n_columns} feature(s) "

@@ -290,7 +290,8 @@ class TestConditions:
         expected = by_column.transform(FRAME)
         mask = np.arange(6) >= 4
         selector = make_column_selector(pattern="species|age")
-        for condition in ([4, 5], [-1, -2], slice(4, 6), mask, mask.tolist(), selector):
+        named = slice("species", "age")
+        for condition in ([4, 5], [-1, -2], slice(4, 6), named, mask, mask.tolist(), selector):
             model = clone(by_column).set_params(condition=condition).fit(FRAME)
             assert_array_equal(model.transform(FRAME), expected)
 
@@ -319,8 +320,13 @@ class TestConditions:
             by_column.sample(4, condition)
 
     def test_columns_that_are_not_there(self):
-        with pytest.raises(ValueError, match="batch"):
-            small(condition="batch").fit(FRAME)
+        for condition in ("batch", ["a", "batch"], 6, slice("a", "batch")):
+            with pytest.raises(ValueError, match=r"no column ('batch'|6), .*has \['a', 'b'"):
+                small(condition=condition).fit(FRAME)
+        with pytest.raises(ValueError, match=r"no column 'species', .* it has 4 without names"):
+            small(condition="species").fit(IRIS)
+        with pytest.raises(ValueError, match="is a mask of 3 columns; X has 6"):
+            small(condition=[True, False, True]).fit(FRAME)
         with pytest.raises(ValueError, match=r"condition=\[\] selects 0 of the 6"):
             small(condition=[]).fit(FRAME)
         with pytest.raises(ValueError, match=r"condition=slice.* selects 6 of the 6"):

@@ -1,7 +1,14 @@
 """The door: what X means, and its rows, columns and order."""
 
 from skvae._data.columns import Columns
-from skvae._data.conditions import Conditions, Given, as_table, columns_of, split_columns
+from skvae._data.conditions import (
+    Conditions,
+    Given,
+    as_table,
+    columns_of,
+    positions_of,
+    split_columns,
+)
 from skvae._data.order import check_weight, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, some_columns
 from skvae._data.rows import Rows
@@ -17,6 +24,7 @@ __all__ = [
     "columns_of",
     "hash_rows",
     "mix",
+    "positions_of",
     "some_columns",
     "split_columns",
     "weighted_rows",

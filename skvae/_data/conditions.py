@@ -96,6 +96,49 @@ def _is_category(column: Any) -> bool:
     return column.kind == "category"
 
 
+def positions_of(X: Any, key: Any) -> np.ndarray:
+    """Return the positions of some columns, in order.
+
+    Parameters
+    ----------
+    X : matrix or data frame of shape (n_samples, n_features)
+        Rows.
+    key : str, int, slice or array-like
+        A name or a position, several of them, a slice of positions or names, or a mask.
+
+    Raises
+    ------
+    ValueError
+        When X has no such column.
+    """
+    frame = Frame.of(X, by_types=True)
+    names = [] if frame is None else [column.name for column in frame.columns]
+    n_columns = X.shape[1]
+    if isinstance(key, slice):
+        first, last = (
+            _position(end, names, n_columns) if isinstance(end, str) else end
+            for end in (key.start, key.stop)
+        )
+        last = last + 1 if isinstance(key.stop, str) else last  # of names the last one, too
+        return np.arange(n_columns)[first : last : key.step]
+    keys = np.atleast_1d(np.asarray(key, dtype=object)).tolist()
+    if keys and all(isinstance(one, bool | np.bool_) for one in keys):
+        if len(keys) != n_columns:
+            raise ValueError(f"condition= is a mask of {len(keys)} columns; X has {n_columns}.")
+        return np.flatnonzero(keys)
+    return np.unique([_position(one, names, n_columns) for one in keys]).astype(np.int64)
+
+
+def _position(key: Any, names: list[Any], n_columns: int) -> int:
+    """Return the position of a column by its name, or by itself."""
+    if isinstance(key, int | np.integer) and -n_columns <= key < n_columns:
+        return int(key) % n_columns
+    if key not in names:
+        known = f"{names[:SHOWN]}" if names else f"{n_columns} without names"
+        raise ValueError(f"X has no column {key!r}, which condition= asks for; it has {known}.")
+    return names.index(key)
+
+
 def split_columns(X: Any, positions: np.ndarray) -> tuple[Any, list[Given]]:
     """Return X without some columns, of its kind, and these.
 
