@@ -72,9 +72,9 @@ def _has_outliers(detector: Any) -> bool:
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
 
-    The score is a lower bound on log p(x), nats per row: the same for the same row in every call. The
-    model is trained on the likeliest rows of each batch alone, so that outliers among the rows of
-    ``fit`` do not bend it.
+    The score is a lower bound on log p(x), nats per row: the same for the same row in every call.
+    The model is trained on the likeliest rows of each batch alone, so that outliers among the rows
+    of ``fit`` do not bend it.
 
     Parameters
     ----------
