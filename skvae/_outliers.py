@@ -52,7 +52,13 @@ DETECTOR = VariationalAutoencoder(
 """The default model for rows with outliers among them: see benchmarks/outliers.py."""
 
 FOLLOWER = VariationalAutoencoder(
-    16, hidden_layer_sizes=(256,), dropout=0.0, likelihood="student_t", max_steps=3000
+    16,
+    hidden_layer_sizes=(64,),
+    dropout=0.0,
+    likelihood="student_t",
+    learning_rate=3e-3,
+    learning_rate_schedule="cosine",
+    max_steps=3000,
 )
 """That for clean rows."""
 

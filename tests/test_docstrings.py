@@ -19,7 +19,7 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
-from skvae import ConditionalVAE, VAEImputer, VariationalAutoencoder
+from skvae import ConditionalVAE, VAEImputer, VAEOutlierDetector, VariationalAutoencoder
 from skvae.sampling import FlowDensity, LatentDensitySampler
 from tests.public import EVERYTHING, MODULES, TOP, Documented, each, is_ours
 
@@ -248,7 +248,8 @@ def fitted():
     flow = FlowDensity(zuko.flows.MAF(4), n_steps=1, random_state=0).fit(X)
     imputer = VAEImputer(vae, n_importance_samples=1).fit(table)
     conditional = ConditionalVAE(VariationalAutoencoder(max_epochs=1)).fit(X, y)
-    estimators = vae, sampler, flow, imputer, conditional
+    detector = VAEOutlierDetector(vae, n_estimators=1).fit(table)
+    estimators = vae, sampler, flow, imputer, conditional, detector
     return {type(estimator): estimator for estimator in estimators}
 
 

@@ -431,6 +431,45 @@ class TestClosedForms:
         torch.testing.assert_close(likelihood(params).log_prob(x), sum(terms))
 
 
+class TestRobust:
+    """Student's t with columns standardised by their quartiles."""
+
+    X = np.random.default_rng(0).normal([5.0, -3.0], [2.0, 1e-3], (4000, 2))
+
+    def met(self, x):
+        likelihood = fitted(StudentT(robust=True), x)
+        likelihood.observe(columns_of(x))
+        return likelihood
+
+    def test_what_outliers_do_not_move(self):
+        wild = self.X.copy()
+        wild[::20] = 1e12
+        wild[1::20] = np.nan
+        for x in (self.X, wild):
+            likelihood = self.met(x)
+            np.testing.assert_allclose(likelihood.loc, [5, -3], rtol=0.05)
+            np.testing.assert_allclose(likelihood.column_scale, [2, 1e-3], rtol=0.2)
+
+    def test_the_encoder_sees_ends_and_the_density_does_not(self):
+        likelihood = self.met(self.X)
+        far = torch.tensor([[1e3, -3.0], [1e6, -3.0]])
+        embedded = likelihood.embed(far)
+        assert (embedded[:, 0] == 10).all()
+        near, farther = likelihood(torch.zeros(2, 2, 1)).log_prob(far)
+        assert farther < near - 10
+
+    def test_a_column_of_mostly_one_value(self):
+        x = np.zeros((400, 2))
+        x[:40] = 1.0
+        likelihood = self.met(x)
+        np.testing.assert_allclose(likelihood.column_scale, x.std(0))
+        np.testing.assert_allclose(likelihood.loc, [0, 0])
+
+    def test_refuses_what_is_neither(self):
+        with pytest.raises(ValueError, match="robust of StudentT is 'yes'"):
+            fitted(StudentT(robust="yes"), self.X)
+
+
 class TestCounts:
     @pytest.mark.parametrize("likelihood", COUNTERS, ids=repr)
     def test_samples_are_whole(self, likelihood):

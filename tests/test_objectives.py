@@ -5,9 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import distributions as td
 
+import skvae
 from skvae import VariationalAutoencoder
+from skvae.likelihoods import StudentT
 from skvae.model import Batch
 from skvae.objectives import (
     ELBO,
@@ -16,6 +19,7 @@ from skvae.objectives import (
     CyclicalAnnealing,
     InfoVAE,
     LinearWarmup,
+    Trimmed,
     aggregate_log_prob,
     maximum_mean_discrepancy,
 )
@@ -293,3 +297,59 @@ def test_a_name_refuses_weights_it_does_not_know():
     vae = VariationalAutoencoder(objective="iwae", beta=2.0, max_epochs=1)
     with pytest.raises(ValueError, match=r"beta=2.0 has no effect beside objective='iwae'"):
         vae.fit(np.random.RandomState(0).randn(20, 3))
+
+
+class TestTrimmed:
+    def test_without_a_share_is_the_objective(self):
+        for objective in (ELBO(beta=2.0), IWAE(4)):
+            same_bound(bound(Trimmed(0.0, objective)), bound(objective))
+
+    @pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+    def test_the_largest_losses_do_not_count(self, share):
+        whole, trimmed = bound(ELBO()), bound(Trimmed(share))
+        n = len(whole.loss)
+        n_kept = max(1, n - int(share * n))
+        largest = whole.loss.argsort()[n_kept:]
+        assert (trimmed.loss[largest] == 0).all()
+        torch.testing.assert_close(trimmed.loss.mean(), whole.loss.sort()[0][:n_kept].mean())
+        torch.testing.assert_close(trimmed.reconstruction, whole.reconstruction)
+        torch.testing.assert_close(trimmed.kl, whole.kl)
+
+    def test_asks_for_what_the_objective_asks(self):
+        assert Trimmed(objective=IWAE(7)).n_samples == 7
+        inside = InfoVAE()
+        objective = Trimmed(0.3, inside)
+        assert objective.generator is None
+        objective.generator = generator()
+        assert inside.generator is objective.generator
+        assert getattr(Trimmed(), "generator", 0) == 0
+
+    def test_outliers_do_not_bend_the_model(self):
+        rng = np.random.RandomState(0)
+        X = rng.randn(400, 3) @ np.diag([1.0, 2.0, 3.0])
+        outliers = np.vstack([X, 50 + rng.randn(100, 3)])
+        settings = {"n_components": 1, "max_steps": 300, "random_state": 0}
+        settings |= {"likelihood": StudentT(robust=True), "linear_path": False}
+        score = [
+            VariationalAutoencoder(objective=objective, **settings).fit(rows).score(X)
+            for objective, rows in (
+                (Trimmed(0.3), outliers),
+                (Trimmed(0.3), X),
+                ("elbo", outliers),
+            )
+        ]
+        assert abs(score[0] - score[1]) < 1
+        assert score[2] < score[0] - 1
+
+    def test_goes_into_a_file_and_a_search(self, tmp_path):
+        X = np.random.RandomState(0).randn(60, 3)
+        vae = VariationalAutoencoder(objective=Trimmed(0.2, IWAE(2)), max_epochs=2, random_state=0)
+        vae.fit(X).save(tmp_path / "model")
+        loaded = skvae.load(tmp_path / "model")
+        assert loaded.objective.get_params()["objective__n_samples"] == 2
+        assert clone(vae).set_params(objective__objective__n_samples=3).objective.n_samples == 3
+
+    @pytest.mark.parametrize("share", [-0.1, 1.0, "half", True])
+    def test_refuses_other_shares(self, share):
+        with pytest.raises(ValueError, match="share of Trimmed"):
+            bound(Trimmed(share))

@@ -80,8 +80,8 @@ class TestScores:
         each = [vae.score_samples(WINE) for vae in detector.estimators_]
         # Up to the noise, which is the same for all rows here.
         difference = detector.score_samples(WINE) - np.mean(each, 0)
-        assert abs(difference.mean()) < 0.2
-        assert difference.std() < 1
+        assert abs(difference.mean()) < 1
+        assert difference.std() < 1.5
         assert detector.vae_ is detector.estimators_[0]
         assert not np.array_equal(*each)
 

@@ -49,7 +49,7 @@ class OutlierDisplay(PicturesOrHeatMap):
         What the pixels of pictures add.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of the nats.
-    shown_ : ndarray of int
+    shown_ : ndarray of int, shape (n_shown,)
         The columns of a table that are shown, the strangest first.
     ax_ : matplotlib.axes.Axes
         The axes.

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the area under the ROC curve of ``score_samples``: a scorer, higher is better.
 
-    The probability that an outlier scores below another row (Hanley and McNeil 1982,
+    The probability that an outlier scores fewer nats than another row (Hanley and McNeil 1982,
     https://doi.org/10.1148/radiology.143.1.7063747); .5 is chance.
 
     Parameters
@@ -54,7 +54,7 @@ def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
 def outlier_average_precision_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the average precision of ``score_samples``: a scorer, higher is better.
 
-    The share of outliers among the rows that score lowest, averaged over all thresholds, each
+    The share of outliers among the rows of the fewest nats, averaged over all thresholds, each
     weighted by the outliers that it adds (Davis and Goadrich 2006,
     https://doi.org/10.1145/1143844.1143874). Chance is the share of outliers.
 
