@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skvae import _random
-from skvae._data import Rows
+from skvae._data import Rows, has_categories
 from skvae._vae import VariationalAutoencoder
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
@@ -88,8 +88,9 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         A clone of it is fitted; its objective is trimmed (:class:`skvae.objectives.Trimmed`)
         unless ``novelty``. ``None``: Student's t with tails learned for each column, columns
         standardised by quartiles, few components, one small hidden layer and few steps, which
-        found most outliers on public tables; under ``novelty`` a larger normal model. For data
-        frames with columns of categories, and for images, say what the model is.
+        found most outliers on public tables; under ``novelty`` a larger model that is trained for
+        longer. Data frames with columns of categories get ``likelihood="mixed"``; for images and
+        counts, say what the model is.
     contamination : float or "auto", default="auto"
         The share of the rows of ``fit`` that is flagged, in (0, 0.5]. ``"auto"``: what scores
         far below the others, however many rows that are; see Notes.
@@ -197,7 +198,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             On parameters out of range, and on X that the model does not take. The object is then
             as it was before.
         """
-        models = self._models()
+        models = self._models(X)
         weights = self._left_out(X, models)
         models = Parallel(n_jobs=self.n_jobs)(
             delayed(_trained)(vae, X, self.vae is None, weight)
@@ -266,7 +267,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             As ``fit``.
         """
         is_first = not hasattr(self, "estimators_")
-        models = self._models() if is_first else copy.deepcopy(self.estimators_)
+        models = self._models(X) if is_first else copy.deepcopy(self.estimators_)
         models = [_trained(vae, X, self.vae is None, one_epoch=True) for vae in models]
         rows = models[0]._read(X)
         n_kept = max(1, min(LATEST_ROWS, LATEST_VALUES // rows.n_features))
@@ -277,22 +278,23 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         self._latest = latest
         return self
 
-    def _models(self) -> list[VariationalAutoencoder]:
+    def _models(self, X: Any) -> list[VariationalAutoencoder]:
         """Return the models that are to be fitted."""
         state = self.random_state
         if state is None and self.vae is not None:
             state = self.vae.random_state
         seeds = check_random_state(_random.draw_seed(state))
-        template = self._template()
+        template = self._template(X)
         return [
             clone(template).set_params(random_state=_random.draw_seed(seeds))
             for _ in range(self.n_estimators)
         ]
 
-    def _template(self) -> VariationalAutoencoder:
+    def _template(self, X: Any) -> VariationalAutoencoder:
         """Return what these are clones of."""
         if self.vae is None:
-            return FOLLOWER if self.novelty else DETECTOR
+            default = FOLLOWER if self.novelty else DETECTOR
+            return clone(default).set_params(likelihood="mixed") if has_categories(X) else default
         if self.novelty or isinstance(self.vae.objective, Trimmed):
             return self.vae
         self.vae._validate_params()

@@ -148,14 +148,14 @@ class TestThreshold:
 class TestModels:
     def test_what_is_trimmed(self):
         vae = VariationalAutoencoder(beta=2.0, kl_warmup_epochs=3)
-        (made,) = VAEOutlierDetector(vae, n_estimators=1)._models()
+        (made,) = VAEOutlierDetector(vae, n_estimators=1)._models(WINE)
         assert isinstance(made.objective, Trimmed)
         assert made.objective.objective.get_params() == ELBO(2.0, 3).get_params()
         assert made.beta == 1
-        (left,) = VAEOutlierDetector(vae, novelty=True, n_estimators=1)._models()
+        (left,) = VAEOutlierDetector(vae, novelty=True, n_estimators=1)._models(WINE)
         assert left.objective == "elbo"
         own = Trimmed(0.1, IWAE(3))
-        (own_made,) = VAEOutlierDetector(vae.set_params(objective=own))._models()[:1]
+        (own_made,) = VAEOutlierDetector(vae.set_params(objective=own))._models(WINE)[:1]
         assert own_made.objective.get_params(deep=False)["share"] == 0.1
         assert vae.objective is own
 
@@ -178,10 +178,9 @@ class TestModels:
             assert np.isfinite(scores).all()
             assert reasons.shape == (4, X.shape[1])
             assert np.isfinite(reasons).all()
-        assert list(small(vae={"likelihood": "mixed"}).fit(frame).feature_names_in_) == [
-            "size",
-            "kind",
-        ]
+        by_default = VAEOutlierDetector(n_estimators=1, random_state=0).fit(frame)
+        assert list(by_default.feature_names_in_) == ["size", "kind"]
+        assert by_default.vae_.categories_ == {"kind": ["a", "b"]}
 
     def test_in_pipelines_and_searches(self):
         X = factors(200)

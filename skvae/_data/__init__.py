@@ -10,7 +10,7 @@ from skvae._data.conditions import (
     split_columns,
 )
 from skvae._data.order import check_weight, hash_rows, mix, weighted_rows
-from skvae._data.reader import Reader, some_columns
+from skvae._data.reader import Reader, has_categories, some_columns
 from skvae._data.rows import Rows
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "as_table",
     "check_weight",
     "columns_of",
+    "has_categories",
     "hash_rows",
     "mix",
     "positions_of",

@@ -347,6 +347,12 @@ def some_columns(X: Any, kept: np.ndarray) -> Any:
     return frame.frame.select(names).to_native()
 
 
+def has_categories(X: Any) -> bool:
+    """Return whether X is a data frame with columns that are declared as categories."""
+    frame = Frame.of(as_matrix(X))
+    return frame is not None and any(column.kind == "category" for column in frame.columns)
+
+
 def _names(estimator: Any) -> list[str] | None:
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else list(names)
