@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from numbers import Integral, Real
@@ -267,7 +266,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
             As ``fit``.
         """
         is_first = not hasattr(self, "estimators_")
-        models = self._models(X) if is_first else copy.deepcopy(self.estimators_)
+        models = self._models(X) if is_first else [vae._copy() for vae in self.estimators_]
         models = [_trained(vae, X, self.vae is None, one_epoch=True) for vae in models]
         rows = models[0]._read(X)
         n_kept = max(1, min(LATEST_ROWS, LATEST_VALUES // rows.n_features))
