@@ -574,17 +574,11 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             When the file cannot be written.
         """
         check_is_fitted(self)
-        self._validate_params()
-        state = {name: value for name, value in vars(self).items() if name in self._fitted}
-        state = _state.plain(self._fitted, state) | self.get_params(deep=False)
+        state = _state.of_holder(self)
         if callable(self.condition) or isinstance(self.condition, slice):
             state["condition"] = self._positions
         if isinstance(state["condition"], np.ndarray):
             state["condition"] = state["condition"].tolist()
-        if self.vae is not None:
-            self.vae._validate_params()
-            state["vae"] = self.vae.get_params(deep=False)
-        state["vae_"] = self.vae_._state_of_file()
         header = {"class": type(self).__name__, "versions": library_versions()}
         _modelfile.write(path, header, state, _state.PARTS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from numbers import Integral, Real
 from typing import Any, Self
@@ -15,8 +16,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from skvae import _random
+from skvae import _modelfile, _random, _state
 from skvae._data import Rows, has_categories
+from skvae._model_card import library_versions
 from skvae._vae import VariationalAutoencoder
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
@@ -74,6 +76,7 @@ def _has_outliers(detector: Any) -> bool:
     return True
 
 
+@_state.keeps(_state.VAE_OUTLIER_DETECTOR)
 class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
 
@@ -269,13 +272,18 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         models = self._models(X) if is_first else [vae._copy() for vae in self.estimators_]
         models = [_trained(vae, X, self.vae is None, one_epoch=True) for vae in models]
         rows = models[0]._read(X)
-        n_kept = max(1, min(LATEST_ROWS, LATEST_VALUES // rows.n_features))
+        n_kept = self._n_latest(rows.n_features)
         latest = rows.block(np.arange(len(rows))[-n_kept:])
         before = getattr(self, "_latest", latest[:0])
         latest = np.concatenate([before, latest])[-n_kept:]
         self._adopt(models, _scores(models, _rows(latest)))
         self._latest = latest
         return self
+
+    @staticmethod
+    def _n_latest(n_features: int) -> int:
+        """Return how many of the latest rows are kept."""
+        return max(1, min(LATEST_ROWS, LATEST_VALUES // n_features))
 
     def _models(self, X: Any) -> list[VariationalAutoencoder]:
         """Return the models that are to be fitted."""
@@ -320,12 +328,16 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         share = self.contamination
         offset = _fence(scores) if isinstance(share, str) else np.quantile(scores, share)
         self.estimators_ = models
-        self.vae_ = models[0]
         self.offset_ = float(offset)
         self.n_features_in_ = self.vae_.n_features_in_
         self.__dict__.pop("feature_names_in_", None)
         if hasattr(self.vae_, "feature_names_in_"):
             self.feature_names_in_ = self.vae_.feature_names_in_
+
+    @property
+    def vae_(self) -> VariationalAutoencoder:
+        """The first of the fitted models."""
+        return self.estimators_[0]
 
     # Using the model
 
@@ -425,6 +437,33 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         x = self.vae_._supported(X).block(slice(None))
         return np.mean([_reasons(vae, x) for vae in self.estimators_], axis=0)
+
+    # State
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted detector to one safetensors file, for :func:`skvae.load`.
+
+        As :meth:`VariationalAutoencoder.save`, with all models and the threshold, and the latest
+        rows that ``partial_fit`` keeps. An objective of your own class is given to ``load`` as
+        the models have it: ``objective=Trimmed(objective=Mine())``.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; replaced if it exists.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            When a parameter was set out of its range after ``fit``.
+        OSError
+            When the file cannot be written.
+        """
+        check_is_fitted(self)
+        header = {"class": type(self).__name__, "versions": library_versions()}
+        _modelfile.write(path, header, _state.of_holder(self), _state.PARTS)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

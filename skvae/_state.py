@@ -35,7 +35,8 @@ class Fitted(NamedTuple):
     to_plain: Callable[[Any], Any] = lambda value: value
     from_plain: Callable[[Any], Any] = lambda value: value
     holds: str | None = None
-    """The class of a fitted estimator that it is; a file holds its state within the other's."""
+    """The class of the fitted estimator that it is, or of those in the list that it is; a file
+    holds their states within the other's."""
 
 
 ESTIMATORS: dict[str, type] = {}
@@ -69,6 +70,26 @@ def restored(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> dict[str
         name: fitted[name].from_plain(value) if name in fitted else value
         for name, value in state.items()
     }
+
+
+def of_holder(estimator: Any) -> dict[str, Any]:
+    """Return what a file has of a fitted estimator that holds others, as plain data.
+
+    Its parameters, checked, of which ``vae`` may be a model to be cloned, and what ``fit`` set.
+    """
+    estimator._validate_params()
+    fitted, params = estimator._fitted, estimator.get_params(deep=False)
+    if params["vae"] is not None:
+        params["vae"]._validate_params()
+        params["vae"] = params["vae"].get_params(deep=False)
+    state = {name: value for name, value in vars(estimator).items() if name in fitted}
+    for name, value in state.items():
+        if fitted[name].holds:
+            several = isinstance(value, list)
+            state[name] = (
+                [one._state_of_file() for one in value] if several else value._state_of_file()
+            )
+    return plain(fitted, state) | params
 
 
 def check(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> None:
@@ -213,3 +234,40 @@ CONDITIONAL_VAE: dict[str, Fitted] = {
     "_sklearn_output_config": VARIATIONAL_AUTOENCODER["_sklearn_output_config"],
 }
 """Of :class:`skvae.ConditionalVAE`."""
+
+
+def _are_models(models: Any, state: Mapping[str, Any]) -> bool:
+    """Whether these are models that were fitted to the same rows, without a context."""
+    n_features, cls = state["n_features_in_"], ESTIMATORS["VariationalAutoencoder"]
+    return (
+        isinstance(models, list)
+        and len(models) > 0
+        and all(type(vae) is cls for vae in models)
+        and all(vae.n_features_in_ == n_features for vae in models)
+        and all(vae._architecture.n_context == 0 for vae in models)
+        and all(vae.unit_ == models[0].unit_ for vae in models)
+        and all(vae._reader.categories == models[0]._reader.categories for vae in models)
+    )
+
+
+def _are_latest(rows: Any, state: Mapping[str, Any]) -> bool:
+    """Whether these are rows as models read them, and no more than a detector keeps."""
+    n_features, cls = state["n_features_in_"], ESTIMATORS["VAEOutlierDetector"]
+    return (
+        isinstance(rows, np.ndarray)
+        and rows.dtype in (np.float32, np.float64)
+        and rows.ndim == 2
+        and rows.shape[1] == n_features
+        and 0 < len(rows) <= cls._n_latest(n_features)  # type: ignore[attr-defined]
+        and not np.isinf(rows).any()
+    )
+
+
+VAE_OUTLIER_DETECTOR: dict[str, Fitted] = {
+    "n_features_in_": VARIATIONAL_AUTOENCODER["n_features_in_"],
+    "feature_names_in_": VARIATIONAL_AUTOENCODER["feature_names_in_"],
+    "estimators_": Fitted(_are_models, holds="VariationalAutoencoder"),
+    "offset_": Fitted(lambda value, state: type(value) is float and math.isfinite(value)),
+    "_latest": Fitted(_are_latest, is_optional=True),
+}
+"""Of :class:`skvae.VAEOutlierDetector`."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from skvae import _modelfile, _state
 from skvae._allotment import Allotment
 from skvae._conditional import ConditionalVAE
+from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VariationalAutoencoder
 from skvae.likelihoods import LIKELIHOODS
 from skvae.posteriors import POSTERIORS
@@ -25,7 +26,9 @@ ALLOWANCE = 2**26
 COLUMN = 2**8
 
 
-def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder | ConditionalVAE:
+def load(
+    path: str | os.PathLike[str], **objects: Any
+) -> VariationalAutoencoder | ConditionalVAE | VAEOutlierDetector:
     """Load a model that its method ``save`` wrote.
 
     Nothing in the file is executed: it holds arrays and JSON. The model predicts and
@@ -33,8 +36,8 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
 
     A file may come from anybody. Whatever it holds, reading it takes at most five times the
     memory of its arrays, 64 times that of its JSON (some kilobytes, and 250 bytes an epoch),
-    256 bytes a column of X and 100 MB, and the time that goes with that. Networks and parts
-    of your own, given as ``objects``, take what they take.
+    256 bytes a column of X for each model within and 100 MB, and the time that goes with that.
+    Networks and parts of your own, given as ``objects``, take what they take.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def load(path: str | os.PathLike[str], **objects: Any) -> VariationalAutoencoder
 
     Returns
     -------
-    VariationalAutoencoder or ConditionalVAE
+    VariationalAutoencoder, ConditionalVAE or VAEOutlierDetector
         Fitted; what was saved.
 
     Raises
@@ -109,7 +112,7 @@ def _made(
     estimator = cls()
     held = {name: attribute.holds for name, attribute in cls._fitted.items() if attribute.holds}
     inside = {
-        name: _made(_state.ESTIMATORS[holds], _content(encoded, name), version, arrays, objects)
+        name: _made_within(holds, encoded.get(name), name, version, arrays, objects)
         for name, holds in held.items()
     }
     encoded = {name: value for name, value in encoded.items() if name not in held}
@@ -123,9 +126,18 @@ def _made(
     return estimator
 
 
-def _content(encoded: dict[str, Any], name: str) -> dict[str, Any]:
+def _made_within(holds: str, value: Any, name: str, *others: Any) -> Any:
+    """Return the fitted estimator, or the list of them, that an attribute of another one is."""
+    several = isinstance(value, list)
+    made = [
+        _made(_state.ESTIMATORS[holds], _content(one, name), *others)
+        for one in (value if several else [value])
+    ]
+    return made if several else made[0]
+
+
+def _content(value: Any, name: str) -> dict[str, Any]:
     """Return what is encoded of an estimator within another one."""
-    value = encoded.get(name)
     content = value.get("dict") if isinstance(value, dict) else None
     if not isinstance(content, dict):
         raise ValueError(f"A valid model has {name!r} in its state.")

@@ -35,9 +35,11 @@ ALLOWED = (
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
         | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
         | {"objectives"},
-        "persistence": {*FAMILIES, "_allotment", "_conditional", "_modelfile", "_state", "_vae"},
+        "persistence": {*FAMILIES, "_allotment", "_conditional", "_modelfile", "_outliers"}
+        | {"_state", "_vae"},
         "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"},
-        "_outliers": {"_data", "_random", "_vae", "exceptions", "likelihoods", "objectives"},
+        "_outliers": {"_data", "_model_card", "_modelfile", "_random", "_state", "_vae"}
+        | {"exceptions", "likelihoods", "objectives"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "likelihoods"}
         | {"objectives"},
         "_fitted": {"_vae"},

@@ -1,24 +1,30 @@
 """VAEOutlierDetector: scikit-learn's contract, scores that repeat, thresholds and reasons."""
 
+import copy
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import skops.io
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import skvae
 from skvae import VAEOutlierDetector, VariationalAutoencoder
 from skvae.metrics import outlier_average_precision_scorer, outlier_roc_auc_scorer
 from skvae.objectives import ELBO, IWAE, Trimmed
+from tests.foreign import SquaredBound
+from tests.test_model_files import rewrite
 
 WINE = load_wine().data
 DIGITS = load_digits().data / 16
@@ -284,3 +290,155 @@ class TestScorers:
             )
         with pytest.raises(ValueError, match="y of"):
             outlier_roc_auc_scorer(detector, WINE, np.arange(len(WINE)))
+
+
+def in_state(**changed):
+    return lambda state, arrays: state.update(changed)
+
+
+def in_models(*changed):
+    def change(state, arrays):
+        for model, new in zip(state["estimators_"], changed, strict=True):
+            model["dict"].update(new)
+
+    return change
+
+
+def in_readers(*changed):
+    def change(state, arrays):
+        for model, new in zip(state["estimators_"], changed, strict=True):
+            model["dict"]["_reader"]["dict"].update(new)
+
+    return change
+
+
+def another_width(state, arrays):
+    state["n_features_in_"] = 12
+    arrays["_latest"] = arrays["_latest"][:, :12].copy()
+
+
+HOSTILE = {
+    "no models": lambda state, arrays: state.pop("estimators_"),
+    "an empty list of models": lambda state, arrays: (
+        state.update(estimators_=[]), [arrays.pop(name) for name in [*arrays] if name != "_latest"]
+    ),
+    "one model, and no list": lambda state, arrays: state.update(
+        estimators_=state["estimators_"][0]
+    ),
+    "models that are numbers": in_state(estimators_=[1, 2]),
+    "a model twice": lambda state, arrays: state.update(
+        estimators_=state["estimators_"][:1] * 2
+    ),
+    "a model in a list of its own": lambda state, arrays: state.update(
+        estimators_=[state["estimators_"]]
+    ),
+    "a model without an attribute": lambda state, arrays: (
+        state["estimators_"][1]["dict"].pop("n_iter_")
+    ),
+    "a model of another number of columns": in_models({}, {"n_features_in_": 12}),
+    "models of another number of columns": another_width,
+    "models that read X in other ways": in_readers({}, {"unit": 255.0}),
+    "a first model beside them": lambda state, arrays: state.update(
+        vae_=state["estimators_"][0]
+    ),
+    "parameters out of range": in_state(vae={"dict": {"n_components": 0}}),
+    "a share out of range": in_state(contamination=0.7),
+    "no threshold": lambda state, arrays: state.pop("offset_"),
+    "a threshold that is none": in_state(offset_=float("nan")),
+    "a threshold of text": in_state(offset_="0"),
+    "rows that are a list": lambda state, arrays: (
+        arrays.pop("_latest"), state.update(_latest=[[0.0] * 13])
+    ),
+    "rows of another number of columns": lambda state, arrays: arrays.update(
+        _latest=arrays["_latest"][:, :12].copy()
+    ),
+    "rows that are whole numbers": lambda state, arrays: arrays.update(
+        _latest=arrays["_latest"].astype(int)
+    ),
+    "more rows than are kept": lambda state, arrays: arrays.update(_latest=np.zeros((2001, 13))),
+    "infinite rows": lambda state, arrays: arrays.update(_latest=np.full((9, 13), np.inf)),
+    "names too few": in_state(feature_names_in_={"strings": ["a"]}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def followed():
+    """A detector with the latest rows."""
+    return small(n_estimators=2, contamination=0.1).partial_fit(pd.DataFrame(WINE).add_prefix("c"))
+
+
+@pytest.fixture(scope="module")
+def file(followed, tmp_path_factory):
+    path = tmp_path_factory.mktemp("detector") / "m"
+    followed.save(path)
+    return path
+
+
+class TestState:
+    @pytest.mark.parametrize("trip", ["file", "pickle", "skops"])
+    def test_it_travels(self, followed, file, trip):
+        ours = ["skvae._outliers.VAEOutlierDetector", "skvae._vae.VariationalAutoencoder"]
+        if trip == "skops":
+            data = skops.io.dumps(followed)
+            assert skops.io.get_untrusted_types(data=data) == ours
+            back = skops.io.loads(data, trusted=ours)
+        else:
+            back = skvae.load(file) if trip == "file" else pickle.loads(pickle.dumps(followed))
+        X = pd.DataFrame(WINE).add_prefix("c")
+        assert repr(back) == repr(followed)
+        assert back.vae_ is back.estimators_[0]
+        assert back.offset_ == followed.offset_
+        for method in ("score_samples", "predict", "explain"):
+            rows = X[:3] if method == "explain" else X
+            assert_array_equal(getattr(back, method)(rows), getattr(followed, method)(rows))
+        assert_array_equal(back._latest, followed._latest)
+        same = copy.deepcopy(followed).partial_fit(X[:50])
+        assert back.partial_fit(X[:50]).offset_ == same.offset_
+        assert_array_equal(back.decision_function(X), same.decision_function(X))
+        again = back.set_params(n_estimators=1).fit(X)
+        assert_array_equal(again.score_samples(X), clone(again).fit(X).score_samples(X))
+
+    def test_of_the_default_model(self, detector, tmp_path):
+        detector.save(tmp_path / "m")
+        back = skvae.load(tmp_path / "m")
+        assert back.vae is None
+        assert not hasattr(back, "_latest")
+        assert_array_equal(back.decision_function(WINE), detector.decision_function(WINE))
+
+    def test_objects_of_the_users_are_given(self, tmp_path):
+        detector = small(max_steps=5, vae={"objective": SquaredBound()}).fit(WINE)
+        detector.save(tmp_path / "m")
+        with pytest.raises(ValueError, match=r"objective=Trimmed, .*skvae.load\(path, objective="):
+            skvae.load(tmp_path / "m")
+        back = skvae.load(tmp_path / "m", objective=Trimmed(objective=SquaredBound()))
+        assert_array_equal(back.score_samples(WINE), detector.score_samples(WINE))
+        expected = detector.partial_fit(WINE).score_samples(WINE)
+        assert_array_equal(back.partial_fit(WINE).score_samples(WINE), expected)
+        with pytest.raises(ValueError, match="'colour' is not a parameter of VAEOutlierDetector"):
+            skvae.load(tmp_path / "m", colour=1)
+
+    def test_only_what_can_be_loaded_is_saved(self, followed, tmp_path):
+        with pytest.raises(NotFittedError):
+            small().save(tmp_path / "m")
+        with pytest.raises(ValueError, match="'contamination' parameter"):
+            copy.deepcopy(followed).set_params(contamination=2.0).save(tmp_path / "m")
+        with pytest.raises(ValueError, match="'max_epochs' parameter"):
+            copy.deepcopy(followed).set_params(vae__max_epochs=0).save(tmp_path / "m")
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_files_that_nobody_should_trust(self, file, name, tmp_path):
+        def change(document, arrays):
+            HOSTILE[name](document["state"], arrays)
+
+        path = rewrite(file, tmp_path / "hostile", change)
+        with pytest.raises(ValueError, match="hostile"):
+            skvae.load(path)
+
+    def test_files_that_hold_another_class(self, file, tmp_path):
+        for name in ("ConditionalVAE", "VariationalAutoencoder", "VAEImputer"):
+            path = rewrite(
+                file, tmp_path / "hostile", lambda d, _, name=name: d.update({"class": name})
+            )
+            with pytest.raises(ValueError, match="hostile"):
+                skvae.load(path)
