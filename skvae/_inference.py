@@ -254,15 +254,20 @@ class Inference:
         ``shared``: with the same noise for all rows, so that rows can be compared.
         """
 
-        def bound(batch: Batch) -> Tensor:
-            terms = ELBO()(batch.x, *self._joint(batch, self._balanced_noise(batch.x, shared)))
-            # A KL so small beside the largest float that their difference is a float too.
-            small = torch.finfo(terms.kl.dtype).eps / 4
-            both = [_saturated(terms.reconstruction), _saturated(terms.kl, small)]
-            return torch.stack([_of_something(nats, batch) for nats in both], -1)
+        def terms(batch: Batch) -> Tensor:
+            return self.terms_of(batch, self._balanced_noise(batch.x, shared))
 
-        both = self._map(bound, rows, 2)
+        both = self._map(terms, rows, 2)
         return both[:, 0], both[:, 1]
+
+    def terms_of(self, batch: Batch, noise: Tensor) -> Tensor:
+        """Return the two terms of the elbo, ``(n, 2)``, with noise ``(n_draws, n, latent_dim)``."""
+        terms = ELBO()(batch.x, *self._joint(batch, noise))
+        reconstruction, kl = terms.reconstruction.to(self.torch_dtype), terms.kl
+        # A KL so small beside the largest float that their difference is a float too.
+        small = torch.finfo(kl.dtype).eps / 4
+        both = [_saturated(reconstruction), _saturated(kl, small)]
+        return torch.stack([_of_something(nats, batch) for nats in both], -1)
 
     def bound(self, rows: Rows, n_importance_samples: int) -> np.ndarray:
         """Return the elbo, or with several draws the importance-weighted bound, nats per row."""

@@ -27,7 +27,7 @@ import skvae
 from skvae import ConditionalVAE, VariationalAutoencoder
 from skvae._data import split_columns
 from skvae.display import LatentSpaceDisplay
-from skvae.export._halves import HALVES
+from skvae.export._parts import PARTS
 from skvae.likelihoods import NegativeBinomial
 from skvae.metrics import elbo_scorer
 from tests.foreign import ShiftedNormal
@@ -519,7 +519,7 @@ class TestOthers:
             ("encoder", IRIS, given.transform(IRIS)),
             ("decoder", given.transform(IRIS), given.reconstruct(IRIS)),
         ):
-            out = HALVES[half](given)(torch.tensor(x, dtype=torch.float32))[0]
+            out = PARTS[half](given)(torch.tensor(x, dtype=torch.float32))[0]
             assert_allclose(out.detach(), expected, atol=1e-4)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import skl2onnx
 import torch
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
@@ -26,7 +27,8 @@ from torch import nn
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 import skvae
-from skvae import VariationalAutoencoder, export
+from skvae import ConditionalVAE, VAEOutlierDetector, VariationalAutoencoder, export
+from skvae.export import _graph, _operators
 from skvae.likelihoods import Categorical, CategoricalCodes, Gaussian, Mixed, Poisson
 from skvae.networks import ACTIVATIONS
 from tests.foreign import LaplaceLikelihood, mlp
@@ -255,6 +257,137 @@ def test_opset_version(fitted, tmp_path):
     np.testing.assert_allclose(run(path, IRIS32)[0], fitted.transform(FRAME), atol=1e-5)
 
 
+# The score
+
+BOUND = {"rtol": 2e-6, "atol": 1e-5}
+"""What the docstring says of scores."""
+
+
+def elbo(model, X):
+    """Return the elbo with the same noise for all rows."""
+    rows = model._read(X)
+    reconstruction, kl = model._inference(rows.dtype).terms(rows, shared=True)
+    return reconstruction - kl
+
+
+def with_gaps(X, groups=()):
+    """Return rows some of whose values are missing, in groups together; all of the first row's."""
+    missing = np.random.default_rng(0).random(X.shape) < 0.3
+    for group in groups:
+        missing[:, group] = missing[:, group[:1]]
+    missing[0] = True
+    return np.where(missing, np.nan, X)
+
+
+def test_the_score_is_the_elbo_with_the_same_noise(tmp_path):
+    """Of likelihoods of all kinds; the others are made of the same operations."""
+    blocks = [
+        ("student_t", [0]),
+        ("zero_inflated_negative_binomial", [1]),
+        (CategoricalCodes(3), [2]),
+        (Categorical([3]), [3, 4, 5]),
+        ("rounded_gaussian", [6]),
+    ]
+    X = TABLE[:, [1, 9, 10, 11, 12, 13, 14]]
+    model = vae(likelihood=Mixed(blocks), n_components=3, prior="vamp").fit(X)
+    export.to_onnx(model, tmp_path / "a.onnx", "score", dtype="float64")
+    strange = np.where(np.arange(7) == 0, 1000 * X, X)
+    X = np.vstack([X, with_gaps(X, groups=[[3, 4, 5]]), strange])
+    (score,) = run(tmp_path / "a.onnx", X)
+    np.testing.assert_allclose(score, elbo(model, X), **BOUND)
+    assert score[150] == 0
+    # The noise of eight draws is what is between them.
+    assert 0 < abs(score - model.score_samples(X))[:300].mean() < 1
+
+
+DETECTORS = {
+    "default": (VAEOutlierDetector(n_estimators=2), FRAME, "float32"),
+    "images, novelty": (
+        VAEOutlierDetector(
+            vae(image_shape=(8, 8), conv_channels=(4,)), n_estimators=1, novelty=True
+        ),
+        BYTES,
+        "uint8",
+    ),
+    "mixed": (
+        VAEOutlierDetector(vae(likelihood="mixed"), n_estimators=1, contamination=0.1),
+        FRAME.assign(species=pd.Categorical.from_codes(SPECIES, list("abc"))),
+        "float64",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::skvae.UndertrainedWarning")
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_score_of_a_detector_is_its_own(name, tmp_path):
+    detector, X, dtype = DETECTORS[name]
+    detector = clone(detector).set_params(random_state=0).fit(X)
+    export.to_onnx(detector, tmp_path / "a.onnx", "score", dtype=dtype)
+    codes = X
+    if name == "mixed":
+        codes = X.assign(species=X["species"].cat.codes)
+    codes = np.asarray(codes).astype(dtype)
+    score, decision = run(tmp_path / "a.onnx", codes)
+    assert score.dtype == decision.dtype == (np.float64 if dtype == "float64" else np.float32)
+    np.testing.assert_allclose(score, detector.score_samples(X), **BOUND)
+    np.testing.assert_allclose(decision, detector.decision_function(X), rtol=0, atol=2e-4)
+    assert ((decision < 0) == (detector.predict(X) == -1)).all()
+    if dtype == "float32":
+        strange = with_gaps(codes)
+        strange[1::3] *= 1000
+        score, _ = run(tmp_path / "a.onnx", strange)
+        expected = detector.score_samples(pd.DataFrame(strange, columns=X.columns))
+        np.testing.assert_allclose(score, expected, **BOUND)
+    model = onnx.load(tmp_path / "a.onnx")
+    notes = {prop.key: prop.value for prop in model.metadata_props}
+    assert (notes["class"], notes["part"]) == ("VAEOutlierDetector", "score")
+    assert [value.name for value in model.graph.output] == ["score", "decision"]
+
+
+class Operators(nn.Module):
+    """What ``skvae.export`` translates itself."""
+
+    def forward(self, x):
+        y = torch.cat([x, -x])
+        return torch.lgamma(x), torch.nn.functional.logsigmoid(y), torch.special.erfcx(y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_operators_that_torch_does_not_translate(dtype):
+    x = torch.cat([torch.logspace(-6, 15, 500), 1 + torch.arange(30) / 10, torch.arange(1, 200)])
+    x = x.to(dtype)
+    table = _operators.translations()
+    with _graph._tracing():
+        program = torch.onnx.export(
+            Operators().eval(), (x,), custom_translation_table=table, dynamo=True, verbose=False
+        )
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    out = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    exact = 1e-6 if dtype == torch.float32 else 1e-12
+    for value, expected, rtol in zip(out, Operators()(x), (exact, exact, 2e-6), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=rtol, atol=exact)
+
+
+class Probit(Gaussian):
+    """A likelihood whose density holds what ONNX has not; its mean does not."""
+
+    def forward(self, params):
+        p = super().forward(params)
+        p.log_prob_terms = lambda x: torch.special.ndtri(torch.sigmoid(p.base_dist.log_prob(x)))
+        return p
+
+
+def test_a_score_that_cannot_be_exported_is_named(tmp_path):
+    model = vae(likelihood=Probit()).fit(IRIS)
+    with pytest.raises(NotImplementedError, match=r"likelihood=Probit, prior='normal'.*ndtri"):
+        export.to_onnx(model, tmp_path / "a.onnx", "score")
+    told = ConditionalVAE(vae()).fit(IRIS, SPECIES)
+    for part in ("encoder", "decoder", "score"):
+        with pytest.raises(ValueError, match=r"given\(condition\)"):
+            export.to_onnx(told, tmp_path / "a.onnx", part)
+    assert not list(tmp_path.iterdir())
+
+
 # The estimator and the process stay as they are
 
 
@@ -319,7 +452,7 @@ def test_what_cannot_be_exported_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"part": "prior"}, "part='prior' must be 'encoder' or 'decoder'"),
+        ({"part": "prior"}, "part='prior' must be 'encoder' or 'decoder' or 'score'"),
         ({"dtype": "float16"}, "dtype='float16' of the encoder must be 'float32' or"),
         ({"part": "decoder", "dtype": np.uint8}, "of the decoder must be 'float32' or 'float64'"),
         ({"opset_version": 17}, "opset_version=17 cannot be written"),

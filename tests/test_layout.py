@@ -46,7 +46,8 @@ ALLOWED = (
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
         "sampling": {"_data", "_fitted", "_numbers", "_random", "_vae", "sampling"},
-        "export": {"_files", "_fitted", "_vae", "_version", "export", "networks"},
+        "export": {"_files", "_fitted", "_inference", "_outliers", "_quadrature", "_vae"}
+        | {"_version", "distributions", "export", "model", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_explore", "_files", "_numbers", "display"},
         "__init__": {"_conditional", "_explore", "_imputer", "_outliers", "_vae", "_version"}

@@ -1,4 +1,4 @@
-"""From half of a model, in torch, to its graph in ONNX."""
+"""From a part of a model, in torch, to its graph in ONNX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import torch
 from torch.distributions import Distribution
 
 from skvae._version import __version__
-from skvae.export._halves import Half
+from skvae.export._operators import translations
+from skvae.export._parts import Part
 
 OLDEST_OPSET = 18
 """The one in which torch's own translations are written; converted to an older one, a graph
@@ -24,50 +25,51 @@ N_SAMPLES = "n_samples"
 """The number of rows, in the graph."""
 
 
-def translated(half: Half, dtype: Any, opset_version: int | None) -> Any:
-    """Return the checked ``onnx.ModelProto`` of a half, whose input is of this type."""
+def translated(part: Part, dtype: Any, opset_version: int | None) -> Any:
+    """Return the checked ``onnx.ModelProto`` of a part, whose input is of this type."""
     onnx, _ = require("onnx", "onnxscript")
     name = getattr(dtype, "__name__", str(dtype))
-    if name not in half.dtypes:
+    if name not in part.dtypes:
         raise ValueError(
-            f"dtype={dtype!r} of the {half.name} must be {' or '.join(map(repr, half.dtypes))}."
+            f"dtype={dtype!r} of the {part.name} must be {' or '.join(map(repr, part.dtypes))}."
         )
-    model = _exported(half, name, opset_version)
+    model = _exported(part, name, opset_version)
     _check_opset(model, opset_version)
-    _describe(model, half)
+    _describe(model, part)
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _exported(half: Half, dtype: str, opset_version: int | None) -> Any:
-    """Return what torch makes of a half, for any number of rows."""
+def _exported(part: Part, dtype: str, opset_version: int | None) -> Any:
+    """Return what torch makes of a part, for any number of rows."""
     with torch.no_grad():
-        half(half.example(dtype))  # makes what is made once, which tracing cannot follow
+        part(part.example(dtype))  # makes what is made once, which tracing cannot follow
     try:
         with _tracing():
             program = torch.onnx.export(
-                half,
-                (half.example(dtype),),
-                input_names=[half.input],
-                output_names=half.outputs,
+                part,
+                (part.example(dtype),),
+                input_names=[part.input],
+                output_names=part.outputs,
                 opset_version=opset_version,
                 dynamic_shapes=({0: torch.export.Dim(N_SAMPLES)},),
+                custom_translation_table=translations(),
                 dynamo=True,
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise _refusal(half, str(error.__cause__ or error).splitlines()[0]) from error
+        raise _refusal(part, str(error.__cause__ or error).splitlines()[0]) from error
     assert program is not None
     model = program.model_proto
     # torch itself falls back on a graph for as many rows as the example has, without a word.
     if model.graph.input[0].type.tensor_type.shape.dim[0].dim_param != N_SAMPLES:
-        raise _refusal(half, "It takes a fixed number of rows.")
+        raise _refusal(part, "It takes a fixed number of rows.")
     return model
 
 
-def _refusal(half: Half, reason: str) -> NotImplementedError:
+def _refusal(part: Part, reason: str) -> NotImplementedError:
     return NotImplementedError(
-        f"{half.describe_origin()} cannot become an ONNX graph: {reason} One of them holds an "
+        f"{part.describe_origin()} cannot become an ONNX graph: {reason} One of them holds an "
         "operation that torch.onnx does not translate, or depends on the number of rows. Use one "
         "of skvae's own in its place."
     )
@@ -102,20 +104,20 @@ def _tracing() -> Iterator[None]:
         yield
 
 
-def _describe(model: Any, half: Half) -> None:
+def _describe(model: Any, part: Part) -> None:
     """Write into the graph what it is; take out the source lines that torch notes at each node."""
-    onnx, graph, vae = *require("onnx"), model.graph, half.vae
+    onnx, graph, vae = *require("onnx"), model.graph, part.vae
     for item in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
-    graph.name = f"skvae_{half.name}"
+    graph.name = f"skvae_{part.name}"
     model.producer_name, model.producer_version = "skvae", __version__
-    model.doc_string = f"{type(vae).__name__}, {half.name}: {half.__doc__}"
+    model.doc_string = f"{part.estimator}, {part.name}: {part.__doc__}"
     properties = {
         "skvae_version": __version__,
         "torch_version": str(torch.__version__),
-        "class": type(vae).__name__,
-        "part": half.name,
+        "class": part.estimator,
+        "part": part.name,
         "likelihood": type(vae.likelihood_).__name__,
         "n_components": str(len(vae.active_components_)),
         "unit": str(vae.unit_),

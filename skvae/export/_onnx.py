@@ -1,4 +1,4 @@
-"""Half of a model as an ONNX file."""
+"""Part of a model as an ONNX file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from skvae import _files
 from skvae._fitted import opened
 from skvae._vae import VariationalAutoencoder
 from skvae.export._graph import translated
-from skvae.export._halves import HALVES
+from skvae.export._parts import PARTS
 
 
 def to_onnx(
@@ -20,12 +20,13 @@ def to_onnx(
     dtype: Any = "float32",
     opset_version: int | None = None,
 ) -> None:
-    """Write half of a fitted model to an ONNX file, which needs neither torch nor Python.
+    """Write a part of a fitted model to an ONNX file, which needs neither torch nor Python.
 
     The graph takes any number of rows and gives what the estimator's methods give, up to
     rounding: to 1e-5 absolutely for the posterior and for values in [0, 1], to 1e-5 of a
-    column's standard deviation for real ones and of the mean itself for counts. All that goes
-    on around the networks is in it; bounds and draws are not.
+    column's standard deviation for real ones and of the mean itself for counts; for scores to
+    1e-5 nats, or 2e-6 of their size where that is more. All that goes on around the networks is
+    in it; draws are not.
 
     ========== ========================== ===================================================
     part       input                      outputs
@@ -33,7 +34,14 @@ def to_onnx(
     encoder    ``X``, (n, n_features)     ``loc``, ``scale``, both (n, n_components): what
                                           ``posterior(X)`` returns; ``loc`` is ``transform(X)``
     decoder    ``Z``, (n, n_components)   ``X``, (n, n_features): ``inverse_transform(Z)``
+    score      ``X``, (n, n_features)     ``score``, (n,), in nats; of a VAEOutlierDetector
+                                          ``score_samples(X)``, and beside it ``decision``,
+                                          (n,): ``decision_function(X)``
     ========== ========================== ===================================================
+
+    The score of a VariationalAutoencoder is the elbo with the same eight draws of noise for all
+    rows. Its ``score_samples`` has other noise for each row, as a hash of it says, so that the
+    two differ by the noise of eight draws.
 
     X is in the units of ``fit``; for a model of bytes (see ``unit_``) these are [0, 1], and
     bytes themselves go in under ``dtype="uint8"``. NaN is a value that was not observed, as in
@@ -44,17 +52,17 @@ def to_onnx(
 
     Parameters
     ----------
-    vae : VariationalAutoencoder or a search over one
-        Fitted; it is not changed.
+    vae : VariationalAutoencoder, VAEOutlierDetector or a search over one
+        Fitted; it is not changed. Encoder and decoder of a detector are those of its ``vae_``.
     path : path-like
         The file; replaced if it exists, atomically: after an error it is as it was.
-    part : {"encoder", "decoder"}, default="encoder"
-        Which half.
+    part : {"encoder", "decoder", "score"}, default="encoder"
+        What the graph says.
     dtype : {"float32", "float64", "uint8"}, default="float32"
         Of the input, and but for bytes, for which it is float32, of the output. Under
         ``"float64"`` columns far from 0 keep their digits; the networks stay in float32, as
         they were trained, because runtimes have no convolutions in float64. ``"uint8"``, of
-        the encoder only: bytes, divided by ``unit_`` inside.
+        encoder and score: bytes, divided by ``unit_`` inside.
     opset_version : int, default=None
         Version of ONNX's operators, 18 or later. ``None``: the one that torch recommends.
 
@@ -68,7 +76,8 @@ def to_onnx(
         When ``vae`` is something else, or has steps before the model; see
         :func:`register_skl2onnx` for a Pipeline.
     ValueError
-        When ``part``, ``dtype`` or ``opset_version`` is none of the above or out of reach.
+        When ``part``, ``dtype`` or ``opset_version`` is none of the above or out of reach, and
+        for a model that is told a condition; see :meth:`ConditionalVAE.given`.
     NotImplementedError
         When a network or part of your own holds operations that ONNX does not have, or takes a
         fixed number of rows.
@@ -101,7 +110,7 @@ def to_onnx(
             f"vae is a {type(vae).__name__} with steps before the model, which would not be in the "
             "file. Call register_skl2onnx() and then skl2onnx.to_onnx(pipeline, X[:1])."
         )
-    if part not in HALVES:
-        raise ValueError(f"part={part!r} must be {' or '.join(map(repr, HALVES))}.")
-    content = translated(HALVES[part](inside.model), dtype, opset_version).SerializeToString()
+    if part not in PARTS:
+        raise ValueError(f"part={part!r} must be {' or '.join(map(repr, PARTS))}.")
+    content = translated(PARTS[part].of(inside), dtype, opset_version).SerializeToString()
     _files.replace(path, content)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skvae._vae import VariationalAutoencoder
 from skvae.export._graph import require, translated
-from skvae.export._halves import Transform
+from skvae.export._parts import Transform
 
 
 def register_skl2onnx() -> None:
@@ -30,7 +30,7 @@ def register_skl2onnx() -> None:
 
     See Also
     --------
-    to_onnx : For the estimator alone, both halves.
+    to_onnx : For the estimator alone, and all its parts.
 
     Examples
     --------
