@@ -17,8 +17,10 @@ defaults were chosen on every second set in the order of the names, from the fir
 claims are asserted of the others. Half an hour of one core for 21 sets and 3 seeds.
 
 ``--threshold`` needs no sets: which share of clean rows ``contamination="auto"`` flags (asserted:
-3 % at most of normal, t and log-normal rows), and of rows with one column moved by 10 robust
-standard deviations (asserted: 80 % at least), and whether ``explain`` finds that column.
+3 % at most of normal, t and log-normal rows), which of rows whose columns have all been moved by
+10 robust standard deviations, and of rows with one column moved (asserted: 80 % at least; of one
+column where columns are normal, as among some with heavy tails such a value is nothing unusual),
+and how often ``explain`` names that column.
 """
 
 import argparse
@@ -199,22 +201,24 @@ CLEAN = {
 SHAPES = [(200, 5), (500, 20), (2000, 2), (2000, 10), (2000, 50), (10_000, 10)]
 
 
-def planted(X, rng):
-    """Return rows with one column moved by 10 robust standard deviations, and which."""
+def far(X, rng):
+    """Return 10 robust standard deviations of each column, up or down."""
     low, high = np.quantile(X, [0.25, 0.75], axis=0)
+    return 10 * (high - low) / 1.349 * rng.choice([-1, 1], X.shape)
+
+
+def planted(X, rng):
+    """Return rows with one column moved, and which."""
     column = rng.integers(X.shape[1], size=len(X))
-    moved = X.copy()
-    moved[np.arange(len(X)), column] += (
-        10 * ((high - low) / 1.349)[column] * rng.choice([-1, 1], len(X))
-    )
-    return moved, column
+    is_moved = np.arange(X.shape[1]) == column[:, np.newaxis]
+    return X + far(X, rng) * is_moved, column
 
 
 def thresholds(seeds, novelty):
     """Print what the threshold flags; return what was claimed and does not hold."""
     failed = []
-    print("| rows | shape | flagged, fitted | flagged, new | planted found | column named |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| rows | shape | flagged, fitted | flagged, new | all moved | one moved | named |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for kind, draw in CLEAN.items():
         for shape in SHAPES:
             found = []
@@ -222,17 +226,18 @@ def thresholds(seeds, novelty):
                 rng = np.random.default_rng(seed)
                 X, new = draw(rng, shape), draw(rng, (2000, shape[1]))
                 detector = VAEOutlierDetector(novelty=novelty, random_state=seed).fit(X)
-                strange, column = planted(new[:100], rng)
-                named = detector.explain(strange).argmax(1) == column
-                flagged = [(detector.predict(rows) == -1).mean() for rows in (X, new, strange)]
+                moved, column = planted(new[:100], rng)
+                named = detector.explain(moved).argmax(1) == column
+                of_these = X, new, new + far(new, rng), moved
+                flagged = [(detector.predict(rows) == -1).mean() for rows in of_these]
                 found.append([*flagged, named.mean()])
-            fitted, fresh, outliers, named = np.mean(found, 0)
-            print(f"| {kind} | {shape[0]} × {shape[1]} |", end="")
-            print(f" {fitted:.3f} | {fresh:.3f} | {outliers:.2f} | {named:.2f} |", flush=True)
+            fitted, fresh, every, one, named = np.mean(found, 0)
+            print(f"| {kind} | {shape[0]} × {shape[1]} | {fitted:.3f} | {fresh:.3f} |", end="")
+            print(f" {every:.2f} | {one:.2f} | {named:.2f} |", flush=True)
             if fresh > 0.03:
                 failed.append(f"{kind}, {shape}: {fresh:.3f} of clean rows flagged")
-            if outliers < 0.8:
-                failed.append(f"{kind}, {shape}: {outliers:.2f} of planted outliers flagged")
+            if every < 0.8 or (kind in ("normal", "correlated") and one < 0.8):
+                failed.append(f"{kind}, {shape}: {every:.2f} and {one:.2f} of outliers flagged")
     return failed
 
 

@@ -24,9 +24,9 @@ from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
 from skvae.objectives import Trimmed
 
-SKEWNESS, LEAST, MOST = 3.5, 6.5, 30.0
+SKEWNESS, LEAST, MOST = 4.0, 6.5, 30.0
 """The threshold ``"auto"`` lies below the median of the scores by their lower quartile's distance
-times 3.5 times its ratio to that of the upper quartile, within these limits."""
+times four times its ratio to that of the upper quartile, within these limits."""
 
 LATEST_ROWS, LATEST_VALUES = 2000, 2**22
 """What ``partial_fit`` keeps of the latest rows, to find the threshold by."""
@@ -132,7 +132,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     -----
     ``contamination="auto"`` is the fence of a box plot of the scores, adjusted to their skewness
     (in the manner of Hubert and Vandervieren 2008, https://doi.org/10.1016/j.csda.2007.11.008):
-    ``median − m · (median − lower quartile)`` with m 3.5 times the ratio of the distances of
+    ``median − m · (median − lower quartile)`` with m four times the ratio of the distances of
     lower and upper quartile from the median, between 6.5 and 30; the least likely row is beyond it
     in any case. Of clean rows, normal, with heavy tails or log-normal, it flags up to 3 %, 1 % as
     a rule; a quarter of outliers and more hides them. Measured in ``benchmarks/outliers.py``.
