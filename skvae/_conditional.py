@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
     clone,
 )
 from sklearn.utils import Tags, check_consistent_length
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skvae import _modelfile, _state
@@ -35,10 +33,11 @@ from skvae._data import (
 from skvae._model_card import library_versions
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
+from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
 
 
 @_state.keeps(_state.CONDITIONAL_VAE)
-class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedEstimator):
     """Variational autoencoder of rows x that are given a condition c.
 
     A prior p(z), a likelihood p(x|z, c) and a posterior q(z|x) or q(z|x, c), trained by the bound
@@ -106,10 +105,11 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
         "vae": [VariationalAutoencoder, None],
         "condition": [str, Integral, slice, callable, "array-like"],
-        "handle_unknown": [StrOptions({"error", "ignore"})],
+        "handle_unknown": [Names("error", "ignore")],
         "random_state": ["random_state"],
     }
 
+    @asks_what_was_meant
     def __init__(
         self,
         vae: VariationalAutoencoder | None = None,

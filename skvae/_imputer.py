@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import TransformerMixin, _fit_context, clone
 from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
@@ -21,6 +21,7 @@ from skvae._data import Reader, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
+from skvae._validation import CheckedEstimator, asks_what_was_meant
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._mixed import columns_without, ordered_columns
 from skvae.objectives import IWAE
@@ -45,7 +46,7 @@ STEPS, ROWS_PER_COLUMN, ROWS = 3000, 30, 2000
 rows."""
 
 
-class VAEImputer(TransformerMixin, BaseEstimator):
+class VAEImputer(TransformerMixin, CheckedEstimator):
     """Fill missing values by what a variational autoencoder expects, given the others of a row.
 
     The model is trained on the observed values alone (Nazábal et al. 2020,
@@ -132,6 +133,7 @@ class VAEImputer(TransformerMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    @asks_what_was_meant
     def __init__(
         self,
         vae: VariationalAutoencoder | None = None,

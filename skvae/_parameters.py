@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from skvae._names import no_parameter
 from skvae._numbers import is_number
 
 Number = TypeVar("Number", int, float)
@@ -125,9 +126,7 @@ class Parameters:
         owner = type(self).__name__
         name, nested, _ = key.partition("__")
         if name not in self._parameter_names():
-            raise ValueError(
-                f"{owner} has no parameter {name!r}; it has {self._parameter_names()}."
-            )
+            raise ValueError(no_parameter(owner, name, self._parameter_names()))
         value = plain.get(name, getattr(self, name))
         if nested and not hasattr(value, "set_params"):
             raise ValueError(f"{name}={value!r} of {owner} has no parameters of its own.")

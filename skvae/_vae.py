@@ -12,13 +12,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
 )
 from sklearn.utils import Tags, check_array
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -29,6 +28,7 @@ from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
+from skvae._validation import CheckedEstimator, Names, Number, asks_what_was_meant
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
@@ -58,16 +58,8 @@ class _Start(NamedTuple):
     net: VAENet
 
 
-class Number(Interval):
-    """scikit-learn's interval, of numbers alone: to Python a boolean is an integer."""
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether the value is a number in the interval."""
-        return not isinstance(val, bool) and super().is_satisfied_by(val)
-
-
 @_state.keeps(_state.VARIATIONAL_AUTOENCODER)
-class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedEstimator):
     """Variational autoencoder (VAE).
 
     A latent-variable model with a neural network on each side: a prior p(z), a likelihood
@@ -289,32 +281,32 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "image_shape": ["array-like", None],
         "hidden_layer_sizes": ["array-like", Number(Integral, 1, None, closed="left"), None],
         "conv_channels": ["array-like"],
-        "conv_block": [StrOptions(set(CONV_BLOCKS))],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "normalization": [StrOptions(set(NORMALIZATIONS)), None],
-        "dropout": [Number(Real, 0, 1, closed="left"), StrOptions({"auto"})],
-        "linear_path": ["boolean", StrOptions({"auto"})],
+        "conv_block": [Names(*CONV_BLOCKS)],
+        "activation": [Names(*ACTIVATIONS)],
+        "normalization": [Names(*NORMALIZATIONS), None],
+        "dropout": [Number(Real, 0, 1, closed="left"), Names("auto")],
+        "linear_path": ["boolean", Names("auto")],
         "encoder": [nn.Module, None],
         "decoder": [nn.Module, None],
         "likelihood": [
-            StrOptions(set(LIKELIHOODS)),
+            Names(*LIKELIHOODS),
             HasMethods(["initialize", "embed", "forward"]),
         ],
-        "prior": [StrOptions(set(PRIORS)), HasMethods(["initialize", "forward"])],
+        "prior": [Names(*PRIORS), HasMethods(["initialize", "forward"])],
         "posterior_family": [
-            StrOptions(set(POSTERIORS)),
+            Names(*POSTERIORS),
             HasMethods(["initialize", "forward"]),
         ],
-        "objective": [StrOptions(set(OBJECTIVES)), HasMethods(["__call__"])],
+        "objective": [Names(*OBJECTIVES), HasMethods(["__call__"])],
         "beta": [Number(Real, 0, None, closed="left")],
         "kl_warmup_epochs": [Number(Integral, 0, None, closed="left")],
         "free_bits": [Number(Real, 0, None, closed="left")],
-        "max_epochs": [Number(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_epochs": [Number(Integral, 1, None, closed="left"), Names("auto")],
         "max_steps": [Number(Integral, 1, None, closed="left"), None],
         "batch_size": [Number(Integral, 1, None, closed="left")],
         "learning_rate": [Number(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions(set(_training.SCHEDULES))],
-        "optimizer": [StrOptions(set(_training.OPTIMIZERS))],
+        "learning_rate_schedule": [Names(*_training.SCHEDULES)],
+        "optimizer": [Names(*_training.OPTIMIZERS)],
         "weight_decay": [Number(Real, 0, None, closed="left")],
         "gradient_clip": [Number(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
@@ -326,10 +318,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "device": [str],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "precision": [Names("auto", "float32", "bfloat16")],
         "compile": ["boolean"],
     }
 
+    @asks_what_was_meant
     def __init__(
         self,
         n_components: int = 2,

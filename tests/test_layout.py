@@ -8,14 +8,24 @@ import pytest
 import skvae
 
 ROOT = Path(skvae.__file__).parent
-LEAVES = ["_conformal", "_numbers", "_version", "_random", "_template", "_allotment", "_files"]
+LEAVES = [
+    "_conformal",
+    "_names",
+    "_numbers",
+    "_version",
+    "_random",
+    "_template",
+    "_allotment",
+    "_files",
+]
 LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
     | {name: {name, "_parameters", "initialization", "distributions"} for name in FAMILIES}
     | {
-        "_parameters": {"_numbers"},
+        "_parameters": {"_names", "_numbers"},
+        "_validation": {"_names"},
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": {"distributions"},
@@ -33,15 +43,16 @@ ALLOWED = (
         | {"model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
-        | {"_numbers", "_random", "_state", "_training", "exceptions", "networks"}
-        | {"objectives"},
+        | {"_numbers", "_random", "_state", "_training", "_validation", "exceptions"}
+        | {"networks", "objectives"},
         "persistence": {*FAMILIES, "_allotment", "_conditional", "_modelfile", "_outliers"}
         | {"_state", "_vae"},
-        "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"},
+        "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
+        | {"_validation"},
         "_outliers": {"_data", "_model_card", "_modelfile", "_random", "_state", "_vae"}
-        | {"exceptions", "likelihoods", "objectives"},
-        "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "likelihoods"}
-        | {"objectives"},
+        | {"_validation", "exceptions", "likelihoods", "objectives"},
+        "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "_validation"}
+        | {"likelihoods", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
