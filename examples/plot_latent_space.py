@@ -99,26 +99,15 @@ plt.show()
 # A page to explore
 # -----------------
 # ``skvae.explore`` writes one HTML file that needs no server and no network: move the pointer over
-# the plane, and the decoder's answer is shown beside it. For a plane, two components.
+# the plane, and the decoder's answer is shown beside it. For a plane, two components. As the last
+# line of a cell, a notebook shows the page, and so does this gallery.
 
 from pathlib import Path
 from tempfile import mkdtemp
 
 plane = VariationalAutoencoder(2, max_epochs=60, learning_rate=3e-3, random_state=0).fit(X)
 path = Path(mkdtemp()) / "digits.html"
-page = explore(plane, X_test, y_test, path, image_shape=(8, 8), title="Held-out digits")
-print(f"{page.name}: {page.stat().st_size / 1e3:.0f} kB")
-
-
-class Frame:
-    """A page, shown in a notebook or in this gallery."""
-
-    def _repr_html_(self):
-        content = page.read_text().replace("&", "&amp;").replace('"', "&quot;")
-        return f'<iframe srcdoc="{content}" style="width: 100%; height: 900px; zoom: 0.6"></iframe>'
-
-
-Frame()
+explore(plane, X_test, y_test, path, image_shape=(8, 8), title="Held-out digits")
 
 # %%
 # What to take home

@@ -1,11 +1,15 @@
 """The page of explore, by what is in the file and by what a real browser does with it."""
 
 import base64
+import copy
+import html
 import io
 import json
 import os
+import pickle
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +27,7 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 
 import skvae
 from skvae import VariationalAutoencoder
-from skvae._explore import _panels
+from skvae._explore import _panels, _written
 from skvae.display._drawing import PALETTE
 
 X, DIGITS = load_digits(return_X_y=True)
@@ -85,6 +89,29 @@ def test_returns_the_path_and_replaces_the_file(images, tmp_path):
     path.write_text("before")
     assert skvae.explore(images, X, path=str(path), grid=GRID) == path
     assert path.read_text().startswith("<!doctype html>")
+
+
+def test_a_notebook_shows_the_page(images, tmp_path, monkeypatch):
+    page = skvae.explore(images, X, path=tmp_path / "page.html", grid=GRID, title="Digits & <more>")
+    frame = page._repr_html_()
+    assert 'title="Digits &amp; &lt;more&gt;"' in frame
+    (content,) = re.findall(r' srcdoc="([^"]*)"', frame)
+    assert html.unescape(content) == page.read_text()
+    monkeypatch.setattr(_written, "LARGEST", page.stat().st_size - 1)
+    assert page._repr_html_() is None
+    page.unlink()
+    assert page._repr_html_() is None
+
+
+def test_what_is_returned_is_a_path(images, tmp_path):
+    path = tmp_path / "page.html"
+    page = skvae.explore(images, X, path=path, grid=GRID)
+    assert isinstance(page, Path)
+    assert (repr(page), str(page), os.fspath(page)) == (repr(path), str(path), str(path))
+    assert {page: 1}[path] == 1
+    assert page.parent / "page.html" == path
+    assert page.with_name("page.html")._repr_html_() is None
+    assert pickle.loads(pickle.dumps(page)) == copy.deepcopy(page) == path
 
 
 def test_holds_the_posterior_means_and_every_row(images, tmp_path):
@@ -334,6 +361,17 @@ class Page:
         driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": device["mobile"]})
         driver.get_log("browser"), driver.get_log("performance")
         driver.get(path.as_uri())
+        self.wait_until_ready()
+
+    @classmethod
+    def inside(cls, driver):
+        """Return the page in the frame that the browser looks at."""
+        page = cls.__new__(cls)
+        page.driver = driver
+        page.wait_until_ready()
+        return page
+
+    def wait_until_ready(self):
         self.wait_for("performance.getEntriesByName('ready').length")
         self.plane = self.element("#pointer")
 
@@ -768,3 +806,17 @@ def test_is_dark_where_all_is_dark(images, driver, open_page):
         assert page.script("getComputedStyle(document.body).backgroundColor") != light
     finally:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_page_works_in_the_frame_of_a_notebook(images, driver, tmp_path):
+    page = skvae.explore(images, X, DIGITS, tmp_path / "page.html", grid=GRID)
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f'<!doctype html><meta charset="utf-8"><body>{page._repr_html_()}</body>')
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DESKTOP | {"width": 900})
+    driver.get(notebook.as_uri())
+    driver.switch_to.frame(driver.find_element("css selector", "iframe"))
+    shown = Page.inside(driver)
+    shown.hover(150, 150)
+    assert shown.text("#label")
+    assert shown.script("document.documentElement.scrollWidth <= innerWidth")
+    driver.switch_to.default_content()

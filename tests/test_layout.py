@@ -22,7 +22,10 @@ LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
-    | {name: {name, "_parameters", "initialization", "distributions"} for name in FAMILIES}
+    | {
+        name: {name, "_names", "_parameters", "initialization", "distributions"}
+        for name in FAMILIES
+    }
     | {
         "_parameters": {"_names", "_numbers"},
         "_validation": {"_names"},

@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from skvae import ConditionalVAE, VAEImputer, VariationalAutoencoder
 from skvae._names import ALIASES, meant
 from skvae._validation import Names
-from skvae.likelihoods import LIKELIHOODS, Gaussian
+from skvae.likelihoods import LIKELIHOODS, Gaussian, Mixed
 
 X = load_iris().data
 SYNONYMS = [
@@ -82,6 +82,14 @@ def test_without_a_near_name_all_are_listed_in_their_order():
 def test_parameters_of_another_estimator_name_it(given, hint):
     with pytest.raises(TypeError, match=hint):
         VariationalAutoencoder(**{given: "x"})
+
+
+def test_names_in_blocks_are_asked_about():
+    blocks = Mixed([("nb", [0, 1]), ("gaussian", [2, 3])])
+    with pytest.raises(
+        ValueError, match=r"'nb' in the blocks.* Did you mean 'negative_binomial'\?$"
+    ):
+        VariationalAutoencoder(likelihood=blocks).fit(X)
 
 
 def test_names_inside_an_estimator_are_found():

@@ -61,7 +61,8 @@ def explore(
     Returns
     -------
     path : pathlib.Path
-        The file that was written.
+        The file that was written. As the last line of a cell of a notebook it is shown as the
+        page, up to 8 MB.
 
     Raises
     ------
@@ -111,6 +112,7 @@ def explore(
     from skvae._explore._page import render
     from skvae._explore._panels import Source, pictures, table
     from skvae._explore._plane import Plane
+    from skvae._explore._written import WrittenPage
     from skvae.display._model import FittedModel
 
     model = FittedModel(vae)
@@ -127,4 +129,4 @@ def explore(
         contents["pictures"] = pictures(source, decoded.reshape(*plane.n_nodes, *shape))
     target = Path(path)
     _files.replace(target, render(title, plane.description(), contents).encode())
-    return target
+    return WrittenPage.of(target, title)

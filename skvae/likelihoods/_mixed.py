@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from skvae import distributions, likelihoods
+from skvae._names import did_you_mean
 from skvae._parameters import template_copy
 from skvae.likelihoods import _guess
 from skvae.likelihoods._base import Columns, Likelihood, method_of
@@ -301,6 +302,7 @@ def _make(likelihood: Any) -> Any:
         raise ValueError(
             f"{likelihood!r} in the blocks of Mixed is no likelihood; the names are "
             f"{sorted(by_name)}, and CategoricalCodes and your own are given as objects."
+            f"{did_you_mean(likelihood, by_name)}"
         )
     return by_name[likelihood]
 
