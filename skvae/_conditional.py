@@ -71,7 +71,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Those of y, with ``condition="y"``, where y is no number.
     n_features_in_ : int
         Columns of X, those of ``condition`` among them.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X had any.
 
     See Also

@@ -90,8 +90,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     conv_channels : sequence of int, default=(32, 64)
         Channels of one stride-2 convolution each, mirrored by transposed convolutions.
     conv_block : {"plain", "residual"}, default="plain"
-        What follows each change of resolution: nothing, or a residual block of two
-        convolutions (He et al. 2016, https://arxiv.org/abs/1603.05027).
+        ``"residual"`` puts a residual block of two convolutions behind every convolution that
+        changes the resolution (He et al. 2016, https://arxiv.org/abs/1603.05027); ``"plain"``
+        puts nothing there.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus", "gated"}, \
             default="relu"
         Non-linearity of every hidden layer. ``"gated"``: each layer has twice the outputs,

@@ -314,7 +314,7 @@ CONV_BLOCKS: dict[str, Callable[[int, Hidden], list[nn.Module]]] = {
     "plain": lambda channels, hidden: [],
     "residual": lambda channels, hidden: [ResidualBlock(channels, hidden)],
 }
-"""What follows each change of resolution, by name."""
+"""The layers that follow each change of resolution, by name."""
 
 
 class RowsToImages(nn.Module):
