@@ -9,9 +9,9 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -20,6 +20,7 @@ from skvae import _modelfile, _random, _state
 from skvae._data import Rows, has_categories
 from skvae._model_card import library_versions
 from skvae._vae import VariationalAutoencoder
+from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
 from skvae.objectives import Trimmed
@@ -78,7 +79,7 @@ def _has_outliers(detector: Any) -> bool:
 
 
 @_state.keeps(_state.VAE_OUTLIER_DETECTOR)
-class VAEOutlierDetector(OutlierMixin, BaseEstimator):
+class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
 
     The score is a lower bound on log p(x), nats per row: the same for the same row in every call.
@@ -108,7 +109,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Decides the fit. ``None``: the ``random_state`` of ``vae``.
     n_jobs : int, default=None
-        Models that are fitted at once; see :term:`n_jobs <scikit-learn:n_jobs>`.
+        Models that are fitted at once, by joblib; −1 is one for each processor.
 
     Attributes
     ----------
@@ -120,7 +121,7 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
         All of them.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X had any.
 
     See Also
@@ -153,13 +154,14 @@ class VAEOutlierDetector(OutlierMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
         "vae": [VariationalAutoencoder, None],
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), Names("auto")],
         "novelty": ["boolean"],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
     }
 
+    @asks_what_was_meant
     def __init__(
         self,
         vae: VariationalAutoencoder | None = None,
