@@ -131,4 +131,4 @@ for name, fitted in detectors.items():
 # What to take home
 # -----------------
 # ``fit``, ``predict`` and ``explain`` are all it takes. Which detector ranks best depends on the
-# table; the benchmarks compare nine on twenty public ones.
+# table; the benchmarks compare nine on 21 public ones.
