@@ -17,7 +17,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from skvae import _modelfile, _random, _state
-from skvae._data import Rows, has_categories
+from skvae._data import Rows, has_categories, n_columns
 from skvae._model_card import library_versions
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
@@ -52,6 +52,9 @@ DETECTOR = VariationalAutoencoder(
     max_steps=400,
 )
 """The default model for rows with outliers among them: see benchmarks/outliers.py."""
+
+COLUMNS_PER_COMPONENT = 3
+"""It has fewer components where there are less columns for each, and at least two."""
 
 FOLLOWER = VariationalAutoencoder(
     16,
@@ -303,8 +306,14 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     def _template(self, X: Any) -> VariationalAutoencoder:
         """Return what these are clones of."""
         if self.vae is None:
-            default = FOLLOWER if self.novelty else DETECTOR
-            return clone(default).set_params(likelihood="mixed") if has_categories(X) else default
+            default = clone(FOLLOWER if self.novelty else DETECTOR)
+            if has_categories(X):
+                default.set_params(likelihood="mixed")
+            if not self.novelty:
+                # With as many as there are columns, whatever is strange could be described.
+                few = max(2, math.ceil(n_columns(X) / COLUMNS_PER_COMPONENT))
+                default.set_params(n_components=min(default.n_components, few))
+            return default
         if self.novelty or isinstance(self.vae.objective, Trimmed):
             return self.vae
         self.vae._validate_params()

@@ -10,7 +10,7 @@ from skvae._data.conditions import (
     split_columns,
 )
 from skvae._data.order import check_weight, hash_rows, mix, weighted_rows
-from skvae._data.reader import Reader, has_categories, some_columns
+from skvae._data.reader import Reader, has_categories, n_columns, some_columns
 from skvae._data.rows import Rows
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "has_categories",
     "hash_rows",
     "mix",
+    "n_columns",
     "positions_of",
     "some_columns",
     "split_columns",

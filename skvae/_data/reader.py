@@ -353,6 +353,12 @@ def has_categories(X: Any) -> bool:
     return frame is not None and any(column.kind == "category" for column in frame.columns)
 
 
+def n_columns(X: Any) -> int:
+    """Return how many columns X has; 0 where it is no table, as reading it will say."""
+    shape = as_matrix(X).shape
+    return shape[1] if len(shape) == 2 else 0
+
+
 def _names(estimator: Any) -> list[str] | None:
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else list(names)
