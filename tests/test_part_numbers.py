@@ -27,6 +27,7 @@ BESIDE_CHOICES = {"scale": 0.5, "df": 3.0, "group_sizes": [1, 2]}
 """Numbers that a parameter takes whose default is something else."""
 
 NO_NUMBERS = {"size_factor", "dispersion", "blocks", "learn_weights", "doubly_reparameterized"}
+NO_NUMBERS |= {"robust", "objective"}
 
 
 def made(name, **params):

@@ -355,7 +355,8 @@ def has_categories(X: Any) -> bool:
 
 def n_columns(X: Any) -> int:
     """Return how many columns X has; 0 where it is no table, as reading it will say."""
-    shape = as_matrix(X).shape
+    X = as_matrix(X)
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     return shape[1] if len(shape) == 2 else 0
 
 

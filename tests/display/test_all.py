@@ -15,11 +15,18 @@ from skvae.display import (
     InterpolationDisplay,
     LatentSpaceDisplay,
     ManifoldDisplay,
+    OutlierDisplay,
     ReconstructionDisplay,
     SampleGridDisplay,
     TraversalDisplay,
 )
 from tests.display.models import COLOURED, IRIS, LABELS, X, shown, small
+
+
+def outliers(nats):
+    """Return a display of nats, whatever they are."""
+    return OutlierDisplay(originals=nats, nats=nats, scores=nats[:, 0])
+
 
 DRAW = {
     "latent": lambda vae, **kwargs: LatentSpaceDisplay.from_estimator(vae, X, LABELS, **kwargs),
@@ -34,6 +41,7 @@ DRAW = {
     ),
     "components": ComponentDisplay.from_estimator,
     "samples": lambda vae, **kwargs: SampleGridDisplay.from_estimator(vae, X, **kwargs),
+    "outliers": lambda vae, **kwargs: outliers(vae.transform(X[:2])).plot(**kwargs),
 }
 PICTURES = ["manifold", "reconstruction", "traversal", "interpolation", "samples"]
 OF_TABLES = {
