@@ -145,6 +145,17 @@ class TestThreshold:
         assert (detector.predict(X[300:]) == -1).mean() < 0.05
         assert (detector.predict(X[300:] + 5) == -1).mean() > 0.9
 
+    def test_clean_rows_that_are_learned_by_heart(self):
+        """The threshold is that of rows which a model has not seen."""
+        X = np.random.default_rng(0).normal(size=(700, 20))
+        closely = {"n_components": 8, "hidden_layer_sizes": (64,), "learning_rate": 1e-2}
+        closely |= {"linear_path": False, "dropout": 0.0}
+        detector = small(600, novelty=True, vae=closely).fit(X[:200])
+        assert (detector.predict(X[200:]) == -1).mean() < 0.15
+        by_heart = clone(detector)
+        by_heart._left_out = lambda X, models: [None] * len(models)
+        assert (by_heart.fit(X[:200]).predict(X[200:]) == -1).mean() > 0.25
+
     @pytest.mark.parametrize("share", [0.0, 0.6, "all"])
     def test_refuses_others(self, share):
         with pytest.raises(ValueError, match="contamination"):
