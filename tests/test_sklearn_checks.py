@@ -48,7 +48,7 @@ CONFIGURATIONS = [
     small(
         likelihood=Gaussian(scale="row"),
         optimizer="sgd",
-        learning_rate=1e-4,
+        learning_rate=1e-5,
         precision="bfloat16",
         linear_path=False,
     ),
