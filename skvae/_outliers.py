@@ -516,10 +516,13 @@ def _scores(models: list[VariationalAutoencoder], rows: Rows) -> np.ndarray:
 
 def _fence(scores: np.ndarray) -> float:
     """Return the threshold ``"auto"``: the fence of a box plot, adjusted to skewness."""
+    scores = scores.astype(np.float64)
     low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
-    skewness = (middle - low) / max(high - middle, np.finfo(float).tiny)
-    fence = middle - np.clip(SKEWNESS * skewness, LEAST, MOST) * (middle - low)
-    lowest = np.sort(scores)[:2].mean()
+    with np.errstate(over="ignore"):  # a fence beyond all floats is below all scores
+        skewness = (middle - low) / max(high - middle, np.finfo(float).tiny)
+        fence = middle - np.clip(SKEWNESS * skewness, LEAST, MOST) * (middle - low)
+    # Halved first: scores may be as low as floats go.
+    lowest = (np.sort(scores)[:2] / 2).sum() if len(scores) > 1 else scores[0]
     return max(fence, lowest)
 
 

@@ -258,7 +258,7 @@ def _are_latest(rows: Any, state: Mapping[str, Any]) -> bool:
         and rows.dtype in (np.float32, np.float64)
         and rows.ndim == 2
         and rows.shape[1] == n_features
-        and 0 < len(rows) <= cls._n_latest(n_features)  # type: ignore[attr-defined]
+        and 0 < len(rows) <= cls._n_latest(n_features)  # type: ignore[attr-defined]  # the detector
         and not np.isinf(rows).any()
     )
 

@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skvae
 from skvae import VAEOutlierDetector, VariationalAutoencoder
+from skvae._outliers import PATCHES, _fence, _parts
 from skvae.metrics import outlier_average_precision_scorer, outlier_roc_auc_scorer
 from skvae.objectives import ELBO, IWAE, Trimmed
 from tests.foreign import SquaredBound
@@ -144,6 +145,12 @@ class TestThreshold:
         detector = small(300, novelty=True).fit(X[:300])
         assert (detector.predict(X[300:]) == -1).mean() < 0.05
         assert (detector.predict(X[300:] + 5) == -1).mean() > 0.9
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_scores_as_low_as_floats_go(self, dtype):
+        lowest = np.finfo(dtype).min
+        for scores in ([lowest, lowest, 0, 1, 2, 3], [lowest] * 4, [lowest], [0, 0, 0]):
+            assert np.isfinite(_fence(np.array(scores, dtype)))
 
     def test_clean_rows_that_are_learned_by_heart(self):
         """The threshold is that of rows which a model has not seen."""
@@ -279,8 +286,6 @@ class TestReasons:
         assert (top[:, 0, :2].mean(1) > top[:, 2:].mean((1, 2)) + 1).all()
 
     def test_patches_of_large_pictures(self):
-        from skvae._outliers import PATCHES, _parts
-
         parts = _parts((50, 40, 3), 6000).reshape(50, 40, 3)
         assert parts.max() + 1 <= PATCHES + 50
         assert (parts[..., 0] == parts[..., 2]).all()

@@ -53,7 +53,7 @@ class Part(nn.Module):
         for layer in model.modules():
             if isinstance(layer, ConvTranspose2d):
                 # Ours computes the same in a way made for training: hundreds of nodes for one.
-                layer.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
+                layer.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]  # its base class
         return model
 
     def read(self, x: Tensor) -> Tensor:
