@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from skvae._classifier import VAEClassifier
 from skvae._conditional import ConditionalVAE
 from skvae._explore import explore
 from skvae._imputer import VAEImputer
@@ -16,6 +17,7 @@ __all__ = [
     "ConditionalVAE",
     "PosteriorCollapseWarning",
     "UndertrainedWarning",
+    "VAEClassifier",
     "VAEImputer",
     "VAEOutlierDetector",
     "VariationalAutoencoder",

@@ -169,6 +169,15 @@ class Inference:
         """Return the mean of q(z|x)."""
         return self._map(self._posterior_mean, rows, self.model.latent_dim)
 
+    def label_probabilities(self, rows: Rows) -> np.ndarray:
+        """Return ``p(y|x) = E_q[p(y|z)]`` of every class, of a prior that tells them apart."""
+
+        def probabilities(batch: Batch) -> Tensor:
+            z = self._posterior(batch).reparameterize(self._balanced_noise(batch.x))
+            return self.model.prior.log_prob_labels(z).exp().mean(0)
+
+        return self._map(probabilities, rows, self.model.prior.n_classes)
+
     def _likelihood(self, batch: Batch) -> Any:
         """Return p(x|z) of a batch of z."""
         return self.model.likelihood(batch.x.to(self.torch_dtype), batch.context)
@@ -181,9 +190,16 @@ class Inference:
         return self._map(self._mean, z, self.model.n_features)
 
     def sample_latent(
-        self, n_samples: int, generator: torch.Generator, context: np.ndarray | None = None
+        self,
+        n_samples: int,
+        generator: torch.Generator,
+        context: np.ndarray | None = None,
+        label: int | None = None,
     ) -> np.ndarray:
-        """Return draws of z from the prior, given what each row is, where the prior sees it."""
+        """Return draws of z from the prior.
+
+        Given what each row is, where the prior sees it; or given the class of all of them.
+        """
         z = []
         for start in range(0, n_samples, DRAWS):
             size = min(DRAWS, n_samples - start)
@@ -193,6 +209,7 @@ class Inference:
                     self.model.prior, some if some is None else some.to(self.device)
                 )
                 prior = self.model.prior(*told) if told else self.prior
+                prior = prior if label is None else self.model.prior.given(label)
                 shape = () if prior.batch_shape else (size,)
                 z.append(prior.sample(shape, generator=generator).cpu())
         return torch.cat(z).numpy()

@@ -22,6 +22,7 @@ class Stream(IntEnum):
     VALIDATION = 3
     SAMPLING = 4
     NOISE = 5  # dropout, and objectives that draw
+    LABELS = 6  # draws that place classes
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:

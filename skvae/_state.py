@@ -263,6 +263,60 @@ def _are_latest(rows: Any, state: Mapping[str, Any]) -> bool:
     )
 
 
+def _is_told_apart(vae: Any, state: Mapping[str, Any]) -> bool:
+    """Whether this is a model whose prior tells the classes apart that stand beside it."""
+    is_one: bool = type(vae) is ESTIMATORS["VariationalAutoencoder"]
+    return (
+        is_one
+        and vae.n_features_in_ == state["n_features_in_"]
+        and vae._architecture.n_context == 0
+        and isinstance(vae._architecture.prior, priors.ClassMixture)
+        and vae._architecture.prior.n_classes == len(state["classes_"])
+    )
+
+
+LABELS = ["bool", "object", "str", "float32", "float64"]
+LABELS += [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+"""Types of labels; texts are as long as they are."""
+
+
+def _type_of(classes: np.ndarray) -> str:
+    return "str" if classes.dtype.kind == "U" else classes.dtype.name
+
+
+def _classes_of(plain: Any) -> np.ndarray:
+    """Return classes of their type and values."""
+    ((name, values),) = plain.items()
+    if name not in LABELS or not all(isinstance(v, str | int | float) for v in values):
+        raise ValueError("classes_ are none that a valid model has.")
+    return np.array(values, name)
+
+
+def _are_classes(classes: Any, state: Mapping[str, Any]) -> bool:
+    """Whether these are classes of labels, each once and in order."""
+    return (
+        isinstance(classes, np.ndarray)
+        and classes.ndim == 1
+        and len(classes) > 0
+        and _type_of(classes) in LABELS
+        and np.array_equal(np.unique(classes), classes)
+    )
+
+
+VAE_CLASSIFIER: dict[str, Fitted] = {
+    "n_features_in_": VARIATIONAL_AUTOENCODER["n_features_in_"],
+    "feature_names_in_": VARIATIONAL_AUTOENCODER["feature_names_in_"],
+    "classes_": Fitted(
+        _are_classes,
+        to_plain=lambda classes: {_type_of(classes): classes.tolist()},
+        from_plain=_classes_of,
+    ),
+    "vae_": Fitted(_is_told_apart, holds="VariationalAutoencoder"),
+    "_sklearn_output_config": VARIATIONAL_AUTOENCODER["_sklearn_output_config"],
+}
+"""Of :class:`skvae.VAEClassifier`."""
+
+
 VAE_OUTLIER_DETECTOR: dict[str, Fitted] = {
     "n_features_in_": VARIATIONAL_AUTOENCODER["n_features_in_"],
     "feature_names_in_": VARIATIONAL_AUTOENCODER["feature_names_in_"],

@@ -483,11 +483,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         context: Any = None,
         encoder_sees_context: bool = False,
         hidden: np.ndarray | None = None,
+        label: np.ndarray | None = None,
     ) -> Self:
         """Fit, or train further.
 
         ``context`` is what each row is given, ``(n, n_context)``; the decoder is told, and the
-        encoder where it is to see it. ``hidden`` is what a new fit is not to see of X.
+        encoder where it is to see it. ``hidden`` is what a new fit is not to see of X, and
+        ``label`` the number of each row's class, NaN where it is unknown.
         """
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
@@ -495,7 +497,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if continued:
             start = model._go_on(X, sample_weight, context, one_epoch)
         else:
-            start = model._begin(X, sample_weight, context, encoder_sees_context, one_epoch, hidden)
+            beside = context, encoder_sees_context, one_epoch, hidden, label
+            start = model._begin(X, sample_weight, *beside)
         reader, rows, architecture, plan, net = start
         interrupted = _training.train(net, *_training.split(rows, plan))
         interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
@@ -533,11 +536,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         encoder_sees_context: bool,
         one_epoch: bool,
         hidden: np.ndarray | None = None,
+        label: np.ndarray | None = None,
     ) -> _Start:
         """Learn what X means, and make a model for it."""
         likelihood = settled(self.likelihood, LIKELIHOODS)
         reader, rows, columns = Reader.learn(
-            self, X, likelihood, sample_weight, context, is_streamed=one_epoch
+            self, X, likelihood, sample_weight, context, is_streamed=one_epoch, label=label
         )
         rows = rows if hidden is None else rows.without(hidden)
         likelihood = method_of(likelihood, "resolve")(columns)

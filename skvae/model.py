@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-from skvae.distributions import Observed
+from skvae.distributions import Observed, Tilted
 
 __all__ = ["VAE", "Batch", "Joint", "kl_per_component", "marginal_kl"]
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     context : Tensor of shape (n, n_context), default=None
         What the rows are given and the model does not describe.
     label : Tensor of shape (n,), default=None
-        What a classifier learns; NaN: unknown.
+        The numbers of their classes, for a prior that tells classes apart; NaN: unknown.
     weight : Tensor of shape (n,), default=None
         How much each row counts.
     has_missing : bool, default=False
@@ -127,7 +127,7 @@ class VAE(nn.Module):
         n_features: int,
     ) -> None:
         super().__init__()
-        self.prior = prior
+        self.prior: Any = prior
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood_family: Any = likelihood_family
@@ -248,6 +248,8 @@ class VAE(nn.Module):
         likelihood = self.likelihood(z, batch.context)
         if batch.has_missing:
             likelihood = Observed(likelihood)
+        if batch.label is not None:
+            likelihood = Tilted(likelihood, self.prior.log_prob_label(z, batch.label))
         return Joint(posterior, z, likelihood, prior)
 
     def given(self, context: Tensor) -> VAE:

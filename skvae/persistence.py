@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skvae import _modelfile, _state
 from skvae._allotment import Allotment
+from skvae._classifier import VAEClassifier
 from skvae._conditional import ConditionalVAE
 from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VariationalAutoencoder
@@ -28,7 +29,7 @@ COLUMN = 2**8
 
 def load(
     path: str | os.PathLike[str], **objects: Any
-) -> VariationalAutoencoder | ConditionalVAE | VAEOutlierDetector:
+) -> VariationalAutoencoder | ConditionalVAE | VAEClassifier | VAEOutlierDetector:
     """Load a model that its method ``save`` wrote.
 
     Nothing in the file is executed: it holds arrays and JSON. The model predicts and
@@ -51,7 +52,7 @@ def load(
 
     Returns
     -------
-    VariationalAutoencoder, ConditionalVAE or VAEOutlierDetector
+    VariationalAutoencoder, ConditionalVAE, VAEClassifier or VAEOutlierDetector
         Fitted; what was saved.
 
     Raises

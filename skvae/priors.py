@@ -14,10 +14,18 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from skvae import distributions
-from skvae._parameters import Parameters
+from skvae._parameters import Parameters, check_number
 from skvae.initialization import draw_weights, materialize
 
-__all__ = ["PRIORS", "FlowPrior", "MixtureOfGaussians", "Prior", "StandardNormal", "VampPrior"]
+__all__ = [
+    "PRIORS",
+    "ClassMixture",
+    "FlowPrior",
+    "MixtureOfGaussians",
+    "Prior",
+    "StandardNormal",
+    "VampPrior",
+]
 
 
 class Prior(Parameters, nn.Module):
@@ -114,6 +122,10 @@ class StandardNormal(Prior):
         return distributions.Independent(distributions.Normal(self.loc, self.scale))
 
 
+_ONE = 0.5413
+"""The parameter of a scale of 1."""
+
+
 class MixtureOfGaussians(Prior):
     """``p(z) = Σ_k w_k N(z; loc_k, diag scale_k²)``, all of it learned.
 
@@ -142,8 +154,6 @@ class MixtureOfGaussians(Prior):
     (2, 4)
     """
 
-    _START = 0.5413  # softplus of it is 1
-
     def __init__(self, n_components: int = 10) -> None:
         super().__init__()
         self.n_components = n_components
@@ -153,7 +163,7 @@ class MixtureOfGaussians(Prior):
         k = self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(k))
         self.loc = nn.Parameter(torch.zeros(k, latent_dim))
-        self.raw_scale = nn.Parameter(torch.full((k, latent_dim), self._START))
+        self.raw_scale = nn.Parameter(torch.full((k, latent_dim), _ONE))
 
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
@@ -165,6 +175,167 @@ class MixtureOfGaussians(Prior):
         """Return p(z)."""
         normals = distributions.Normal(self.loc, distributions.positive(self.raw_scale))
         return distributions.Mixture(self.log_weights, distributions.Independent(normals))
+
+
+class ClassMixture(Prior):
+    """``p(z) = Σ_y p(y) p(z|y)``: for each class y a mixture of Gaussians, all of it learned.
+
+    Classes have places of their own in the latent space, by which a row is classified:
+    ``p(y|z) = p(y) p(z|y) / p(z)``. It is the prior of :class:`skvae.VAEClassifier`, which puts
+    the Gaussians where the rows of each class are once these can be told apart; until then, and
+    without a classifier, p(z) is N(0, I). See Jiang et al. 2017, VaDE
+    (https://arxiv.org/abs/1611.05148), for the mixture, there of unknown classes.
+
+    Parameters
+    ----------
+    n_components : int, default=4
+        Gaussians of each class.
+    n_classes : int, default=2
+        Classes; the classifier sets it.
+    label_weight : float or sequence of float of length n_classes, default=1.0
+        How much ``log p(y|z)`` of a row with a label y counts beside its bound on log p(x): with
+        1 the sum of both is the bound on log p(x, y). The classifier sets it.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VAEClassifier, VariationalAutoencoder
+    >>> from skvae.priors import ClassMixture
+    >>> vae = VariationalAutoencoder(prior=ClassMixture(1), max_steps=200, random_state=0)
+    >>> classifier = VAEClassifier(vae).fit(*load_iris(return_X_y=True))
+    >>> classifier.vae_.net_.module_.prior.n_classes
+    3
+    """
+
+    is_placed: Tensor
+    origin: Tensor
+    weight: Tensor
+
+    def __init__(
+        self,
+        n_components: int = 4,
+        n_classes: int = 2,
+        label_weight: float | Sequence[float] = 1.0,
+    ) -> None:
+        super().__init__()
+        self.n_components = n_components
+        self.n_classes = n_classes
+        self.label_weight = label_weight
+
+    def initialize(self, latent_dim: int) -> None:
+        """Make weights, locations and scales, of one standard normal so far."""
+        shape = self._whole("n_classes"), self._whole("n_components")
+        self.log_weights = nn.Parameter(torch.zeros(shape))
+        self.loc = nn.Parameter(torch.zeros(*shape, latent_dim))
+        self.raw_scale = nn.Parameter(torch.full((*shape, latent_dim), _ONE))
+        self.register_buffer("is_placed", torch.tensor(False))
+        self.register_buffer("origin", torch.zeros(latent_dim), persistent=False)
+        weights = torch.as_tensor(self._label_weights(shape[0]))
+        self.register_buffer("weight", weights, persistent=False)
+
+    def _label_weights(self, n_classes: int) -> list[float]:
+        given = self.label_weight
+        entries = list(given) if hasattr(given, "__iter__") else [given] * n_classes
+        must = f"it must be a number, not below 0, or one for each of {n_classes} classes."
+        what = "label_weight of ClassMixture"
+        if len(entries) != n_classes:
+            raise ValueError(f"{what} is {given!r}; {must}")
+        return [
+            check_number(entry, what, must, lambda value: 0 <= value < float("inf"), float)
+            for entry in entries
+        ]
+
+    def place(self, weights: Tensor, loc: Tensor, scale: Tensor) -> None:
+        """Put the Gaussians somewhere; they are learned from there on.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_classes, n_components)
+            Probabilities, positive; their sum is 1.
+        loc, scale : Tensor of shape (n_classes, n_components, latent_dim)
+            Means and standard deviations.
+        """
+        with torch.no_grad():
+            self.log_weights.copy_(weights.log())
+            self.loc.copy_(loc)
+            # The inverse of softplus.
+            self.raw_scale.copy_(scale + torch.log(-torch.expm1(-scale)))
+            self.is_placed.fill_(True)
+
+    def forward(self) -> Distribution:
+        """Return p(z)."""
+        if not self.is_placed:
+            ones = torch.ones_like(self.origin)
+            return distributions.Independent(distributions.Normal(self.origin, ones))
+        return self._mixture(slice(None))
+
+    def given(self, label: int) -> Distribution:
+        """Return p(z|y).
+
+        Parameters
+        ----------
+        label : int
+            The number of the class y.
+
+        Returns
+        -------
+        p : torch.distributions.Distribution
+            With batch shape ``()`` and event shape ``(latent_dim,)``.
+        """
+        return self._mixture(label) if self.is_placed else self()
+
+    def _mixture(self, classes: int | slice) -> distributions.Mixture:
+        """Return the mixture of the Gaussians of some classes."""
+        loc = self.loc[classes].flatten(0, -2)
+        scale = distributions.positive(self.raw_scale[classes]).flatten(0, -2)
+        normals = distributions.Independent(distributions.Normal(loc, scale))
+        return distributions.Mixture(self.log_weights[classes].flatten(), normals)
+
+    def log_prob_labels(self, z: Tensor) -> Tensor:
+        """Return log p(y|z) of every class.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., latent_dim)
+            Points in the latent space.
+
+        Returns
+        -------
+        log_prob : Tensor of shape (..., n_classes)
+            Nats.
+        """
+        every = self._mixture(slice(None))
+        joint = distributions.pairwise_log_prob(every.components, z) + every.log_weights
+        return torch.log_softmax(joint.unflatten(-1, self.log_weights.shape).logsumexp(-1), -1)
+
+    def log_prob_label(self, z: Tensor, label: Tensor) -> Tensor:
+        """Return log p(y|z) of the label that each row has, times its weight.
+
+        Parameters
+        ----------
+        z : Tensor of shape (..., n, latent_dim)
+            Points in the latent space.
+        label : Tensor of shape (n,)
+            Numbers of classes; NaN: unknown.
+
+        Returns
+        -------
+        log_prob : Tensor of shape (..., n)
+            Nats; 0 where the label is unknown.
+        """
+        known = ~label.isnan()
+        # As long as no class has a place, no z says more of one than of another.
+        if not self.is_placed:
+            return torch.zeros_like(z[..., 0])
+        classes = label.nan_to_num().long()
+        log_prob = self.log_prob_labels(z).gather(-1, classes.expand(z.shape[:-1]).unsqueeze(-1))
+        weight = self.weight[classes].to(z.dtype) * known
+        return log_prob.squeeze(-1) * weight
 
 
 class VampPrior(Prior):

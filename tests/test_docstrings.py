@@ -19,7 +19,13 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
 
-from skvae import ConditionalVAE, VAEImputer, VAEOutlierDetector, VariationalAutoencoder
+from skvae import (
+    ConditionalVAE,
+    VAEClassifier,
+    VAEImputer,
+    VAEOutlierDetector,
+    VariationalAutoencoder,
+)
 from skvae.sampling import FlowDensity, LatentDensitySampler
 from tests.public import EVERYTHING, MODULES, TOP, Documented, each, is_ours
 
@@ -249,7 +255,8 @@ def fitted():
     imputer = VAEImputer(vae, n_importance_samples=1).fit(table)
     conditional = ConditionalVAE(VariationalAutoencoder(max_epochs=1)).fit(X, y)
     detector = VAEOutlierDetector(vae, n_estimators=1).fit(table)
-    estimators = vae, sampler, flow, imputer, conditional, detector
+    classifier = VAEClassifier(VariationalAutoencoder(max_epochs=1)).fit(X, y)
+    estimators = vae, sampler, flow, imputer, conditional, detector, classifier
     return {type(estimator): estimator for estimator in estimators}
 
 

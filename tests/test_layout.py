@@ -48,10 +48,12 @@ ALLOWED = (
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
         | {"_numbers", "_random", "_state", "_training", "_validation", "exceptions"}
         | {"networks", "objectives"},
-        "persistence": {*FAMILIES, "_allotment", "_conditional", "_modelfile", "_outliers"}
-        | {"_state", "_vae"},
+        "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_modelfile"}
+        | {"_outliers", "_state", "_vae"},
         "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
         | {"_validation"},
+        "_classifier": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
+        | {"_validation", "priors"},
         "_outliers": {"_data", "_model_card", "_modelfile", "_random", "_state", "_vae"}
         | {"_validation", "exceptions", "likelihoods", "objectives"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "_validation"}
@@ -64,8 +66,8 @@ ALLOWED = (
         | {"_version", "distributions", "export", "model", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_explore", "_files", "_numbers", "display"},
-        "__init__": {"_conditional", "_explore", "_imputer", "_outliers", "_vae", "_version"}
-        | {"exceptions", "persistence"},
+        "__init__": {"_classifier", "_conditional", "_explore", "_imputer", "_outliers", "_vae"}
+        | {"_version", "exceptions", "persistence"},
     }
 )
 TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]

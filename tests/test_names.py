@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from skvae import ConditionalVAE, VAEImputer, VariationalAutoencoder
+from skvae import ConditionalVAE, VAEClassifier, VAEImputer, VariationalAutoencoder
 from skvae._names import ALIASES, meant
 from skvae._validation import Names
 from skvae.likelihoods import LIKELIHOODS, Gaussian, Mixed
@@ -112,7 +112,7 @@ def test_names_inside_an_estimator_are_found():
 
 
 def test_the_signature_is_that_of_the_constructor():
-    for cls in (VariationalAutoencoder, VAEImputer, ConditionalVAE):
+    for cls in (VariationalAutoencoder, VAEImputer, ConditionalVAE, VAEClassifier):
         assert {*inspect.signature(cls).parameters} == {*cls().get_params(deep=False)}
     model = VariationalAutoencoder(3, beta=2.0)
     assert clone(model).get_params() == pickle.loads(pickle.dumps(model)).get_params()

@@ -9,7 +9,7 @@ from skvae._data.conditions import (
     positions_of,
     split_columns,
 )
-from skvae._data.order import check_weight, hash_rows, mix, weighted_rows
+from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, has_categories, n_columns, some_columns
 from skvae._data.rows import Rows
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_weight",
     "columns_of",
     "has_categories",
+    "hash_all",
     "hash_rows",
     "mix",
     "n_columns",

@@ -54,6 +54,7 @@ class Reader:
         sample_weight: Any = None,
         context: Any = None,
         is_streamed: bool = False,
+        label: np.ndarray | None = None,
     ) -> tuple[Reader, Rows, Columns]:
         """Learn what X means, and return its rows as a fit sees them, with their columns.
 
@@ -73,6 +74,8 @@ class Reader:
             What each row is given.
         is_streamed : bool, default=False
             Whether these may be the first of more rows, which then have a say too.
+        label : ndarray of shape (n_samples,), default=None
+            The number of each row's class; NaN: unknown.
 
         Returns
         -------
@@ -95,7 +98,7 @@ class Reader:
         categories = reader.categories
         is_image = getattr(estimator, "image_shape", None) is not None
         reader = replace(reader, unit=_unit_of(checked, likelihood, is_image))
-        rows = reader._weighted(checked, sample_weight, context)
+        rows = reader._weighted(checked, sample_weight, context, label)
         columns = Columns.of(
             rows,
             _names(estimator),
@@ -311,14 +314,17 @@ class Reader:
         frame = Frame.of(X, by_types=bool(self.categories))
         return _checked(estimator, X, frame, self.categories, reset=False)
 
-    def _rows(self, checked: Any, context: Any) -> Rows:
+    def _rows(self, checked: Any, context: Any, label: np.ndarray | None = None) -> Rows:
         unit = self.unit if checked.dtype == np.uint8 else 1.0
         context = _checked_context(context, checked)
-        return Rows(checked, unit=unit, context=context, has_missing=_has_missing(checked))
+        beside = {"unit": unit, "context": context, "label": label}
+        return Rows(checked, **beside, has_missing=_has_missing(checked))
 
-    def _weighted(self, checked: Any, sample_weight: Any, context: Any) -> Rows:
+    def _weighted(
+        self, checked: Any, sample_weight: Any, context: Any, label: np.ndarray | None = None
+    ) -> Rows:
         weight = check_weight(sample_weight, checked)
-        return weighted_rows(self._rows(checked, context), weight)
+        return weighted_rows(self._rows(checked, context, label), weight)
 
 
 def _dense(checked: Any) -> np.ndarray:

@@ -34,7 +34,7 @@ class Rows(Dataset):
     context : ndarray of shape (n, n_context), default=None
         What each row of X is given; like X, it is only ever indexed.
     label : ndarray of shape (n,), default=None
-        A label for each row of X, NaN where it is unknown.
+        The number of a class for each row of X, NaN where it is unknown.
     has_missing : bool, default=False
         Whether X may hold NaN, which stands for a value that was not observed.
     """
@@ -110,6 +110,16 @@ class Rows(Dataset):
     def _of_x(self, positions: Any) -> Any:
         """Return positions among the rows of X."""
         return positions if self.index is None else self.index[positions]
+
+    def labels(self) -> np.ndarray:
+        """Return the label of each row, NaN where it is unknown; there must be some."""
+        assert self.label is not None
+        return self.label if self.index is None else self.label[self.index]
+
+    def set_labels(self, labels: np.ndarray) -> None:
+        """Give each row another label; rows of X that are not among these lose theirs."""
+        self.label = np.full(self.X.shape[0], np.nan)
+        self.label[slice(None) if self.index is None else self.index] = labels
 
     # Some of them
 

@@ -32,6 +32,7 @@ from skvae._training.callbacks import (
     check_loss,
 )
 from skvae._training.devices import resolve_precision
+from skvae._training.labels import GuessLabels, repeat_labelled
 from skvae._training.process import flushed_denormals, kept_heap
 from skvae._training.progress import EpochBar
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
@@ -308,7 +309,7 @@ def channels_last(weight: Tensor) -> Tensor:
 
 def _callbacks(plan: TrainingPlan) -> list[Any]:
     """Return our callbacks around copies of the user's, which skorch would change."""
-    ours: list[Any] = [SeedNoise(plan.seed)]
+    ours: list[Any] = [SeedNoise(plan.seed), GuessLabels(plan.seed)]
     if plan.learning_rate_schedule != "constant":
         factor = SCHEDULES[plan.learning_rate_schedule]
         ours.append(ScheduleLearningRate(factor, plan.max_steps))
@@ -385,7 +386,7 @@ def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
     """
     net.train_split = lambda dataset: (dataset, held_out)
     with kept_heap(), flushed_denormals():
-        net.partial_fit(rows)
+        net.partial_fit(repeat_labelled(rows))
         if not plain_history(net):
             raise KeyboardInterrupt
         _check_weights(net, rows)

@@ -29,6 +29,7 @@ from skvae.distributions._normal import Normal
 from skvae.distributions._observed import Observed
 from skvae.distributions._rounded import Rounded
 from skvae.distributions._student_t import StudentT
+from skvae.distributions._tilted import Tilted
 from skvae.distributions._transformed import Transformed
 from skvae.distributions._unit_interval import Bernoulli, ContinuousBernoulli
 from skvae.distributions._zuko import require_zuko
@@ -56,6 +57,7 @@ __all__ = [
     "Poisson",
     "Rounded",
     "StudentT",
+    "Tilted",
     "Transformed",
     "ZeroInflated",
     "given_row",

@@ -1,0 +1,386 @@
+"""Classes of rows, few of which have a label."""
+
+from __future__ import annotations
+
+import os
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from skvae import _modelfile, _state
+from skvae._data import Rows, check_weight
+from skvae._model_card import library_versions
+from skvae._numbers import whole
+from skvae._vae import VariationalAutoencoder
+from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae.priors import ClassMixture
+
+CLASSIFIER = VariationalAutoencoder(16, hidden_layer_sizes=(256,))
+"""The default model: see benchmarks/few_labels.py."""
+
+
+@_state.keeps(_state.VAE_CLASSIFIER)
+class VAEClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, CheckedEstimator
+):
+    """Classify rows by a variational autoencoder, also where few of them have a label.
+
+    All rows of ``fit`` teach the model p(x), those with a label p(y|z) too: each class y has
+    Gaussians of its own in the latent space, ``p(z) = Σ_y p(y) p(z|y)``, and ``p(y|z) = p(y)
+    p(z|y) / p(z)``. Rows without a label are given one while the model is trained, by their
+    neighbours.
+
+    Parameters
+    ----------
+    vae : VariationalAutoencoder, default=None
+        A clone of it is fitted, with the prior :class:`skvae.priors.ClassMixture` in place of the
+        standard normal. ``None``: 16 components and a hidden layer of 256 features.
+    label_weight : float, default=5.0
+        How much ``log p(y|z)`` of a row counts beside its bound on log p(x), both in nats. With 1
+        their sum is the bound on log p(x, y).
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes beside it, as in scikit-learn's classifiers; those of "balanced" are
+        of the rows that have a label.
+    random_state : int, RandomState instance or None, default=None
+        Decides the fit. ``None``: the ``random_state`` of ``vae``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, in order.
+    vae_ : VariationalAutoencoder
+        The fitted model, for all that one does: densities, samples, displays, exports.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features,)
+        Their names, where X had any.
+
+    See Also
+    --------
+    sklearn.semi_supervised.LabelSpreading : Without a model: new rows by their neighbours.
+    ConditionalVAE : A latent of what the label does not say; classes are drawn, not predicted.
+
+    Notes
+    -----
+    After a third of the training, in which labels play no part, and five more times after that,
+    labels are spread over a graph of nearest neighbours, in the latent space and among the rows as
+    the encoder sees them, until each row has the mean of its neighbours (Zhu, Ghahramani and
+    Lafferty 2003, https://www.aaai.org/Papers/ICML/2003/ICML03-118.pdf). The likeliest label is
+    then the row's own in training (Iscen et al. 2019, https://arxiv.org/abs/1904.04717), of which
+    the loss is
+
+    ``−elbo(x) − label_weight · E_q[log p(y|z)]``,
+
+    the weighting of Kingma et al. 2014 (https://arxiv.org/abs/1406.5298). Where all rows have a
+    label, nothing is spread. Rows with a label are repeated until they make up an eighth of all.
+    Of more than 65,536 rows without a label, so many are given one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skvae import VAEClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> few = np.where(np.arange(150) % 10 == 0, y, -1)  # 15 labels
+    >>> classifier = VAEClassifier(random_state=0).fit(X, few)
+    >>> classifier.score(X, y) > 0.9
+    True
+    >>> classifier.sample(2, y=1).shape
+    (2, 4)
+    """
+
+    _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration
+        "vae": [VariationalAutoencoder, None],
+        "label_weight": [Interval(Real, 0, None, closed="neither")],
+        "class_weight": [Names("balanced"), dict, None],
+        "random_state": ["random_state"],
+    }
+
+    @asks_what_was_meant
+    def __init__(
+        self,
+        vae: VariationalAutoencoder | None = None,
+        *,
+        label_weight: float = 5.0,
+        class_weight: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.vae = vae
+        self.label_weight = label_weight
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    # Fitting
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> VAEClassifier:
+        """Fit the model to rows, some of which have a label.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows, as a VariationalAutoencoder takes them.
+        y : array-like of shape (n_samples,)
+            Their labels: numbers or texts. None, NaN and ``pandas.NA`` stand for no label, and so
+            does −1 where there are two other classes or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`VariationalAutoencoder.fit`.
+
+        Returns
+        -------
+        self : VAEClassifier
+            Fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            On parameters out of range, when no row has a label, on y that holds no classes, on a
+            vae with a prior that tells no classes apart, and on what the model does not take. The
+            object is then as it was before.
+        """
+        if y is None:
+            raise ValueError(
+                "This VAEClassifier estimator requires y to be passed, but the target y is None."
+            )
+        check_consistent_length(X, y)
+        classes, label = _numbered(y, check_weight(sample_weight, X))
+        vae = clone(CLASSIFIER if self.vae is None else self.vae)
+        if self.random_state is not None:
+            vae.set_params(random_state=self.random_state)
+        vae.set_params(prior=self._prior(vae.prior, classes, label))
+        vae._validate_params()
+        self.vae_ = vae._fit(X, sample_weight, False, label=label)
+        self.classes_ = classes
+        self.n_features_in_ = vae.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(vae, "feature_names_in_"):
+            self.feature_names_in_ = vae.feature_names_in_
+        return self
+
+    def _prior(self, prior: Any, classes: np.ndarray, label: np.ndarray) -> ClassMixture:
+        """Return the prior of these classes."""
+        if isinstance(prior, str) and prior == "normal":
+            prior = ClassMixture()
+        if not isinstance(prior, ClassMixture):
+            raise ValueError(
+                f"vae has prior={prior!r}, under which no class has a place of its own. Leave "
+                "prior='normal', or pass a skvae.priors.ClassMixture."
+            )
+        known = classes[label[~np.isnan(label)].astype(int)]
+        weights = compute_class_weight(self.class_weight, classes=classes, y=known)
+        weights = tuple((self.label_weight * weights).tolist())
+        return clone(prior, safe=False).set_params(n_classes=len(classes), label_weight=weights)
+
+    # Using the model
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, ``p(y|x) = E_q(z|x)[p(y|z)]``.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        P : ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``; the same for the same row, always.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As :meth:`VariationalAutoencoder.transform`.
+        """
+        check_is_fitted(self)
+        rows = self.vae_._read(X)
+        return self.vae_._inference(rows.dtype, "predict_proba").label_probabilities(rows)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_P : ndarray of shape (n_samples, n_classes)
+            Nats.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``predict_proba``.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the likeliest class of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of ``classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As ``predict_proba``.
+        """
+        most_likely = self.predict_proba(X).argmax(1)
+        return self.classes_[most_likely]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the mean of q(z|x) for each row: in the latent space, where classes have places.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            As :meth:`VariationalAutoencoder.transform` returns.
+
+        Raises
+        ------
+        ValueError, TypeError, NotFittedError
+            As :meth:`VariationalAutoencoder.transform`.
+        """
+        check_is_fitted(self)
+        return self.vae_.transform(X)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        y: Any = None,
+        *,
+        mean: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> np.ndarray:
+        """Draw rows of a class: z from p(z|y), x from the likelihood.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many rows.
+        y : object, default=None
+            A class of ``classes_``. ``None``: of all, z is drawn from p(z).
+        mean : bool, default=False
+            Return E[x|z] instead of a draw of x: what one shows for images.
+        random_state : int, RandomState instance or None, default=None
+            Decides the draws. ``None``: what decided the fit.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            In the units of X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When ``n_samples`` is not a positive whole number, or y no known class.
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        number = None if y is None else self._number(y)
+        inference, generator = self.vae_._sampling(random_state, "sample")
+        z = inference.sample_latent(whole(n_samples, "n_samples"), generator, label=number)
+        return inference.sample(Rows(z), mean, generator)
+
+    def _number(self, y: Any) -> int:
+        """Return the number of a class."""
+        found = [n for n, known in enumerate(self.classes_.tolist()) if known == y]
+        if not found:
+            raise ValueError(f"y={y!r} is none of the classes {self.classes_.tolist()}.")
+        return found[0]
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.vae_._n_features_out
+
+    # State
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file, for :func:`skvae.load`.
+
+        As :meth:`VariationalAutoencoder.save`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; replaced if it exists.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            When a parameter was set out of its range after ``fit``.
+        OSError
+            When the file cannot be written.
+        """
+        check_is_fitted(self)
+        state = _state.of_holder(self)
+        header = {"class": type(self).__name__, "versions": library_versions()}
+        _modelfile.write(path, header, state, _state.PARTS)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _state.plain(self._fitted, super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(_state.restored(self._fitted, state))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _numbered(y: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes, and the number of that of each row; NaN where it is unknown."""
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, allow_nan=True, input_name="y")
+        hidden = np.isnan(y)
+    elif y.dtype.kind == "O":
+        hidden = np.array([v is None or is_scalar_nan(v) or is_pandas_na(v) for v in y], bool)
+    else:
+        hidden = np.zeros(len(y), bool)
+    # A row without weight is none.
+    hidden = hidden if weight is None else hidden | (weight == 0)
+    if hidden.all():
+        raise ValueError("y holds no label. Give at least one row of each class its label.")
+    check_classification_targets(y[~hidden])
+    classes = np.unique(y[~hidden])
+    if len(classes) > 2 and -1 in classes.tolist():
+        hidden |= y == -1
+        classes = classes[classes != -1]
+    label = np.full(len(y), np.nan)
+    label[~hidden] = np.searchsorted(classes, y[~hidden])
+    return classes, label
