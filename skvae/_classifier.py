@@ -157,11 +157,12 @@ class VAEClassifier(
                 "This VAEClassifier estimator requires y to be passed, but the target y is None."
             )
         check_consistent_length(X, y)
-        classes, label = _numbered(y, check_weight(sample_weight, X))
+        weight = check_weight(sample_weight, X)
+        classes, label = _numbered(y, weight)
         vae = clone(CLASSIFIER if self.vae is None else self.vae)
         if self.random_state is not None:
             vae.set_params(random_state=self.random_state)
-        vae.set_params(prior=self._prior(vae.prior, classes, label))
+        vae.set_params(prior=self._prior(vae.prior, classes, label, weight))
         vae._validate_params()
         self.vae_ = vae._fit(X, sample_weight, False, label=label)
         self.classes_ = classes
@@ -171,7 +172,9 @@ class VAEClassifier(
             self.feature_names_in_ = vae.feature_names_in_
         return self
 
-    def _prior(self, prior: Any, classes: np.ndarray, label: np.ndarray) -> ClassMixture:
+    def _prior(
+        self, prior: Any, classes: np.ndarray, label: np.ndarray, weight: np.ndarray | None
+    ) -> ClassMixture:
         """Return the prior of these classes."""
         if isinstance(prior, str) and prior == "normal":
             prior = ClassMixture()
@@ -180,8 +183,13 @@ class VAEClassifier(
                 f"vae has prior={prior!r}, under which no class has a place of its own. Leave "
                 "prior='normal', or pass a skvae.priors.ClassMixture."
             )
-        known = classes[label[~np.isnan(label)].astype(int)]
-        weights = compute_class_weight(self.class_weight, classes=classes, y=known)
+        known = ~np.isnan(label)
+        weights = compute_class_weight(
+            self.class_weight,
+            classes=classes,
+            y=classes[label[known].astype(int)],
+            sample_weight=None if weight is None else weight[known],
+        )
         weights = tuple((self.label_weight * weights).tolist())
         return clone(prior, safe=False).set_params(n_classes=len(classes), label_weight=weights)
 

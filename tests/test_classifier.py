@@ -37,15 +37,16 @@ def small(vae=None, **params):
 
 
 LONG = {"max_steps": 400, "learning_rate": 3e-3}
+QUICK = {"max_steps": 40, "learning_rate": 1e-2}
 
 CONFIGURATIONS = [
-    small(LONG),
+    small(QUICK),
     small(LONG | {"n_components": 1, "prior": ClassMixture(1)}, class_weight="balanced"),
-    small(LONG | {"n_components": 8, "linear_path": False}, label_weight=20.0),
-    small(LONG | {"posterior_family": "full", "batch_size": 16}, random_state=0),
-    small(LONG | {"objective": IWAE(3), "likelihood": "student_t"}),
+    small(QUICK | {"n_components": 8, "linear_path": False}, label_weight=20.0),
+    small(QUICK | {"posterior_family": "full", "batch_size": 16}, random_state=0),
+    small(QUICK | {"objective": IWAE(3), "likelihood": "student_t"}),
     small(
-        LONG
+        QUICK
         | {"image_shape": (1, -1), "conv_channels": (4,), "likelihood": "gaussian"}
         | {"early_stopping": True, "n_iter_no_change": 100}
     ),
@@ -227,6 +228,15 @@ class TestSpreading:
             assert_allclose(prior.given(0).mean, Z[y == 0].mean(0), atol=0.1)
             shares = prior.log_weights.flatten().softmax(0).reshape(4, 2).sum(1)
         assert_allclose(shares[:3], 1 / 3, atol=0.01)
+
+
+def test_early_stopping_waits_for_the_classes():
+    # Held-out loss that never falls: training ends some epochs after labels have come in.
+    early = {"early_stopping": True, "n_iter_no_change": 2, "tol": 1e9, "max_epochs": 30}
+    model = small(early | {"max_steps": None}).fit(IRIS, SPECIES)
+    assert model.vae_.n_iter_ == 10 + 3
+    assert model.vae_.best_epoch_ == 11
+    assert model.score(IRIS, SPECIES) > 0.8
 
 
 class TestFewLabels:

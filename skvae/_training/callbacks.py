@@ -103,9 +103,15 @@ class DropBatches(Callback):
 
 
 class StopEarly(EarlyStopping):
-    """skorch's early stopping, idle in an epoch that has no held-out rows."""
+    """skorch's early stopping, idle in an epoch that has no held-out rows.
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    And before classes have their places, if they are to get some: only then has the loss a term
+    for labels.
+    """
+
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Compare the held-out loss with the best so far."""
-        if "valid_loss" in net.history[-1]:
-            super().on_epoch_end(net, **kwargs)
+        is_labelled = dataset_train.label is not None
+        is_waiting = is_labelled and not net.module_.prior.is_placed
+        if "valid_loss" in net.history[-1] and not is_waiting:
+            super().on_epoch_end(net, dataset_train=dataset_train, **kwargs)
