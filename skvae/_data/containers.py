@@ -202,6 +202,13 @@ def _multimodal(X: Any) -> str:
     )
 
 
+def _backed(X: Any) -> str:
+    return (
+        "a matrix that is still in its file. Pass X.to_memory(); where that is larger than memory, "
+        "call partial_fit with some rows at a time, X[:10000] and so on."
+    )
+
+
 def _mapping(X: Any) -> str:
     whole = [key for key in X if len(getattr(X[key], "shape", ())) > 1]
     if whole:
@@ -263,6 +270,7 @@ _STRANGERS = [
     _Stranger(lambda X: isinstance(X, str | bytes | os.PathLike), _path),
     _Stranger(_has("mod", "obs", "var"), _multimodal),
     _Stranger(_has("obs", "var", "layers"), _annotated),
+    _Stranger(_has("group", "backend", "to_memory"), _backed),  # sparse, of anndata
     _Stranger(
         lambda X: _lazy_cure(X) is not None,
         lambda X: f"which holds no rows yet. Pass X.{_lazy_cure(X)}().",

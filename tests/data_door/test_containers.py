@@ -185,6 +185,18 @@ MUDATA = SimpleNamespace(
 )
 
 
+class Backed:
+    """The sparse X of an AnnData that is read with backed="r": rows come as a matrix."""
+
+    group, backend, shape, dtype, format = None, "csr", X.shape, X.dtype, "csr"
+
+    def to_memory(self):
+        return scipy.sparse.csr_matrix(X)
+
+    def __getitem__(self, index):
+        return self.to_memory()[index]
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(torch.tensor(X))
@@ -215,6 +227,8 @@ STRANGERS = {
     "AnnData": (AnnData, "X is of type AnnData", "adata.X"),
     "AnnData layer": (AnnData, "X is of type AnnData", "adata.obsm['pca']"),
     "MuData": (lambda: MUDATA, "'rna', 'protein'", "mdata.mod['rna'].X"),
+    "AnnData in a file": (Backed, "X is of type Backed.* still in its file", "X.to_memory()"),
+    "AnnData in a file, in parts": (Backed, "partial_fit", "X[:10000]"),
     "LazyFrame": (lambda: pl.LazyFrame(FRAME), "no rows yet", "X.collect()"),
     "dask": (
         lambda: lazy_stand_in("dask.dataframe.core", "compute"), "no rows yet", "X.compute()"
