@@ -21,6 +21,7 @@ GALLERY = {
     "plot_missing_values",
     "plot_missing_pixels",
     "plot_conditional_digits",
+    "plot_cells",
 }
 NOT_RUN = {"mnist_in_full"}
 MAX_STATEMENTS = 80
