@@ -122,10 +122,6 @@ class StandardNormal(Prior):
         return distributions.Independent(distributions.Normal(self.loc, self.scale))
 
 
-_ONE = 0.5413
-"""The parameter of a scale of 1."""
-
-
 class MixtureOfGaussians(Prior):
     """``p(z) = Σ_k w_k N(z; loc_k, diag scale_k²)``, all of it learned.
 
@@ -154,6 +150,8 @@ class MixtureOfGaussians(Prior):
     (2, 4)
     """
 
+    _START = 0.5413  # softplus of it is 1
+
     def __init__(self, n_components: int = 10) -> None:
         super().__init__()
         self.n_components = n_components
@@ -163,7 +161,7 @@ class MixtureOfGaussians(Prior):
         k = self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(k))
         self.loc = nn.Parameter(torch.zeros(k, latent_dim))
-        self.raw_scale = nn.Parameter(torch.full((k, latent_dim), _ONE))
+        self.raw_scale = nn.Parameter(torch.full((k, latent_dim), self._START))
 
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
@@ -232,7 +230,7 @@ class ClassMixture(Prior):
         shape = self._whole("n_classes"), self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(shape))
         self.loc = nn.Parameter(torch.zeros(*shape, latent_dim))
-        self.raw_scale = nn.Parameter(torch.full((*shape, latent_dim), _ONE))
+        self.raw_scale = nn.Parameter(torch.full((*shape, latent_dim), MixtureOfGaussians._START))
         self.register_buffer("is_placed", torch.tensor(False))
         self.register_buffer("origin", torch.zeros(latent_dim), persistent=False)
         weights = torch.as_tensor(self._label_weights(shape[0]))
