@@ -4,11 +4,13 @@ import base64
 import copy
 import html
 import io
+import itertools
 import json
 import os
 import pickle
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,15 @@ import pandas as pd
 import polars as pl
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.path import Path as MplPath
 from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
 from scipy.sparse import coo_array
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
@@ -118,25 +123,27 @@ def test_holds_the_posterior_means_and_every_row(images, tmp_path):
     page = contents(skvae.explore(images, X, path=tmp_path / "page.html", grid=GRID))
     points = numbers(page["plane"]["points"], "<f4").reshape(-1, 2)
     np.testing.assert_allclose(points, images.transform(X), rtol=1e-6)
-    tiles = sheet(page["pictures"]["rows"]["source"]).reshape(-1, 8, 18, 8).swapaxes(1, 2)
+    tiles = sheet(page["pictures"]["rows"]["sources"][0]).reshape(-1, 8, 18, 8).swapaxes(1, 2)
     np.testing.assert_array_equal(tiles.reshape(-1, 64)[:300], (X * 255).round())
     assert (tiles.reshape(-1, 64)[300:] == 0).all()
 
 
 def test_asks_the_decoder_at_the_nodes_from_the_top_left(images, tmp_path):
     page = contents(skvae.explore(images, X, path=tmp_path / "page.html", grid=GRID))
-    (left, right), (bottom, top) = (axis["ends"] for axis in page["plane"]["axes"])
+    (left, right), (bottom, top) = page["plane"]["pairs"][0]["ends"]
     places = [
         (x, y) for y in np.linspace(top, bottom, GRID) for x in np.linspace(left, right, GRID)
     ]
-    decoded = sheet(page["pictures"]["decoded"]["source"]).reshape(GRID, 8, GRID, 8).swapaxes(1, 2)
+    decoded = (
+        sheet(page["pictures"]["decoded"]["sources"][0]).reshape(GRID, 8, GRID, 8).swapaxes(1, 2)
+    )
     expected = images.inverse_transform(places) * 255
     np.testing.assert_allclose(decoded.reshape(-1, 64), expected, atol=0.51)
 
 
 def test_both_axes_have_one_scale_and_all_rows_are_inside(images, tmp_path):
     page = contents(skvae.explore(images, X, path=tmp_path / "page.html", grid=GRID))
-    ends = np.array([axis["ends"] for axis in page["plane"]["axes"]])
+    ends = np.array(page["plane"]["pairs"][0]["ends"])
     assert np.ptp(ends[0]) == pytest.approx(np.ptp(ends[1]))
     Z = images.transform(X)
     assert (Z.min(axis=0) > ends[:, 0]).all()
@@ -145,19 +152,21 @@ def test_both_axes_have_one_scale_and_all_rows_are_inside(images, tmp_path):
 
 def test_one_row_alone_has_a_plane(images, tmp_path):
     page = contents(skvae.explore(images, X[:1], path=tmp_path / "page.html", grid=GRID))
-    assert [np.ptp(axis["ends"]) for axis in page["plane"]["axes"]] == pytest.approx([2, 2])
+    assert np.ptp(page["plane"]["pairs"][0]["ends"], axis=1) == pytest.approx([2, 2])
 
 
 def test_shows_the_most_active_components_and_holds_the_others_at_zero(tall, tmp_path):
     vae, rows = tall
     first, second = np.sort(np.argsort(vae.kl_per_component_)[-2:])
     path = skvae.explore(vae, rows, path=tmp_path / "page.html", grid=2)
-    assert f"components {first} and {second} of 4, the two most active." in path.read_text()
-    assert "the other 2 are held at 0" in path.read_text()
+    third, fourth = np.argsort(vae.kl_per_component_)[1::-1]
+    text = path.read_text()
+    assert f"components {first}, {second}, {third} and {fourth}, the 4 most active, two at" in text
+    assert "the other 2 are held at 0" in text
     Z = np.zeros((1, 4))
     page = contents(path)
-    Z[0, [first, second]] = [axis["ends"][0] for axis in page["plane"]["axes"]]
-    corner = sheet(page["pictures"]["decoded"]["source"])[6:, :4] / 255
+    Z[0, [first, second]] = [low for low, _ in page["plane"]["pairs"][0]["ends"]]
+    corner = sheet(page["pictures"]["decoded"]["sources"][0])[6:, :4] / 255
     decoded = vae.inverse_transform(Z)[0].clip(0, 1)  # a picture ends at black and white
     np.testing.assert_allclose(corner.ravel(), decoded, atol=0.51 / 255)
 
@@ -166,8 +175,10 @@ def test_components_can_be_chosen(tall, tmp_path):
     vae, rows = tall
     path = skvae.explore(vae, rows, path=tmp_path / "page.html", components=(3, 0), grid=2)
     assert "components 3 and 0 of 4." in path.read_text()
-    points = numbers(contents(path)["plane"]["points"], "<f4").reshape(-1, 2)
-    np.testing.assert_allclose(points, vae.transform(rows)[:, [3, 0]], rtol=1e-6)
+    (pair,) = contents(path)["plane"]["pairs"]
+    assert pair["components"] == [3, 0]
+    points = numbers(contents(path)["plane"]["points"], "<f4").reshape(-1, 4)
+    np.testing.assert_allclose(points, vae.transform(rows), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [coo_array, pl.DataFrame, pd.DataFrame, np.ndarray.tolist])
@@ -181,14 +192,14 @@ def test_bytes_are_shown_as_the_floats_they_stand_for(tmp_path):
     rows = (X * 255).astype(np.uint8)
     vae = small(image_shape=(8, 8)).fit(rows)
     page = contents(skvae.explore(vae, rows, path=tmp_path / "page.html", grid=2))["pictures"]
-    np.testing.assert_array_equal(sheet(page["rows"]["source"])[:8, :8].ravel(), rows[0])
+    np.testing.assert_array_equal(sheet(page["rows"]["sources"][0])[:8, :8].ravel(), rows[0])
     assert page["note"] == ""
 
 
 def test_values_outside_0_and_1_share_one_scale(tmp_path):
     vae = small(image_shape=(8, 8), likelihood="gaussian").fit(8 * X - 4)
     page = contents(skvae.explore(vae, 8 * X - 4, path=tmp_path / "page.html", grid=2))["pictures"]
-    rows = sheet(page["rows"]["source"])
+    rows = sheet(page["rows"]["sources"][0])
     assert (rows.min(), rows.max()) == (0, 255)
     assert page["note"] == "Black is -4, white 4."
 
@@ -198,7 +209,7 @@ def test_many_or_large_pictures_are_made_smaller_by_means(images, tmp_path, monk
     page = contents(skvae.explore(images, X, path=tmp_path / "page.html", grid=2))["pictures"]
     assert page["rows"]["size"] == [3, 3]
     assert page["rows"]["note"] == "shown at 1/3 of 8 × 8 pixels"
-    small_one, whole = sheet(page["rows"]["source"])[:3, :3] / 255, X[0].reshape(8, 8)
+    small_one, whole = sheet(page["rows"]["sources"][0])[:3, :3] / 255, X[0].reshape(8, 8)
     assert small_one[0, 0] == pytest.approx(whole[:3, :3].mean(), abs=1 / 255)
     assert small_one[2, 1] == pytest.approx(whole[6:, 3:6].mean(), abs=1 / 255)
     assert page["decoded"]["size"] == [8, 8]
@@ -243,7 +254,7 @@ def test_a_pipeline_shows_the_units_of_X(tmp_path):
     pipe = make_pipeline(MinMaxScaler(), small()).fit(IRIS)
     page = contents(skvae.explore(pipe, IRIS, path=tmp_path / "page.html", grid=2))
     np.testing.assert_allclose(numbers(page["table"]["rows"], "<f4"), IRIS.to_numpy().ravel())
-    corner = [[axis["ends"][0] for axis in page["plane"]["axes"]]]
+    corner = [[low for low, _ in page["plane"]["pairs"][0]["ends"]]]
     expected = pipe.inverse_transform(np.array(corner))[0]
     np.testing.assert_allclose(numbers(page["table"]["decoded"], "<f4")[:4], expected, rtol=1e-5)
 
@@ -251,46 +262,134 @@ def test_a_pipeline_shows_the_units_of_X(tmp_path):
 def test_without_kl_the_variance_tells_what_is_active(tmp_path):
     pca = PCA(3).fit(IRIS)
     path = skvae.explore(pca, IRIS, path=tmp_path / "page.html", grid=2)
-    assert "components 0 and 1 of 3, the two most active" in path.read_text()
+    assert "components 0, 1 and 2, the 3 most active" in path.read_text()
 
 
 @pytest.mark.parametrize(
-    ("labels", "texts", "n_colours", "legend", "ends"),
+    ("labels", "texts", "n_colours"),
     [
-        (None, [""], 1, False, None),
-        (SPECIES.to_numpy() == 1, ["False", "True"], 2, True, None),
-        (SPECIES * 5, ["0", "5", "10"], 3, True, None),
-        ([f"row {k:03}" for k in range(150)], [f"row {k:03}" for k in range(150)], 1, False, None),
-        ([0.5] * 149 + [2.0], ["0.5", "2"], 129, False, [0.5, 2]),
+        (None, [""], 0),
+        (SPECIES.to_numpy() == 1, ["False", "True"], 2),
+        (SPECIES * 5, ["0", "5", "10"], 3),
+        ([f"row {k:03}" for k in range(150)], [f"row {k:03}" for k in range(150)], 0),
     ],
 )
-def test_labels_are_classes_names_or_a_quantity(
-    table, tmp_path, labels, texts, n_colours, legend, ends
-):
-    page = contents(skvae.explore(table, IRIS, labels, tmp_path / "page.html", grid=2))["labels"]
-    assert page["texts"] == texts
-    assert len(page["colours"]) == n_colours
-    assert (page["legend"], page["ends"]) == (legend, ends)
+def test_labels_are_classes_or_names(table, tmp_path, labels, texts, n_colours):
+    (column,) = contents(skvae.explore(table, IRIS, labels, tmp_path / "page.html", grid=2))[
+        "columns"
+    ]
+    assert column["texts"] == texts
+    assert len(column["colours"]) == n_colours
     if labels is not None:
-        shown = np.array(page["texts"])[numbers(page["text"], "<u4")]
-        assert [float(t) if ends else t for t in shown] == [v if ends else str(v) for v in labels]
+        shown = np.array(column["texts"])[numbers(column["codes"], "<u4")]
+        assert shown.tolist() == [str(label) for label in labels]
 
 
-def test_a_missing_quantity_has_a_colour_of_its_own(table, tmp_path):
+def test_a_quantity_may_be_missing(table, tmp_path):
     labels = np.linspace(0, 1, 150)
     labels[3] = np.nan
-    page = contents(skvae.explore(table, IRIS, labels, tmp_path / "page.html", grid=2))["labels"]
-    colour = numbers(page["colour"], "<u2")
-    assert (colour[0], colour[3], colour[-1]) == (0, 128, 127)
-    assert page["ends"] == [0, 1]
+    page = contents(skvae.explore(table, IRIS, labels, tmp_path / "page.html", grid=2))
+    (column,) = page["columns"]
+    np.testing.assert_array_equal(numbers(column["values"], "<f4"), labels.astype(np.float32))
+    assert column["ends"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda columns: columns,
+        pd.DataFrame,
+        pl.DataFrame,
+        lambda columns: np.array(list(columns.values()), object).T,
+        lambda columns: list(zip(*columns.values(), strict=True)),
+    ],
+)
+def test_labels_may_be_several_columns(table, tmp_path, pack):
+    labels = {"species": SPECIES.map({0: "a", 1: "b", 2: "c"}).tolist(), "width": [0.5] * 150}
+    packed = pack(labels)
+    page = contents(skvae.explore(table, IRIS, packed, tmp_path / "page.html", grid=2))
+    first, second = page["columns"]
+    named = ["species", "width"] if hasattr(packed, "keys") or hasattr(packed, "columns") else None
+    assert [first["title"], second["title"]] == (named or ["label 0", "label 1"])
+    assert first["texts"] == ["a", "b", "c"]
+    np.testing.assert_array_equal(numbers(first["codes"], "<u4"), SPECIES)
+    assert second["ends"] == [0.5, 0.5]
+
+
+def test_there_is_a_grid_for_each_pair_of_components(tall, tmp_path):
+    vae, rows = tall
+    page = contents(
+        skvae.explore(vae, rows, path=tmp_path / "a.html", components=(2, 0, 3), grid=2)
+    )
+    pairs = page["plane"]["pairs"]
+    assert [pair["components"] for pair in pairs] == [[2, 0], [2, 3], [0, 3]]
+    for pair, source in zip(pairs, page["pictures"]["decoded"]["sources"], strict=True):
+        Z = np.zeros((1, 4))
+        Z[0, pair["components"]] = [low for low, _ in pair["ends"]]
+        expected = vae.inverse_transform(Z)[0].clip(0, 1)
+        np.testing.assert_allclose(sheet(source)[6:, :4].ravel() / 255, expected, atol=0.51 / 255)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Digits, given which they are."""
+    vae = VariationalAutoencoder(
+        2, hidden_layer_sizes=(16,), max_epochs=20, random_state=0, image_shape=(8, 8)
+    )
+    return skvae.ConditionalVAE(vae).fit(X, DIGITS)
+
+
+def test_a_condition_has_a_grid_for_each_of_its_categories(told, tmp_path):
+    page = contents(skvae.explore(told, X, DIGITS, tmp_path / "page.html", grid=2))
+    assert page["conditions"] == [{"title": "y", "names": [str(digit) for digit in range(10)]}]
+    corner = [[low for low, _ in page["plane"]["pairs"][0]["ends"]]]
+    for digit, source in enumerate(page["pictures"]["decoded"]["sources"]):
+        expected = told.inverse_transform(corner, condition=digit)[0]
+        np.testing.assert_allclose(sheet(source)[8:, :8].ravel() / 255, expected, atol=0.51 / 255)
+
+
+def test_conditions_that_are_columns_of_X(tmp_path):
+    frame = IRIS.assign(lab=np.where(np.arange(150) % 2, "here", "there"), on=SPECIES > 0)
+    model = skvae.ConditionalVAE(small(), condition=["lab", "on"]).fit(frame)
+    page = contents(skvae.explore(model, frame, path=tmp_path / "page.html", grid=2))
+    assert page["conditions"] == [
+        {"title": "lab", "names": ["here", "there"]},
+        {"title": "on", "names": ["False", "True"]},
+    ]
+    assert [feature["name"] for feature in page["table"]["features"]] == list(IRIS.columns)
+    Z = numbers(page["plane"]["points"], "<f4").reshape(-1, 2)
+    np.testing.assert_allclose(Z, model.transform(frame), rtol=1e-6)
+    np.testing.assert_allclose(numbers(page["table"]["rows"], "<f4"), IRIS.to_numpy().ravel())
+    corner = [[low for low, _ in page["plane"]["pairs"][0]["ends"]]]
+    decoded = numbers(page["table"]["decoded"], "<f4").reshape(2, 2, 4, 4)
+    for (k, lab), (j, on) in itertools.product(enumerate(["here", "there"]), enumerate([0, 1])):
+        expected = model.inverse_transform(corner, condition=(lab, bool(on)))[0]
+        np.testing.assert_allclose(decoded[k, j, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.linspace(0, 1, 150), r"given numbers, \['y'\].*explore\(model.given"),
+        (np.arange(150) % 50, "knows 50 conditions"),
+    ],
+)
+def test_conditions_that_are_no_choice_are_refused(tmp_path, y, message):
+    model = skvae.ConditionalVAE(small()).fit(IRIS, y)
+    with pytest.raises(ValueError, match=message):
+        skvae.explore(model, IRIS, path=tmp_path / "page.html")
+    assert skvae.explore(model.given(y[9]), IRIS, path=tmp_path / "page.html").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"labels": [1, 2]}, r"labels has the shape \(2,\), but X has 150 rows"),
-        ({"labels": np.zeros((150, 1))}, r"labels has the shape \(150, 1\)"),
-        ({"components": (0, 2)}, r"components=\(0, 2\) must be one or two distinct components"),
+        ({"labels": np.zeros((149, 2))}, r"labels has the shape \(149, 2\)"),
+        ({"labels": np.zeros((150, 2, 2))}, r"labels has the shape \(150, 2, 2\)"),
+        ({"labels": np.zeros((150, 0))}, r"labels has the shape \(150, 0\)"),
+        ({"labels": {"a": [1] * 150, "b": [1] * 149}}, "labels has the shape"),
+        ({"components": (0, 2)}, r"components=\(0, 2\) must be distinct components"),
         ({"grid": 1}, "grid=1 must be a whole number of at least 2"),
         ({"image_shape": (3, 3)}, r"image_shape=\(3, 3\) does not make pictures"),
         ({"X": IRIS.iloc[:, :3]}, "names should match"),
@@ -420,14 +519,18 @@ class Page:
         return int(self.plane.get_attribute("data-row"))
 
     def hover_at(self, place):
-        """Move the mouse to a latent point, found from where two other pixels are."""
+        """Move the mouse to a latent point."""
+        self.hover(*self.pixel_of(place))
+
+    def pixel_of(self, place):
+        """Return the pixel of a latent point, found from where two other pixels are."""
         pixels = np.array([[150.0, 150.0], [350.0, 350.0]])
         places = []
         for pixel in pixels:
             self.hover(*pixel)
             places.append(self.place)
         scale = (pixels[1] - pixels[0]) / (places[1] - places[0])
-        self.hover(*(pixels[0] + (place - places[0]) * scale))
+        return (pixels[0] + (place - places[0]) * scale).round().astype(int)
 
     @property
     def corner(self):
@@ -513,9 +616,7 @@ def test_at_a_node_the_picture_is_what_the_decoder_says(images, open_page, corne
     page = open_page(images, X)
     size = page.plane.size["width"]
     page.hover(*[2 + end * (size - 5) for end in corner])  # in the margin: as at the edge
-    ends = [
-        axis["ends"] for axis in page.script("JSON.parse(contents.textContent)")["plane"]["axes"]
-    ]
+    ends = page.script("JSON.parse(contents.textContent)")["plane"]["pairs"][0]["ends"]
     place = [ends[0][corner[0]], ends[1][1 - corner[1]]]
     np.testing.assert_allclose(page.place, place)
     expected = images.inverse_transform([place])[0] * 255
@@ -524,7 +625,7 @@ def test_at_a_node_the_picture_is_what_the_decoder_says(images, open_page, corne
 
 def bilinear(vae, page, place):
     """Return what lies between the nodes, by scipy."""
-    axes = [np.linspace(*axis["ends"], GRID) for axis in contents(page)["plane"]["axes"]]
+    axes = [np.linspace(*ends, GRID) for ends in contents(page)["plane"]["pairs"][0]["ends"]]
     Z = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     decoded = vae.inverse_transform(Z.reshape(-1, 2)).reshape(GRID, GRID, -1)
     return RegularGridInterpolator(axes, decoded)(place)[0]
@@ -558,7 +659,7 @@ def test_the_keyboard_does_all_that_the_mouse_does(images, open_page):
 
     page = open_page(images, X, DIGITS)
     start, Z = page.place, images.transform(X)
-    page.press(Keys.TAB)
+    page.press(Keys.TAB, Keys.TAB)  # past the box to find a row
     assert page.driver.switch_to.active_element == page.plane
     assert page.plane.value_of_css_property("outline-style") == "solid"
     before = page.pixels("decoded")
@@ -654,10 +755,8 @@ def test_a_table_is_interpolated_but_for_its_categories(open_page, tmp_path):
     frame = IRIS.iloc[:, :2].assign(kind=pd.Categorical.from_codes(SPECIES, ["a", "b", "c"]))
     vae = small(likelihood="mixed", max_epochs=60, beta=1.0).fit(frame)
     page = open_page(vae, frame)
-    axes = [
-        np.linspace(*axis["ends"], GRID)
-        for axis in contents(tmp_path / "page.html")["plane"]["axes"]
-    ]
+    page_ends = contents(tmp_path / "page.html")["plane"]["pairs"][0]["ends"]
+    axes = [np.linspace(*ends, GRID) for ends in page_ends]
     seen = set()
     for pixel in [(100, 100), (190, 260), (333, 222), (470, 410), (240, 480)]:
         page.hover(*pixel)
@@ -806,6 +905,348 @@ def test_is_dark_where_all_is_dark(images, driver, open_page):
         assert page.script("getComputedStyle(document.body).backgroundColor") != light
     finally:
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+LABELS = pd.DataFrame(
+    {
+        "digit": DIGITS,
+        "ink": X.sum(axis=1),
+        "name": [f"scan {k:03}, «{'even' if k % 2 == 0 else 'odd'}»" for k in range(300)],
+    }
+)
+
+
+def choose(page, title, option):
+    """Choose from the box of that name."""
+    from selenium.webdriver.support.select import Select
+
+    (label,) = [label for label in page.elements("#choices label") if label.text.startswith(title)]
+    Select(label.find_element("css selector", "select")).select_by_visible_text(option)
+
+
+def find(page, *keys):
+    page.element("#find").clear()
+    page.element("#find").send_keys(*keys)
+
+
+def test_a_row_is_found_by_its_number_or_by_a_label(images, open_page):
+    from selenium.webdriver.common.keys import Keys
+
+    page = open_page(images, X, LABELS)
+    Z = images.transform(X)
+    find(page, "217")
+    assert (page.row, page.text("#found")) == (217, "1 of 1")
+    np.testing.assert_allclose(page.place, Z[217], rtol=1e-6)
+    find(page, "SCAN 042")
+    assert (page.row, page.text("#found")) == (42, "1 of 1")
+    find(page, "odd", Keys.ENTER, Keys.ENTER)
+    assert (page.row, page.text("#found")) == (5, "3 of 150")
+    page.press(Keys.ENTER, shift=True)
+    assert page.row == 3
+    find(page, "7")  # the row first, then those of that digit
+    sevens = np.flatnonzero(DIGITS == 7)
+    assert (page.row, page.text("#found")) == (7, f"1 of {len(sevens)}")
+    find(page, "7", Keys.ENTER, Keys.ENTER)
+    assert page.row == sevens[sevens != 7][1]
+    find(page, "nowhere")
+    assert page.text("#found") == "none"
+    page.elements(".chip")[DIGITS[217]].click()
+    find(page, "#217")
+    assert page.text("#found") == "none"
+
+
+def test_two_components_are_chosen_in_either_order(tall, open_page):
+    vae, rows = tall
+    page = open_page(vae, rows, components=(3, 0, 2))
+    transformed = vae.transform(rows)
+    # What the box of the other axis has changes places.
+    for chosen, shown in [(("Across", 2), (2, 0)), (("Up", 2), (0, 2)), (("Up", 3), (0, 3))]:
+        choose(page, chosen[0], f"component {chosen[1]}")
+        Z = transformed[:, list(shown)]
+        row = loneliest(Z)
+        page.hover_at(Z[row])
+        assert page.row == row
+        page.hover(2, 2)  # a node at the edge
+        z = np.zeros((1, 4))
+        z[0, list(shown)] = page.place
+        decoded = page.pixels("decoded")[..., :3].ravel() / 255
+        np.testing.assert_allclose(decoded, vae.inverse_transform(z)[0].clip(0, 1), atol=0.51 / 255)
+
+
+class Itself(TransformerMixin, BaseEstimator):
+    """A model whose components are its pixels."""
+
+    def fit(self, X):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return np.asarray(X)
+
+    inverse_transform = transform
+
+    def get_feature_names_out(self):
+        return ["a", "b", "c"]
+
+
+def test_the_grid_below_a_turned_plane_is_turned(open_page, tmp_path):
+    rows = np.array([[0.0, 0.0, 0.5], [1.0, 1.0, 0.5], [0.2, 0.8, 0.45], [0.8, 0.2, 0.55]])
+    page = open_page(Itself().fit(rows), rows, components=(0, 1, 2), image_shape=(1, 3), grid=9)
+    choose(page, "Across", "component 1")
+    page.element("#backdrop").click()
+    drawn = page.pixels("points")
+    first, second = contents(tmp_path / "page.html")["plane"]["pairs"][0]["ends"]
+    ups, acrosses = np.linspace(*first, 9), np.linspace(*second, 9)
+    tile = (drawn.shape[1] - 56) / 8  # the box and its margins
+    for up, across in [(ups[2], acrosses[5]), (ups[6], acrosses[3]), (ups[4], acrosses[7])]:
+        x, y = page.pixel_of(np.array([across, up]))
+        middle, left = drawn[y, x], drawn[y, x - round(tile / 3)]
+        assert np.ptp(middle[:3]) == np.ptp(left[:3]) == 0  # grey: no row lies here
+        # The pixels of a tile are the components in their order, which the plane is not in.
+        assert left[0] / 255 == pytest.approx(up, abs=0.02)
+        assert middle[0] / 255 == pytest.approx(across, abs=0.02)
+
+
+def test_rows_are_coloured_by_another_column(images, open_page):
+    page = open_page(images, X, LABELS)
+    assert len(page.elements(".chip")) == 10
+    drawn = page.pixels("points")
+    page.elements(".chip")[3].click()
+    choose(page, "Colour", "ink")
+    assert page.elements(".chip") == []
+    assert page.text("#legend h2") == "ink"
+    ends = [value(end.text) for end in page.elements(".between span")]
+    np.testing.assert_allclose(ends, [LABELS.ink.min(), LABELS.ink.max()], rtol=1e-3)
+    assert value(page.text("#label")) == pytest.approx(LABELS.ink[page.row], rel=1e-5)
+    row = loneliest(images.transform(X))
+    page.hover_at(images.transform(X)[row])
+    assert value(page.text("#label")) == pytest.approx(LABELS.ink[row], rel=1e-5)
+    choose(page, "Colour", "name")
+    assert not page.element("#legend").is_displayed()
+    assert page.text("#label") == LABELS.name[page.row]
+    choose(page, "Colour", "digit")
+    np.testing.assert_array_equal(page.pixels("points"), drawn)  # none is hidden any more
+
+
+def test_rows_of_a_table_are_coloured_by_its_columns(open_page):
+    frame = IRIS.iloc[:, :2].assign(kind=pd.Categorical.from_codes(SPECIES, ["a", "b", "c"]))
+    page = open_page(small(likelihood="mixed").fit(frame), frame)
+    choose(page, "Colour", "kind")
+    assert [chip.text for chip in page.elements(".chip")] == ["a", "b", "c"]
+    assert page.text("#label") == frame.kind[page.row]
+    choose(page, "Colour", "sepal width (cm)")
+    assert [end.text for end in page.elements(".between span")] == ["2", "4.4"]
+    assert value(page.text("#label")) == frame.iloc[page.row, 1]
+
+
+def test_a_strip_rises_with_the_column_that_colours_it(line, open_page):
+    page = open_page(line, IRIS, SPECIES)
+    choose(page, "Colour", "petal length (cm)")
+    Z = np.column_stack([line.transform(IRIS), IRIS["petal length (cm)"]])
+    row = loneliest(Z / np.ptp(Z, axis=0))
+    page.hover_at(Z[row])
+    assert page.row == row
+    np.testing.assert_allclose(page.place, Z[row], atol=0.05)
+
+
+def test_values_of_the_nearest_row_stand_beside_it(images, table, open_page):
+    page = open_page(images, X, LABELS)
+    row = loneliest(images.transform(X))
+    page.hover_at(images.transform(X)[row])
+    said = [line.split("\n") for line in page.text("#tip").replace("\n", "|").split("|")]
+    said = [text for line in said for text in line]
+    assert said[0] == f"row {row}"
+    assert said[1:] == [
+        *("digit", str(DIGITS[row])),
+        *("ink", f"{LABELS.ink[row]:.6g}"),
+        *("name", LABELS.name[row]),
+    ]
+    page = open_page(table, IRIS)
+    for name, shown in IRIS.iloc[page.row].items():
+        assert f"{name}\n{shown:g}" in page.text("#tip")
+    box, stage = (page.element(place).rect for place in ("#tip", "#stage"))
+    assert stage["x"] <= box["x"]
+    assert box["x"] + box["width"] <= stage["x"] + stage["width"]
+
+
+def test_a_click_lists_the_nearest_rows_in_all_components(tall, open_page):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    vae, rows = tall
+    page = open_page(vae, rows, [f"row {k}" for k in range(60)])
+    Z = vae.transform(rows)
+    page.hover(300, 300)
+    ActionChains(page.driver, duration=0).click().perform()
+    picked = page.row
+    said = f"Nearest to row {picked} (row {picked}), in all components"
+    assert page.text("#near-what") == said
+    near = NearestNeighbors(n_neighbors=9).fit(Z)
+    distances, expected = near.kneighbors(Z[[picked]])
+    shown = [item.text for item in page.elements("#near-rows li")]
+    assert [int(re.search(r"row (\d+)", text)[1]) for text in shown] == expected[0, 1:].tolist()
+    said = [value(text.split("at ")[1]) for text in shown]
+    np.testing.assert_allclose(said, distances[0, 1:], rtol=1e-2)
+    page.elements("#near-rows button")[2].click()
+    assert page.row == expected[0, 3]
+    thumbnail = page.script(
+        "document.querySelectorAll('#near-rows canvas')[2].toDataURL()", page.plane
+    )
+    expected_tile = (rows[expected[0, 3]].reshape(6, 4, 3) * 255).round()
+    np.testing.assert_array_equal(sheet(thumbnail)[..., :3], expected_tile)
+
+
+def saved(driver, folder, click):
+    """Return the file that a click writes."""
+    behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    click()
+    for _ in range(500):
+        if files := [path for path in folder.iterdir() if path.suffix in (".csv", ".png")]:
+            return files[0]
+        time.sleep(0.01)
+    raise AssertionError("nothing was saved")
+
+
+def lasso(page, corners):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.element("#lasso").click()
+    page.hover(*corners[0])
+    ActionChains(page.driver, duration=0).click_and_hold().perform()
+    for corner in corners[1:]:
+        page.hover(*corner)
+    ActionChains(page.driver, duration=0).release().perform()
+
+
+def test_a_lasso_selects_rows_that_are_saved_as_csv(images, driver, open_page, tmp_path):
+    page = open_page(images, X, LABELS)
+    corners = [(150, 100), (450, 180), (300, 300), (420, 420), (120, 400)]
+    polygon = []
+    for corner in corners:
+        page.hover(*corner)
+        polygon.append(page.place)
+    drawn = page.pixels("points")
+    page.elements(".chip")[4].click()
+    lasso(page, corners)
+    Z = images.transform(X)
+    inside = np.flatnonzero(MplPath(polygon).contains_points(Z) & (DIGITS != 4))
+    assert 20 < len(inside) < 250
+    assert page.text("#selected") == f"{len(inside)} rows selected"
+    assert (page.pixels("points") != drawn).any()
+    (tmp_path / "saved").mkdir()
+    table = pd.read_csv(saved(driver, tmp_path / "saved", page.element("#save-csv").click))
+    assert list(table) == ["row", "component 0", "component 1", "digit", "ink", "name"]
+    np.testing.assert_array_equal(table["row"], inside)
+    np.testing.assert_allclose(table.iloc[:, 1:3], Z[inside], rtol=1e-5)
+    np.testing.assert_array_equal(table["digit"], DIGITS[inside])
+    np.testing.assert_allclose(table["ink"], LABELS.ink[inside], rtol=1e-5)
+    np.testing.assert_array_equal(table["name"], LABELS.name[inside])
+    page.element("#clear").click()
+    assert not page.element("#selection").is_displayed()
+    page.elements(".chip")[4].click()
+    np.testing.assert_array_equal(page.pixels("points"), drawn)
+    assert driver.get_log("browser") == []
+
+
+def test_a_table_is_saved_with_its_features(driver, open_page, tmp_path):
+    frame = IRIS.iloc[:, :2].assign(kind=pd.Categorical.from_codes(SPECIES, ['a"', "b,", "c\n"]))
+    page = open_page(small(likelihood="mixed").fit(frame), frame)
+    lasso(page, [(60, 12), (540, 12), (540, 500), (60, 500)])
+    (tmp_path / "saved").mkdir()
+    table = pd.read_csv(saved(driver, tmp_path / "saved", page.element("#save-csv").click))
+    assert list(table.columns[3:]) == list(frame.columns)
+    assert len(table) > 100
+    pd.testing.assert_frame_equal(
+        table.iloc[:, 3:], frame.iloc[table["row"]].astype({"kind": str}).reset_index(drop=True),
+        check_dtype=False,
+    )  # fmt: skip
+
+
+def test_a_lasso_by_keys(images, open_page):
+    from selenium.webdriver.common.keys import Keys
+
+    page = open_page(images, X)
+    page.script("arguments[0].focus()", page.plane)
+    polygon = []
+    for arrow in (Keys.ARROW_UP, Keys.ARROW_RIGHT, Keys.ARROW_DOWN):
+        page.press(arrow, arrow, shift=True)
+        page.press("l")
+        polygon.append(page.place)
+    page.press(Keys.ENTER)
+    inside = MplPath(polygon).contains_points(images.transform(X)).sum()
+    assert inside > 0
+    assert page.text("#selected").startswith(f"{inside} row")
+    page.press("l", "l", Keys.ESCAPE, Keys.ENTER)  # dropped: Enter picks a row again
+    assert page.text("#near-what") == f"Nearest to row {page.row}"
+    page.press("/")
+    assert page.driver.switch_to.active_element == page.element("#find")
+
+
+def test_a_finger_draws_the_lasso(images, driver, open_page):
+    page = open_page(images, X, device=PHONE)
+    page.element("#lasso").click()
+    left, top = page.corner
+    touch(driver, "touchStart", (left + 60, top + 20))
+    for x, y in [(330, 20), (330, 290), (60, 290)]:
+        touch(driver, "touchMove", (left + x, top + y))
+    touch(driver, "touchEnd")
+    page.wait_for("document.getElementById('selected').textContent")
+    assert int(page.text("#selected").split()[0]) > 250
+    assert page.script("[innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+
+
+@pytest.mark.parametrize("labels", [LABELS.digit, LABELS.ink, None])
+def test_the_picture_is_saved_with_its_legend(images, driver, open_page, tmp_path, labels):
+    page = open_page(images, X, labels)
+    drawn = page.pixels("points")
+    (tmp_path / "saved").mkdir()
+    path = saved(driver, tmp_path / "saved", page.element("#save-png").click)
+    picture = np.asarray(Image.open(path)).astype(int)
+    assert picture.shape[0] > 2 * drawn.shape[0]
+    assert picture.shape[1] - 2 * drawn.shape[1] > 40 or labels is None
+    assert (picture[..., 3] == 255).all()
+    assert (picture[..., :3] != 255).any(axis=-1).mean() > 0.02
+    beside = picture[:, 2 * drawn.shape[1] + 8 :, :3]
+    assert (beside != 255).any() or labels is None
+    np.testing.assert_array_equal(page.pixels("points"), drawn)
+
+
+def test_the_decoder_is_given_the_condition_that_is_chosen(told, open_page):
+    page = open_page(told, X, DIGITS)
+    for digit in (0, 7, 3):
+        choose(page, "Given y", str(digit))
+        page.hover(2, 2)
+        expected = told.inverse_transform([page.place], condition=digit)[0] * 255
+        np.testing.assert_allclose(page.pixels("decoded")[..., 0].ravel(), expected, atol=0.51)
+    page.element("#backdrop").click()
+    three = page.pixels("points")
+    choose(page, "Given y", "1")
+    assert (page.pixels("points") != three).any(axis=-1).mean() > 0.2
+
+
+def test_two_conditions_are_chosen_each_for_itself(open_page):
+    frame = IRIS.assign(lab=np.where(np.arange(150) % 2, "here", "there"), on=SPECIES > 0)
+    model = skvae.ConditionalVAE(small(max_epochs=30), condition=["lab", "on"]).fit(frame)
+    page = open_page(model, frame)
+    for lab, on in [("here", True), ("there", True), ("there", False)]:
+        choose(page, "Given lab", lab)
+        choose(page, "Given on", str(on))
+        page.hover(2, 2)
+        expected = model.inverse_transform([page.place], condition=(lab, on))[0]
+        np.testing.assert_allclose([value(text) for text in cells(page, 2)], expected, rtol=1e-3)
+
+
+def test_a_page_may_be_out_of_sight_for_a_while(images, driver, open_page):
+    page = open_page(images, X, DIGITS)
+    drawn, row = page.pixels("points"), page.row
+    page.script("stage.style.display = 'none'")
+    page.wait_for("new Promise((done) => setTimeout(() => done(points.width === 0), 50))")
+    page.script("stage.style.display = ''")
+    page.wait_for("points.width > 0")
+    page.wait_for("new Promise((done) => requestAnimationFrame(() => done(true)))")
+    np.testing.assert_array_equal(page.pixels("points"), drawn)
+    assert page.row == row
+    assert driver.get_log("browser") == []
 
 
 def test_the_page_works_in_the_frame_of_a_notebook(images, driver, tmp_path):

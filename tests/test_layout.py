@@ -65,7 +65,7 @@ ALLOWED = (
         "export": {"_files", "_fitted", "_inference", "_outliers", "_quadrature", "_vae"}
         | {"_version", "distributions", "export", "model", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
-        "_explore": {"_explore", "_files", "_numbers", "display"},
+        "_explore": {"_conditional", "_explore", "_files", "_numbers", "display"},
         "__init__": {"_classifier", "_conditional", "_explore", "_imputer", "_outliers", "_vae"}
         | {"_version", "exceptions", "persistence"},
     }

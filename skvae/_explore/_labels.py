@@ -1,135 +1,89 @@
-"""What rows are called: classes, quantities or names, and their colours."""
+"""What rows are called, a column at a time: classes, quantities or names, and their colours."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from skvae._explore._page import pack
 from skvae.display import _classes, _drawing
 
 N_SHADES = 128
 MISSING = "#94a4a2"
-GOLDEN = 0.618
-"""The golden section: its multiples, modulo 1, spread rows evenly over the height of a lane."""
 
 
-class Names:
-    """A text for each row and one colour: what labels are when they are nothing else."""
+def colours() -> dict[str, Any]:
+    """Return the colours that all columns share: shades of a quantity, and what is missing."""
+    import matplotlib
+    from matplotlib.colors import to_hex
 
-    legend = False
-    ends: tuple[float, float] | None = None
-
-    def __init__(self, values: np.ndarray, title: str = "") -> None:
-        distinct, self.text = np.unique(values, return_inverse=True)
-        self.texts = distinct.astype(str)
-        self.title = title
-
-    @property
-    def colours(self) -> list[str]:
-        """Colours that points have."""
-        return [_drawing.PALETTE[0]]
-
-    @property
-    def colour(self) -> np.ndarray:
-        """Which of them each point has."""
-        return np.zeros(len(self.text))
-
-    def contents(self) -> dict[str, Any]:
-        """Return what the page reads."""
-        return {
-            "title": self.title,
-            "texts": self.texts.tolist(),
-            "text": pack(self.text, "<u4"),
-            "colours": self.colours,
-            "colour": pack(self.colour, "<u2"),
-            "legend": self.legend,
-            "ends": self.ends,
-        }
-
-    def strip(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the height of each row in a strip, and the vertical axis: one lane."""
-        return _spread(len(self.text)), {"name": "", "ends": (-0.6, 0.6), "lanes": [""]}
+    viridis = matplotlib.colormaps["viridis"].resampled(N_SHADES)
+    shades = [to_hex(viridis(k)) for k in range(N_SHADES)]
+    return {"shades": shades, "missing": MISSING, "plain": _drawing.PALETTE[0]}
 
 
-class Classes(Names):
-    """A colour, an entry of the legend and a lane for each class."""
+def colours_of_classes(texts: Any) -> list[str]:
+    """Return a colour for each class; none where there are too many to be told apart."""
+    from matplotlib.colors import to_hex
 
-    legend = True
-
-    @property
-    def colours(self) -> list[str]:
-        """One for each class."""
-        from matplotlib.colors import to_hex
-
-        shades = _classes.colours_of(self.texts, self.texts)["cmap"]
-        return [to_hex(shades(k)) for k in range(len(self.texts))]
-
-    @property
-    def colour(self) -> np.ndarray:
-        """That of the class."""
-        return self.text
-
-    def strip(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the height of each row in a strip, and the vertical axis: a lane a class."""
-        ends = -0.6, len(self.texts) - 0.4
-        axis = {"name": self.title, "ends": ends, "lanes": self.texts.tolist()}
-        return self.text + _spread(len(self.text)), axis
+    if not 0 < len(texts) <= _classes.MAX_LEGEND:
+        return []
+    shades = _classes.colours_of(np.arange(len(texts)), np.arange(len(texts)))["cmap"]
+    return [to_hex(shades(k)) for k in range(len(texts))]
 
 
-class Quantity(Names):
-    """A shade for each value, from the least to the greatest; values may be missing."""
-
-    ends: tuple[float, float]
-
-    def __init__(self, values: np.ndarray, title: str = "") -> None:
-        super().__init__(np.array([f"{value:.6g}" for value in values]), title)
-        self.values = np.where(np.isfinite(values), values.astype(float), np.nan)
-        self.known = ~np.isnan(self.values)
-        known = self.values[self.known]
-        self.ends = (known.min().item(), known.max().item()) if len(known) else (0.0, 1.0)
-
-    @property
-    def colours(self) -> list[str]:
-        """Shades in ascending order, then that of missing values."""
-        import matplotlib
-        from matplotlib.colors import to_hex
-
-        shades = matplotlib.colormaps["viridis"].resampled(N_SHADES)
-        return [to_hex(shades(k)) for k in range(N_SHADES)] + [MISSING]
-
-    @property
-    def colour(self) -> np.ndarray:
-        """The shade of each value."""
-        low, high = self.ends
-        shade = (self.values - low) / ((high - low) or 1) * (N_SHADES - 1)
-        return np.where(self.known, np.nan_to_num(shade).round(), N_SHADES)
-
-    def strip(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the values, missing ones as the least, and their axis."""
-        low, high = self.ends
-        reach = 0.05 * (high - low) or 1.0
-        axis = {"name": self.title or "label", "ends": (low - reach, high + reach)}
-        return np.where(self.known, self.values, low), axis
+def _classes_or_names(title: str, values: np.ndarray, are_classes: bool) -> dict[str, Any]:
+    distinct, codes = np.unique(values, return_inverse=True)
+    texts = distinct.astype(str).tolist()
+    colours = colours_of_classes(texts) if are_classes else []
+    return {"title": title, "texts": texts, "codes": pack(codes, "<u4"), "colours": colours}
 
 
-def _spread(n_samples: int) -> np.ndarray:
-    return (np.arange(n_samples) * GOLDEN % 1 - 0.5) * 0.7
+def _quantity(title: str, values: np.ndarray) -> dict[str, Any]:
+    values = np.where(np.isfinite(values), values.astype(float), np.nan)
+    known = values[~np.isnan(values)]
+    ends = (known.min().item(), known.max().item()) if len(known) else (0.0, 1.0)
+    return {"title": title, "values": pack(values, "<f4"), "ends": ends}
 
 
-def make_labels(labels: Any, n_samples: int) -> Names:
-    """Return labels of the kind that the values are, one for each row."""
-    if labels is None:
-        return Names(np.full(n_samples, ""))
-    if np.shape(labels) != (n_samples,):
-        raise ValueError(
-            f"labels has the shape {np.shape(labels)}, but X has {n_samples} rows. Pass one "
-            f"label for each, of shape ({n_samples},), or labels=None."
-        )
-    title = "" if getattr(labels, "name", None) is None else str(labels.name)
-    values = _classes.labels(labels, n_samples)
+def _column(title: str, values: Any, n_samples: int) -> dict[str, Any]:
+    """Return a column of the kind that its values are."""
+    values = _classes.labels(values, n_samples)
     classes = _classes.classes_of(values)
-    if classes is not None and len(classes) <= _classes.MAX_LEGEND:
-        return Classes(values, title)
-    return Quantity(values, title) if values.dtype.kind in "iuf" else Names(values, title)
+    are_classes = classes is not None and len(classes) <= _classes.MAX_LEGEND
+    if not are_classes and values.dtype.kind in "iuf":
+        return _quantity(title, values)
+    return _classes_or_names(title, values, are_classes)
+
+
+def make_labels(labels: Any, n_samples: int) -> list[dict[str, Any]]:
+    """Return what the page reads of each column of labels; of none, one without a text."""
+    if labels is None:
+        return [_classes_or_names("", np.full(n_samples, ""), are_classes=False)]
+    if isinstance(labels, Mapping):
+        named = {str(name): values for name, values in labels.items()}
+        shapes = {np.shape(values) for values in named.values()}
+        shape = (*shapes.pop(), len(named)) if len(shapes) == 1 else tuple(shapes)
+    else:
+        labels = np.array(labels, dtype=object) if isinstance(labels, list | tuple) else labels
+        shape = np.shape(labels)
+        named = {}
+    if shape[:1] != (n_samples,) or len(shape) > 2 or shape[1:] == (0,):
+        raise ValueError(
+            f"labels has the shape {shape}, but X has {n_samples} rows. Pass one label for each, "
+            f"of shape ({n_samples},), or several, of shape ({n_samples}, n_columns), or "
+            "labels=None."
+        )
+    if named:
+        return [_column(title, values, n_samples) for title, values in named.items()]
+    if len(shape) == 1:
+        title = "" if getattr(labels, "name", None) is None else str(labels.name)
+        return [_column(title, labels, n_samples)]
+    titles = map(str, getattr(labels, "columns", [f"label {k}" for k in range(shape[1])]))
+    return [
+        _column(title, _safe_indexing(labels, k, axis=1), n_samples)
+        for k, title in enumerate(titles)
+    ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-SCRIPTS = ("base.js", "plane.js", "rows.js", "controls.js", "main.js")
+SCRIPTS = ("base.js", "columns.js", "plane.js", "rows.js", "saving.js", "controls.js", "main.js")
 
 
 def pack(values: Any, dtype: str) -> str:

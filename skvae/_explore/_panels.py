@@ -9,9 +9,10 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
+from skvae._explore._labels import colours_of_classes
+from skvae._explore._model import ExploredModel
 from skvae._explore._page import pack, png
 from skvae.display import _tiles
-from skvae.display._model import FittedModel
 
 BLOCK_ROWS = 1024
 MAX_PIXELS = 2**23
@@ -23,8 +24,9 @@ MAX_FEATURES = 32
 class Source:
     """The rows of X as the numbers that come out again, a block at a time."""
 
-    def __init__(self, model: FittedModel, X: Any, n_samples: int) -> None:
+    def __init__(self, model: ExploredModel, X: Any, n_samples: int) -> None:
         self.model, self.n_samples = model, n_samples
+        X = model.rows(X)
         self.X = X.tocsr() if hasattr(X, "tocsr") else X  # what can be cut by rows
 
     def blocks(self) -> Iterator[np.ndarray]:
@@ -35,11 +37,11 @@ class Source:
 
 
 def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
-    """Return pictures of all rows, and of the nodes, ``(n_up, n_right, H, W[, C])``.
+    """Return pictures of all rows, and of the nodes, ``(n_sheets, n_up, n_right, H, W[, C])``.
 
     Their scale is that of the rows: where there are none, a decoder may go far beyond.
     """
-    up, right, *shape = tiles.shape
+    n_sheets, up, right, *shape = tiles.shape
     ends = [(float(np.nanmin(block)), float(np.nanmax(block))) for block in source.blocks()]
     low, high = min(0.0, *(end[0] for end in ends)), max(1.0, *(end[1] for end in ends))
 
@@ -51,11 +53,12 @@ def pictures(source: Source, tiles: np.ndarray) -> dict[str, Any]:
         return np.concatenate([_as_bytes(image, low, high) for image in images]), note
 
     rows, rows_note = small(source.n_samples, source.blocks())
-    nodes, nodes_note = small(up * right, [tiles])
-    sheet = _tiles.stitch(nodes.reshape(up, right, *nodes.shape[1:])[::-1])
+    nodes, nodes_note = small(n_sheets * up * right, tiles)
+    sheets = nodes.reshape(n_sheets, up, right, *nodes.shape[1:])[:, ::-1]
+    sources = [png(_tiles.stitch(sheet)) for sheet in sheets]
     return {
-        "rows": {"source": png(_sheet(rows)), "size": rows.shape[1:3], "note": rows_note},
-        "decoded": {"source": png(sheet), "size": nodes.shape[1:3], "note": nodes_note},
+        "rows": {"sources": [png(_sheet(rows))], "size": rows.shape[1:3], "note": rows_note},
+        "decoded": {"sources": sources, "size": nodes.shape[1:3], "note": nodes_note},
         "note": "" if (low, high) == (0, 1) else f"Black is {low:.3g}, white {high:.3g}.",
     }
 
@@ -94,9 +97,10 @@ def table(source: Source, decoded: np.ndarray, n_near: np.ndarray) -> dict[str, 
     shown = _most_changing(source, decoded, n_near)
     rows = np.concatenate([block[:, shown] for block in source.blocks()])
     known = np.fmin.reduce(rows), np.fmax.reduce(rows)  # these pass over missing values
+    texts = [list(map(str, levels.get(names[k], []))) for k in shown]
     features = [
-        {"name": names[k], "ends": ends, "levels": list(map(str, levels.get(names[k], [])))}
-        for k, ends in zip(shown, np.nan_to_num(known).T.tolist(), strict=True)
+        {"name": names[k], "ends": ends, "levels": level, "colours": colours_of_classes(level)}
+        for k, ends, level in zip(shown, np.nan_to_num(known).T.tolist(), texts, strict=True)
     ]
     few = f"The {len(shown)} of {n_features:,} features that change most over the plane."
     return {

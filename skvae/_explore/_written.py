@@ -37,12 +37,12 @@ class WrittenPage(type(Path())):  # type: ignore[misc]  # the class of paths of 
         return Path, (str(self),)
 
     def _repr_html_(self) -> str | None:
-        """Return a frame that holds the whole page; its script may run there, and do no more."""
+        """Return a frame that holds the whole page; its script may run there and save files."""
         if self._title is None or not self.is_file() or self.stat().st_size > LARGEST:
             return None
         content = html.escape(self.read_text(encoding="utf-8"))
         return (
-            f'<iframe title="{html.escape(self._title)}" sandbox="allow-scripts" '
+            f'<iframe title="{html.escape(self._title)}" sandbox="allow-scripts allow-downloads" '
             f'style="width: 100%; height: {HEIGHT}px; zoom: {ZOOM}; border: 0" '
             f'srcdoc="{content}"></iframe>'
         )

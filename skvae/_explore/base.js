@@ -23,11 +23,11 @@ function make(tag, className = "", text = "", children = []) {
 
 const minus = (text) => text.replace("-", "−");
 
-/** Write a number with four digits. */
-function written(value) {
+/** Write a number with four digits, or as many as are wanted. */
+function written(value, digits = 4) {
   const size = Math.abs(value);
-  const short = size !== 0 && (size < 1e-3 || size >= 1e6);
-  return minus(short ? value.toExponential(2) : String(Number(value.toPrecision(4))));
+  const isFar = size !== 0 && (size < 1e-3 || size >= 1e6);
+  return minus(isFar ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits))));
 }
 
 /** Return round values between two ends, about so many. */

@@ -1,21 +1,36 @@
-// Two kinds of rows with one interface: showRow(row) and showDecoded(corners).
+// Two kinds of rows with one interface: what is decoded is on sheets, of which one is in use.
 
-/** Rows that are pictures, on one sheet; so are those decoded at the nodes. */
+/** Rows that are pictures, all on one sheet. */
 class Pictures {
-  static async load({ rows, decoded, note }, { nodesUp }) {
-    const images = [rows, decoded].map(({ source }) => Object.assign(new Image(), { src: source }));
+  static async load({ rows, decoded, note }, { nodesUp, nodesRight }) {
+    const images = [...rows.sources, ...decoded.sources].map((src) => Object.assign(new Image(), { src }));
     await Promise.all(images.map((image) => image.decode()));
-    return new Pictures(rows, decoded, note, images, nodesUp);
+    return new Pictures(rows, decoded, note, images, [nodesUp, nodesRight]);
   }
 
-  constructor(rows, decoded, note, [rowsImage, decodedImage], nodesUp) {
+  constructor(rows, decoded, note, [rowsImage, ...sheets], nodes) {
     this.rows = { ...rows, image: rowsImage, context: this.open("row", rows.size) };
     this.decoded = { ...decoded, context: this.open("decoded", decoded.size) };
     this.columns = rowsImage.width / rows.size[1];
-    this.nodesUp = nodesUp;
-    this.sheet = this.readable(decodedImage);
+    this.sheets = sheets;
+    [this.nodesUp, this.nodesRight] = nodes;
     const notes = [[rows.note, "Rows "], [decoded.note, "Decoded rows "]];
     this.notes = [...notes.map(([text, of]) => text && `${of}${text}.`), note];
+  }
+
+  /** Look at one sheet; where the plane is turned, its backdrop has the tiles turned, too. */
+  use(sheet, isTurned) {
+    this.sheet = this.readable(this.sheets[sheet]);
+    this.backdrop = this.nodesUp === 1 ? null : this.sheet;
+    if (!isTurned) return;
+    const { decoded: { size: [height, width] }, nodesUp: n } = this;
+    this.backdrop = Object.assign(document.createElement("canvas"), { width: n * width, height: n * height });
+    const context = this.backdrop.getContext("2d");
+    for (let k = 0; k < n * n; k++) {
+      const [up, right] = [Math.floor(k / n), k % n];
+      const from = [right * width, (n - 1 - up) * height];
+      context.drawImage(this.sheet, ...from, width, height, up * width, (n - 1 - right) * height, width, height);
+    }
   }
 
   open(id, [height, width]) {
@@ -34,17 +49,27 @@ class Pictures {
     return canvas;
   }
 
-  get backdrop() {
-    return this.nodesUp > 1 ? this.sheet : null;
+  showRow(row) {
+    this.drawRow(row, this.rows.context);
   }
 
-  showRow(row) {
-    const { image, context, size: [height, width] } = this.rows;
+  drawRow(row, context) {
+    const { image, size: [height, width] } = this.rows;
     context.clearRect(0, 0, width, height);
     if (row < 0) return;
     const [x, y] = [(row % this.columns) * width, Math.floor(row / this.columns) * height];
     context.drawImage(image, x, y, width, height, 0, 0, width, height);
   }
+
+  /** Return a small picture of a row. */
+  thumbnail(row) {
+    const { size: [height, width] } = this.rows;
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    this.drawRow(row, canvas.getContext("2d"));
+    return [canvas];
+  }
+
+  about = [];
 
   showDecoded(corners) {
     const { context, size: [height, width] } = this.decoded;
@@ -64,18 +89,36 @@ class Pictures {
 class Table {
   backdrop = null;
 
-  static load = async ({ features, rows, decoded, note }, { nodesRight }) =>
-    new Table(features, rows, decoded, note, nodesRight);
+  static load = async ({ features, rows, decoded, note }, { nodesUp, nodesRight }) =>
+    new Table(features, rows, decoded, note, [nodesUp, nodesRight]);
 
-  constructor(features, rows, decoded, note, nodesRight) {
-    this.features = features;
+  constructor(features, rows, decoded, note, [nodesUp, nodesRight]) {
+    this.about = features;
     this.rows = unpack(rows, Float32Array);
-    this.decoded = unpack(decoded, Float32Array);
+    this.sheets = unpack(decoded, Float32Array);
     this.nodesRight = nodesRight;
+    this.sheetSize = nodesUp * nodesRight * features.length;
     this.notes = [note];
     document.body.classList.add("table");
     byId("table").hidden = false;
     this.lines = features.map((feature) => this.addLine(feature));
+  }
+
+  use(sheet) {
+    this.decoded = this.sheets.subarray(sheet * this.sheetSize, (sheet + 1) * this.sheetSize);
+  }
+
+  thumbnail = () => [];
+
+  /** Return a feature as a column that can colour the rows. */
+  column(k) {
+    const n = this.about.length;
+    return featureColumn(this.about[k], Float32Array.from({ length: this.rows.length / n }, (_, row) => this.rows[row * n + k]));
+  }
+
+  textOf(row, k) {
+    const value = this.rows[row * this.about.length + k];
+    return Number.isNaN(value) ? "missing" : this.about[k].levels[value] ?? written(value);
   }
 
   addLine({ name }) {
@@ -90,7 +133,7 @@ class Table {
 
   show(kind, values) {
     this.lines.forEach(({ cells, marks }, k) => {
-      const { ends: [low, high], levels } = this.features[k];
+      const { ends: [low, high], levels } = this.about[k];
       const value = values?.[k];
       const isKnown = value !== undefined && !Number.isNaN(value);
       const unknown = value === undefined ? "" : "missing";
@@ -101,15 +144,15 @@ class Table {
   }
 
   showRow(row) {
-    const n = this.features.length;
+    const n = this.about.length;
     this.show("row", row < 0 ? null : this.rows.subarray(row * n, (row + 1) * n));
   }
 
   showDecoded(corners) {
-    const n = this.features.length;
+    const n = this.about.length;
     const at = ({ up, right }, k) => this.decoded[(up * this.nodesRight + right) * n + k];
     const nearest = corners.reduce((best, corner) => (corner.weight > best.weight ? corner : best));
-    this.show("decoded", this.features.map(({ levels }, k) => levels.length
+    this.show("decoded", this.about.map(({ levels }, k) => levels.length
       ? at(nearest, k)  // a mean of two categories is none
       : corners.reduce((sum, corner) => sum + corner.weight * at(corner, k), 0)));
   }
