@@ -18,6 +18,7 @@ PICTURES = {
     "plot_quickstart_table": 1,
     "plot_digits": 1,
     "plot_mnist": 2,
+    "plot_colour_patches": 1,
     "plot_latent_space": 4,
     "plot_comparison": 1,
     "plot_own_network": 1,

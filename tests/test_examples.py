@@ -22,6 +22,7 @@ GALLERY = {
     "plot_missing_pixels",
     "plot_conditional_digits",
     "plot_cells",
+    "plot_colour_patches",
 }
 NOT_RUN = {"mnist_in_full"}
 MAX_STATEMENTS = 80
