@@ -36,7 +36,7 @@ def test_ci_runs_the_commands_of_the_readme():
     assert lines.index(test) < lines.index(main_job)
 
 
-WITHOUT_CODE = ["install", "benchmarks", "changelog", "contributing"]
+WITHOUT_CODE = ["install", "results", "benchmarks", "changelog", "contributing"]
 # Not among the packages of the tests: anndata holds pandas back. .ci/run runs these pages last.
 OF_AN_EXTRA = {"docs/guide/cells.md": ("anndata", "igraph", "scanpy")}
 
