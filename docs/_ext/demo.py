@@ -10,7 +10,7 @@ import skvae
 def write(app, exception):
     """Fit a model and write ``explore.html`` beside the other pages.
 
-    In every build for a browser, those that do not run the examples, too: the front page leads there.
+    In every build for a browser, also in those that run no examples: the front page leads there.
     """
     if exception is not None or app.builder.format != "html":
         return
