@@ -9,6 +9,7 @@ unrun, for a quick look at the pages.
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 # sphinx-gallery looks up the names in an example before it runs it, these among them.
@@ -34,6 +35,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "api",
+    "dark",
     "demo",
     "mathml",
     "names",
@@ -77,6 +79,9 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
+    "image_scrapers": ("figures.scrape",),
+    "image_srcset": ["2x"],
+    "thumbnail_size": (640, 448),  # twice as large as they are shown
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_",),  # what a display is called is of no interest
     "download_all_examples": False,
@@ -97,11 +102,23 @@ html_show_sourcelink = False
 html_show_sphinx = False
 # Pages without pages below them need no menu of those.
 html_sidebars = {
-    page: [] for page in ("index", "install", "benchmarks", "contributing", "changelog")
+    page: [] for page in ("index", "install", "results", "benchmarks", "contributing", "changelog")
 }
+templates_path = ["_templates"]
+
+# Links to the repository and to its issues stand in the header as soon as pyproject.toml has them.
+with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as file:
+    urls = tomllib.load(file)["project"].get("urls", {})
+icons = {"Repository": "fa-brands fa-git-alt", "Issues": "fa-solid fa-circle-dot"}
+
 html_theme_options = {
     "logo": {"text": "skvae"},
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": ["version", "navbar-icon-links", "theme-switcher"],
+    "icon_links": [
+        {"name": name, "url": urls[name], "icon": icon}
+        for name, icon in icons.items()
+        if name in urls
+    ],
     "show_nav_level": 1,
     "show_toc_level": 2,
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},

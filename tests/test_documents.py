@@ -8,9 +8,11 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from sklearn.datasets import load_iris
 from skorch.callbacks import MlflowLogger, TrainEndCheckpoint, WandbLogger
 from skorch.hf import HfHubStorage
@@ -31,6 +33,7 @@ def extension(name):
 
 
 mathml, names, pages = extension("mathml"), extension("names"), extension("pages")
+dark = extension("dark")
 
 
 def text(page):
@@ -60,6 +63,40 @@ def test_formulas_have_mathml(page):
 def test_log_x_has_a_space():
     assert "mspace" in mathml.mathml(r"\log x", as_block=False)
     assert "mspace" not in mathml.mathml(r"\log(x)", as_block=False)
+
+
+def test_pictures_of_the_site_have_a_twin_for_dark_pages():
+    shown = {
+        (path.parent / picture).resolve()
+        for path in DOCS.rglob("[!_]*.md")
+        for picture in re.findall(r"!\[[^\]]*\]\(([^)]*_static/[^)]+)\)", path.read_text())
+    }
+    assert len(shown) > 3
+    for picture in shown:
+        twin = picture.with_name(f"{picture.stem}_dark{picture.suffix}")
+        assert picture.is_file()
+        assert twin.is_file(), f"docs/make_pictures.py makes {twin.name}"
+        assert max(picture.stat().st_size, twin.stat().st_size) < 400_000
+
+
+def test_the_first_picture_is_small():
+    first = re.search(r"!\[[^\]]*\]\((.+?)\)", (DOCS.parent / "README.md").read_text())[1]
+    assert (DOCS.parent / first).stat().st_size <= 200_000
+
+
+def test_a_figure_for_a_dark_page_keeps_what_has_a_colour():
+    figure, ax = plt.subplots()
+    (line,), (black,) = ax.plot([1, 2], color="#3f90da"), ax.plot([2, 1], color="k")
+    points = ax.scatter([0, 1], [0, 1], c=[0, 1], cmap="viridis")
+    colours = points.get_facecolor()
+    label, legend = ax.set_xlabel("x"), ax.legend(["a", "b"])
+    dark.darken(figure)
+    assert (line.get_color(), black.get_color()) == ("#3f90da", dark.INK)
+    assert label.get_color() == legend.get_texts()[0].get_color() == dark.INK
+    assert to_hex(legend.get_frame().get_facecolor()) == dark.PAPER
+    assert {to_hex(spine.get_edgecolor()) for spine in ax.spines.values()} == {dark.INK}
+    np.testing.assert_array_equal(points.get_facecolor(), colours)
+    plt.close(figure)
 
 
 def site_links(page):
