@@ -1041,7 +1041,9 @@ def test_rows_of_a_table_are_coloured_by_its_columns(open_page):
 
 def test_a_strip_rises_with_the_column_that_colours_it(line, open_page):
     page = open_page(line, IRIS, SPECIES)
+    before = page.row
     choose(page, "Colour", "petal length (cm)")
+    assert page.row == before
     Z = np.column_stack([line.transform(IRIS), IRIS["petal length (cm)"]])
     row = loneliest(Z / np.ptp(Z, axis=0))
     page.hover_at(Z[row])

@@ -186,7 +186,7 @@ const colours = choice("Colour", [
 ], (k) => {
   colourBy(k);
   plane.fit();
-  if (plane.isStrip) moveTo(state.place);
+  if (plane.isStrip && state.row >= 0) state.place = plane.point(state.row);  // it is elsewhere now
   redraw();
 });
 contents.conditions.forEach(({ title, names }, which) => choice(`Given ${title}`, [["", names]], (k) => {
