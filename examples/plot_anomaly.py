@@ -77,6 +77,7 @@ from skvae.display import OutlierDisplay
 case = benign.loc[[(benign["mean radius"] - 10).abs().idxmin()]].copy()
 case["mean perimeter"] = benign["mean perimeter"].quantile(0.9)
 print(f"radius {case['mean radius'].item():.1f}, usual {benign['mean radius'].median():.1f}")
+# sphinx_gallery_thumbnail_number = 2
 OutlierDisplay.from_estimator(detector, case, n_features=8)
 plt.show()
 

@@ -66,6 +66,7 @@ plt.show()
 
 digits = np.arange(10)
 Z = model.given(0).sample_latent(7, random_state=3)
+# sphinx_gallery_thumbnail_number = 2
 grid = model.inverse_transform(np.repeat(Z, 10, axis=0), condition=np.tile(digits, len(Z)))
 show(grid, (len(Z), 10), columns=[*map(str, digits)], figsize=(9, 6.6))
 plt.show()
