@@ -28,6 +28,7 @@ PICTURES = {
     "plot_missing_pixels": 1,
     "plot_conditional_digits": 2,
     "plot_cells": 1,
+    "plot_few_labels": 1,
     "plot_pipeline_and_search": 1,
     "plot_out_of_core": 1,
 }
@@ -44,8 +45,8 @@ def draw(folder):
     figure = plt.figure(figsize=(13, 10.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06, hspace=0, wspace=0.02)
     grid = figure.add_gridspec(4, 12, height_ratios=[1.1, 1.1, 1, 1])
-    cells = [grid[row, 3 * k : 3 * k + 3] for row in (0, 1) for k in range(4)]
-    cells += [grid[row, 4 * k : 4 * k + 4] for row in (2, 3) for k in range(3)]
+    cells = [grid[row, 3 * k : 3 * k + 3] for row in (0, 1, 3) for k in range(4)]
+    cells[8:8] = [grid[2, 4 * k : 4 * k + 4] for k in range(3)]
     for (name, number), cell in zip(PICTURES.items(), cells, strict=True):
         ax = figure.add_subplot(cell, anchor="N")
         ax.imshow(plt.imread(folder / "images" / f"sphx_glr_{name}_{number:03}.png"))

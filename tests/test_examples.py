@@ -23,6 +23,7 @@ GALLERY = {
     "plot_conditional_digits",
     "plot_cells",
     "plot_colour_patches",
+    "plot_few_labels",
 }
 NOT_RUN = {"mnist_in_full"}
 MAX_STATEMENTS = 80
