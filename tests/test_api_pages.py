@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sklearn.base import ClassifierMixin
 
 import skvae
 from skvae.likelihoods import Gaussian, Likelihood
@@ -96,3 +97,12 @@ def test_only_changed_pages_are_written(tmp_path):
     assert not stale.exists()
     assert page.stat().st_mtime_ns == before
     assert {file.name for file in page.parent.iterdir()} == set(PAGES)
+
+
+def test_links_to_pages_of_scikit_learn_are_words():
+    lines = ["Return :ref:`accuracy <accuracy_score>` on labels.", ":ref:`one <a>`, :ref:`two <b>`"]
+    ours = list(lines)
+    API.unlink(None, "method", "skvae.VAEClassifier.score", ClassifierMixin.score, {}, lines)
+    assert lines == ["Return accuracy on labels.", "one, two"]
+    API.unlink(None, "method", "skvae.load", skvae.load, {}, ours)
+    assert ours[0].startswith("Return :ref:")

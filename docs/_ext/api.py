@@ -7,6 +7,7 @@ is kept by hand, so that nothing can be forgotten in it.
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType
@@ -166,8 +167,15 @@ def complete(app, what, name, obj, options, lines):
             return
 
 
+def unlink(app, what, name, obj, options, lines):
+    """Leave the words of links to pages of scikit-learn's site, which this one has not."""
+    if (getattr(obj, "__module__", None) or "").startswith("sklearn"):
+        lines[:] = [re.sub(r":ref:`(.+?) <.+?>`", r"\1", line) for line in lines]
+
+
 def setup(app):
     """Write before sources are looked for; complete docstrings before numpydoc reads them."""
     app.connect("builder-inited", write)
     app.connect("autodoc-process-docstring", complete, priority=400)
+    app.connect("autodoc-process-docstring", unlink, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
