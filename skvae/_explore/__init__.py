@@ -99,9 +99,10 @@ def explore(
     Notes
     -----
     5,000 of MNIST's digits with two components make a file of 1.6 MB, 50,000 one of 3.9 MB, and
-    with four components to choose from 3.6 and 7.3 MB. That of 50,000 rows is shown after 0.3 s in
-    Chromium, and a move of the pointer takes 1 ms. Between nodes its pictures differ from the
-    decoder's on average by 0.005 of the way from black to white, with ``grid=24`` by 0.009.
+    with four components to choose from 3.6 and 7.3 MB. That of 50,000 rows is shown after 0.2 to
+    0.4 s in Chromium, and a move of the pointer takes 1 to 2 ms. Between nodes its pictures
+    differ from the decoder's on average by 0.005 of the way from black to white, with
+    ``grid=24`` by 0.009.
 
     Pictures of rows, and of the grid, are made smaller by a whole number where all of a kind
     have more than eight million pixels; the page says so. Of tables with more than 32 features
