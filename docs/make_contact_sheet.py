@@ -44,10 +44,8 @@ def draw(folder):
     """Return a figure of the pictures with their titles."""
     figure = plt.figure(figsize=(13, 10.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06, hspace=0, wspace=0.02)
-    grid = figure.add_gridspec(4, 12, height_ratios=[1.1, 1.1, 1, 1])
-    cells = [grid[row, 3 * k : 3 * k + 3] for row in (0, 1, 3) for k in range(4)]
-    cells[8:8] = [grid[2, 4 * k : 4 * k + 4] for k in range(3)]
-    for (name, number), cell in zip(PICTURES.items(), cells, strict=True):
+    grid = figure.add_gridspec(4, 4)
+    for (name, number), cell in zip(PICTURES.items(), grid, strict=True):
         ax = figure.add_subplot(cell, anchor="N")
         ax.imshow(plt.imread(folder / "images" / f"sphx_glr_{name}_{number:03}.png"))
         ax.set_title(title(name), fontsize=11)
