@@ -202,6 +202,22 @@ class TestSteps:
         vae(max_epochs=1, callbacks=[Freeze()]).fit(IRIS)
         assert seen == [False, False]
 
+    @pytest.mark.parametrize("store", [batches.Streamed, batches.Resident])
+    def test_a_callback_may_draw_the_rows_of_an_epoch_anew(self, monkeypatch, store):
+        """As papers do that turn grey pixels into black and white ones."""
+        monkeypatch.setattr(batches, "store", store)
+        seen = []
+
+        class Draw(Callback):
+            def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+                dataset_train.X = np.full_like(dataset_train.X, len(net.history))
+
+            def on_batch_begin(self, net, batch=None, **kwargs):
+                seen.append(set(batch[0]["batch"].x.unique().tolist()))
+
+        vae(max_epochs=3, batch_size=150, callbacks=[Draw()]).fit(IRIS)
+        assert seen == [{1.0}, {2.0}, {3.0}]
+
 
 class TestPrecision:
     @pytest.mark.parametrize("has", [True, False])

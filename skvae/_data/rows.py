@@ -56,6 +56,15 @@ class Rows(Dataset):
         self.context = context
         self.label = label
         self.has_missing = has_missing
+
+    @property
+    def X(self) -> Any:  # noqa: N802 - scikit-learn's name
+        """The source. A callback may set another of the same shape, drawn anew for its epoch."""
+        return self._X
+
+    @X.setter
+    def X(self, X: Any) -> None:  # noqa: N802 - the same
+        self._X = X
         # float32 where it holds every value of X exactly, else float64.
         self.dtype = np.float32 if np.can_cast(X.dtype, np.float32) else np.float64
         mapping = shared_mapping(X)

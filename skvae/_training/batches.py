@@ -38,23 +38,24 @@ class Resident:
 
     def __init__(self, rows: Rows, device: str) -> None:
         self.rows = rows
-        self.label = rows.label
-        self._move_beside(device)
-        dtype = torch.from_numpy(rows.raw(slice(0, 0))).dtype
-        self.raw = torch.empty((len(rows), rows.n_features), dtype=dtype, device=device)
-        for some in rows.slices(4096):
-            self.raw[some] = torch.from_numpy(rows.raw(some)).to(device)
+        self.device = device
+        self._copy()
 
-    def _move_beside(self, device: str | torch.device) -> None:
-        """Put on the device what is known beside the rows."""
-        beside = self.rows.beside(slice(None), str(device))
+    def _copy(self) -> None:
+        rows = self.rows
+        self.copied = rows.X, rows.label
+        beside = rows.beside(slice(None), self.device)
         self.beside = {name: value for name, value in beside.items() if value is not None}
+        dtype = torch.from_numpy(rows.raw(slice(0, 0))).dtype
+        self.raw = torch.empty((len(rows), rows.n_features), dtype=dtype, device=self.device)
+        for some in rows.slices(4096):
+            self.raw[some] = torch.from_numpy(rows.raw(some)).to(self.device)
 
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""
-        if self.rows.label is not self.label:  # labels that are guessed come while training
-            self.label = self.rows.label
-            self._move_beside(self.raw.device)
+        # A callback may have set other rows, or labels that were guessed.
+        if self.rows.X is not self.copied[0] or self.rows.label is not self.copied[1]:
+            self._copy()
         beside = {name: value[positions] for name, value in self.beside.items()}
         x = self.rows.scaled(self.raw[positions])
         return Batch(x, **beside, has_missing=self.rows.has_missing)
