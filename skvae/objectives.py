@@ -66,17 +66,21 @@ class Schedule(Protocol):
 
 
 class LinearWarmup(Parameters):
-    """A weight that rises linearly to its final value (Sønderby et al. 2016).
+    """A weight that rises linearly to its final value (Sønderby et al. 2016), or falls to it.
 
-    See https://arxiv.org/abs/1602.02282.
+    See https://arxiv.org/abs/1602.02282. One that falls from far above makes z dear at first: a
+    :class:`skvae.ConditionalVAE` then learns from the condition all that this says, and keeps it
+    out of z.
 
     Parameters
     ----------
     n_epochs : int, default=10
-        In epoch ``e = 0, 1, …`` the weight is ``weight · (e + 1) / (n_epochs + 1)``, from
-        epoch ``n_epochs`` on ``weight``.
+        In epoch ``e = 0, 1, …`` the weight is ``start + (weight − start) · (e + 1) / (n_epochs +
+        1)``, from epoch ``n_epochs`` on ``weight``.
     weight : float, default=1.0
         The final value.
+    start : float, default=0.0
+        Where it comes from.
 
     Raises
     ------
@@ -88,11 +92,14 @@ class LinearWarmup(Parameters):
     >>> from skvae.objectives import LinearWarmup
     >>> [LinearWarmup(3)(epoch) for epoch in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
+    >>> [LinearWarmup(3, start=9.0)(epoch) for epoch in range(5)]
+    [7.0, 5.0, 3.0, 1.0, 1.0]
     """
 
-    def __init__(self, n_epochs: int = 10, weight: float = 1.0) -> None:
+    def __init__(self, n_epochs: int = 10, weight: float = 1.0, start: float = 0.0) -> None:
         self.n_epochs = n_epochs
         self.weight = weight
+        self.start = start
 
     def __call__(self, epoch: int | None) -> float:
         """Return the weight in an epoch.
@@ -107,10 +114,11 @@ class LinearWarmup(Parameters):
         weight : float
             Without unit.
         """
-        weight, n_epochs = self._real("weight"), self._whole("n_epochs", least=0)
+        weight, start = self._real("weight"), self._real("start")
+        n_epochs = self._whole("n_epochs", least=0)
         if epoch is None or epoch >= n_epochs:
             return weight
-        return weight * (epoch + 1) / (n_epochs + 1)
+        return start + (weight - start) * (epoch + 1) / (n_epochs + 1)
 
 
 class CyclicalAnnealing(Parameters):

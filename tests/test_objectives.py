@@ -80,7 +80,8 @@ class TestELBO:
         torch.testing.assert_close(none.loss.mean(), full.loss.mean(), rtol=1e-5, atol=1e-5)
 
     @pytest.mark.parametrize(
-        "schedule", [LinearWarmup(4, 3.0), CyclicalAnnealing(4, 2, weight=3.0)]
+        "schedule",
+        [LinearWarmup(4, 3.0), LinearWarmup(4, 3.0, 9.0), CyclicalAnnealing(4, 2, weight=3.0)],
     )
     def test_a_schedule_is_a_beta(self, schedule):
         for epoch in (0, 1, 3, 9, None):
@@ -88,6 +89,10 @@ class TestELBO:
             loss = schedule(epoch) * terms.kl - terms.reconstruction
             torch.testing.assert_close(terms.loss, loss)
         assert schedule(None) == 3.0
+
+    def test_a_warm_up_may_fall(self):
+        schedule = LinearWarmup(3, 2.0, start=6.0)
+        assert [schedule(epoch) for epoch in (0, 1, 2, 3, 9, None)] == [5, 4, 3, 2, 2, 2]
 
     def test_schedules_reach_a_grid_search(self):
         vae = VariationalAutoencoder(objective=ELBO(beta=CyclicalAnnealing()))
