@@ -167,7 +167,7 @@ class GuessLabels(Callback):
         self.labels_: Any
         self.copies_: Any
         self.chosen_: Any
-        if X.label is None:
+        if getattr(X, "label", None) is None:
             return
         _, once, self.copies_ = np.unique(hash_all(X), return_index=True, return_inverse=True)
         self.labels_ = X.labels()[once]
