@@ -92,15 +92,15 @@ class VAEClassifier(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from skvae import VAEClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> few = np.where(np.arange(150) % 10 == 0, y, -1)  # 15 labels
+    >>> X, y = load_wine(return_X_y=True)
+    >>> few = np.where(np.arange(178) % 10 == 0, y, -1)  # 18 labels
     >>> classifier = VAEClassifier(random_state=0).fit(X, few)
     >>> classifier.score(X, y) > 0.9
     True
     >>> classifier.sample(2, y=1).shape
-    (2, 4)
+    (2, 13)
     """
 
     _parameter_constraints: dict[str, Any] = {  # noqa: RUF012 - scikit-learn's declaration

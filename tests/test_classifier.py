@@ -41,10 +41,17 @@ QUICK = {"max_steps": 40, "learning_rate": 1e-2}
 
 CONFIGURATIONS = [
     small(QUICK),
-    small(LONG | {"n_components": 1, "prior": ClassMixture(1)}, class_weight="balanced"),
-    small(QUICK | {"n_components": 8, "linear_path": False}, label_weight=20.0),
-    small(QUICK | {"posterior_family": "full", "batch_size": 16}, random_state=0),
-    small(QUICK | {"objective": IWAE(3), "likelihood": "student_t"}),
+    small(
+        {"max_steps": 150, "learning_rate": 1e-2, "n_components": 1, "prior": ClassMixture(1)},
+        class_weight="balanced",
+    ),
+    small(
+        QUICK
+        | {"n_components": 8, "linear_path": False, "posterior_family": "full"}
+        | {"objective": IWAE(2), "likelihood": "student_t"},
+        label_weight=20.0,
+        random_state=0,
+    ),
     small(
         QUICK
         | {"image_shape": (1, -1), "conv_channels": (4,), "likelihood": "gaussian"}
@@ -237,6 +244,14 @@ def test_early_stopping_waits_for_the_classes():
     assert model.vae_.n_iter_ == 10 + 3
     assert model.vae_.best_epoch_ == 11
     assert model.score(IRIS, SPECIES) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_class_loses_its_last_label(seed):
+    few = np.full(150, -1)
+    few[[0, 50, 100]] = 0, 1, 2
+    model = small({"early_stopping": True, "validation_fraction": 0.9}, random_state=seed)
+    assert model.fit(IRIS, few).score(IRIS, SPECIES) > 0.5
 
 
 class TestFewLabels:

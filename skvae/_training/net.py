@@ -362,12 +362,22 @@ def n_held_out(n_rows: int, validation_fraction: float) -> int:
 
 
 def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
-    """Hold out rows for early stopping, where the plan has it."""
+    """Hold out rows for early stopping, where the plan has it.
+
+    No class loses its last label: those that would keep all of theirs.
+    """
     if not plan.early_stopping:
         return rows, None
     n_valid = n_held_out(len(rows), plan.validation_fraction)
     order = np.random.RandomState(plan.seed + Stream.SPLIT).permutation(len(rows))
-    return rows.subset(np.sort(order[n_valid:])), rows.subset(np.sort(order[:n_valid]))
+    held_out, kept = order[:n_valid], order[n_valid:]
+    if rows.label is not None:
+        labels = rows.labels()
+        is_needed = ~np.isnan(labels[held_out]) & ~np.isin(labels[held_out], labels[kept])
+        held_out, kept = held_out[~is_needed], np.append(kept, held_out[is_needed])
+    if not len(held_out):
+        return rows, None
+    return rows.subset(np.sort(kept)), rows.subset(np.sort(held_out))
 
 
 CHECKED_ROWS = 100
