@@ -1,7 +1,7 @@
 """Claim: told the digit, ConditionalVAE describes MNIST well, and writes the digit asked for.
 
     python benchmarks/conditional.py --data DIR                      # both parts
-    python benchmarks/conditional.py --data DIR --parts read --picture digits.png    # 3 min
+    python benchmarks/conditional.py --data DIR --parts read --picture digits.png    # 4 min
 
 *read*: at least 97 % of ``sample(n, condition=c, mean=True)``, and 95 % of held-out digits that
 ``translate`` writes as another, are read as what was asked for by a convolutional network that
@@ -9,13 +9,13 @@ reads at least 98.5 % of the real test digits. Beside it the same model with a p
 which fewer are read: z then says the digit as well, and the decoder believes z. A weight of the KL
 that falls to 1, ``LinearWarmup(start=10)``, keeps the digit out of z.
 
-*density*: negative log-likelihood of held-out images given their digits, by the bound of 5,000
-draws: dynamic binarisation (every epoch draws its black and white images anew from the grey values,
-the test images are drawn once), two hidden layers of 200 gated units on each side, 50 components,
-one draw of z for each image in training. The encoder is told the digit too, as it is a column of
-X, and p(z|c) is a normal with a mean and a scale of each digit. What falls short: 82.3 nats are
-the aim (published: 82.32), which takes some thousand epochs; README.md beside this file says what
-was seen after how many. Asserted is that figure.
+*density*: at most 82.3 nats of negative log-likelihood of the test images given their digits
+(published: 82.32), by the bound of 5,000 draws. Dynamic binarisation: every epoch draws its black
+and white images anew from the grey values, the test images are drawn once. Two hidden layers of 200
+gated units on each side, 50 components, one draw of z for each image in training. The encoder is
+told the digit, too, as it is a column of X, and p(z|c) is a normal with a mean and a scale of each
+digit. All test images get 100 draws, 1,000 of them 5,000; what these gain is taken off the mean of
+all. 13 minutes of CPU.
 
 DIR holds the four idx.gz files of MNIST. One thread.
 """
@@ -39,6 +39,7 @@ from skvae.objectives import ELBO, LinearWarmup
 from skvae.priors import Prior
 
 AIM = 82.3
+N_FEW = 100
 DIGITS = np.arange(10)
 COMMON = {
     "activation": "gated",
@@ -136,8 +137,8 @@ class Curve(Callback):
         )
 
 
-def density(data, n_epochs, every, n_rows, n_draws, asserted):
-    """Print held-out negative log-likelihoods, and return whether one is as asserted."""
+def density(data, n_epochs, every, n_rows, n_draws, save):
+    """Print held-out negative log-likelihoods, and return whether they are as claimed."""
     pixels, digits, test_pixels, test_digits = data
     X_test = binarize(test_pixels, seed=1)
     vae = VariationalAutoencoder(
@@ -148,15 +149,33 @@ def density(data, n_epochs, every, n_rows, n_draws, asserted):
     )
     model = ConditionalVAE(vae, condition=-1)
     model.fit(np.column_stack([binarize(pixels, seed=0), digits]))
+    if save:
+        model.save(save)
     rows = np.column_stack([X_test, test_digits])
     some = np.sort(np.random.default_rng(0).choice(len(rows), n_rows, replace=False))
-    print("\n| test rows | draws | nats |\n| --- | --- | --- |")
-    for chosen, draws in ((slice(None), 100), (some, 100), (some, n_draws)):
-        nll = -model.score_samples(rows[chosen], n_importance_samples=draws).astype(np.float64)
-        error = nll.std() / math.sqrt(len(nll))
-        print(f"| {len(nll)} | {draws} | {nll.mean():.2f} ± {error:.2f} |", flush=True)
-    print(f"aim: {AIM}, {nll.mean() - AIM:+.2f}")
-    return nll.mean() <= asserted
+
+    def nll(chosen, draws):
+        found = -model.score_samples(rows[chosen], n_importance_samples=draws)
+        return found.astype(np.float64)
+
+    def line(name, mean, error):
+        print(f"| {name} | {mean:.2f} | {error:.2f} |", flush=True)
+
+    few = nll(slice(None), N_FEW)
+    many = nll(some, n_draws)
+    gained = few[some] - many
+    estimate = few.mean() - gained.mean()
+    print("\n| negative log-likelihood | nats | standard error |\n| --- | --- | --- |")
+    line(f"{len(few)} test rows, {N_FEW} draws", few.mean(), standard_error(few))
+    line(f"{n_rows} of them, {N_FEW} draws", few[some].mean(), standard_error(few[some]))
+    line(f"{n_rows} of them, {n_draws} draws", many.mean(), standard_error(many))
+    line("what more draws gain", gained.mean(), standard_error(gained))
+    line("all by this difference", estimate, math.hypot(*map(standard_error, (few, gained))))
+    return bool(estimate <= AIM)
+
+
+def standard_error(values):
+    return values.std() / math.sqrt(len(values))
 
 
 # Reading
@@ -253,7 +272,7 @@ def reading(data, n_samples, n_translated, picture):
     if picture:
         draw_picture(model, picture)
     means, _, translated = (share.mean() for share in found.values())
-    return real >= 0.985 and means >= 0.97 and translated >= 0.95
+    return bool(real >= 0.985 and means >= 0.97 and translated >= 0.95)
 
 
 def main():
@@ -267,10 +286,11 @@ def main():
         "--translated", type=int, default=1000, help="test images, to nine digits each"
     )
     parser.add_argument("--picture", help="PNG file: ten digits by ten hands")
-    parser.add_argument("--epochs", type=int, default=120, help="of the density's model")
+    parser.add_argument("--epochs", type=int, default=240, help="of the density's model")
     parser.add_argument("--every", type=int, default=10, help="epochs between two lines")
-    parser.add_argument("--rows", type=int, default=500, help="test rows that get all draws")
+    parser.add_argument("--rows", type=int, default=1000, help="test rows that get all draws")
     parser.add_argument("--draws", type=int, default=5000, help="for each of them")
+    parser.add_argument("--save", help="file for the density's model")
     args = parser.parse_args()
     torch.set_num_threads(1)
     data = tuple(load(args.data))
@@ -279,7 +299,7 @@ def main():
         is_as_claimed["read"] = reading(data, args.samples, args.translated, args.picture)
     if "density" in args.parts:
         is_as_claimed["density"] = density(
-            data, args.epochs, args.every, args.rows, args.draws, 87.0
+            data, args.epochs, args.every, args.rows, args.draws, args.save
         )
     assert all(is_as_claimed.values()), is_as_claimed
 
