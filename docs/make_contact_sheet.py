@@ -8,6 +8,7 @@ the folder given, and writes ``docs/_static/gallery.png``.
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -48,7 +49,7 @@ def draw(folder):
     for (name, number), cell in zip(PICTURES.items(), grid, strict=True):
         ax = figure.add_subplot(cell, anchor="N")
         ax.imshow(plt.imread(folder / "images" / f"sphx_glr_{name}_{number:03}.png"))
-        ax.set_title(title(name), fontsize=11)
+        ax.set_title(textwrap.fill(title(name), 40), fontsize=11)
         ax.set_axis_off()
     return figure
 
