@@ -10,7 +10,7 @@ import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_blobs
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, make_blobs, make_moons
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -256,6 +256,18 @@ def test_no_class_loses_its_last_label(seed):
 
 class TestFewLabels:
     """Rows without a label teach, too."""
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_two_labels_of_each_moon(self, seed):
+        X, y = make_moons(600, noise=0.05, random_state=0)
+        few = np.full(600, np.nan)
+        for c in (0, 1):
+            few[np.flatnonzero(y == c)[:2]] = c
+        vae = {"hidden_layer_sizes": (32,), "max_steps": 300, "learning_rate": 3e-3}
+        model = small(vae, random_state=seed).fit(X, few)
+        assert model.score(X, y) > 0.97
+        # As many steps as asked for, though rows that are repeated make epochs longer.
+        assert model.vae_.n_iter_ == 300 // 6
 
     def test_five_labels_a_digit(self):
         X, y = load_digits(return_X_y=True)

@@ -23,7 +23,7 @@ from torch import Tensor
 from skvae._data import Rows
 from skvae._parameters import check_number
 from skvae._random import Stream
-from skvae._training.batches import Batches
+from skvae._training.batches import Batches, n_batches
 from skvae._training.callbacks import (
     DropBatches,
     RecordBound,
@@ -395,8 +395,13 @@ def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
         When Ctrl-C came before there was one whole epoch in the net's history.
     """
     net.train_split = lambda dataset: (dataset, held_out)
+    rows = repeat_labelled(rows)
+    max_steps = net.iterator_train.keywords["max_steps"]
+    if max_steps is not None:
+        # Rows that are repeated make an epoch longer: there is to be none without a step.
+        net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(len(rows), net.batch_size)))
     with kept_heap(), flushed_denormals():
-        net.partial_fit(repeat_labelled(rows))
+        net.partial_fit(rows)
         if not plain_history(net):
             raise KeyboardInterrupt
         _check_weights(net, rows)
