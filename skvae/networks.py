@@ -108,7 +108,22 @@ class Dropout(nn.Module):
         """
         if not self.training:
             return features
-        return features * kept_of(features, self.p, self.generator)
+        return features * self.kept(features)
+
+    def kept(self, features: Tensor) -> Tensor:
+        """Draw what the features are multiplied by.
+
+        Parameters
+        ----------
+        features : Tensor of any shape
+            Only their number and layout count.
+
+        Returns
+        -------
+        kept : Tensor of that shape
+            0, or what keeps the mean.
+        """
+        return kept_of(features, self.p, self.generator)
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):

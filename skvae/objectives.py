@@ -8,7 +8,9 @@ training then gives it a generator of its own in every epoch.
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -246,6 +248,36 @@ class Objective(Parameters):
         """
         raise TypeError(f"{type(self).__name__} does not define __call__.")
 
+    def weights(self, epoch: int | None) -> list[float]:
+        """Return the numbers in the loss that go by the epoch.
+
+        Parameters
+        ----------
+        epoch : int or None
+            Epochs done before this one. ``None``: schedules are over.
+
+        Returns
+        -------
+        weights : list of float
+            Without unit; empty where the loss is the same in every epoch.
+        """
+        return []
+
+    def given(self, weights: Sequence[Any]) -> Objective:
+        """Return the same objective of other ``weights``, whatever the epoch.
+
+        Parameters
+        ----------
+        weights : sequence of float or of Tensor of shape ()
+            As many as :meth:`weights` returns.
+
+        Returns
+        -------
+        objective : Objective
+            Its loss goes by the epoch no more, so that one graph can serve all epochs.
+        """
+        return self
+
 
 class ELBO(Objective):
     """``elbo = E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))``, with its usual weights.
@@ -302,6 +334,17 @@ class ELBO(Objective):
         beta = self.beta(epoch) if callable(self.beta) else self._real("beta")
         n_epochs = self._whole("kl_warmup_epochs", least=0)
         return beta * LinearWarmup(n_epochs)(epoch) if n_epochs else beta
+
+    def weights(self, epoch: int | None) -> list[float]:
+        """Return the weight of the KL."""
+        return [self.kl_weight(epoch)]
+
+    def given(self, weights: Sequence[Any]) -> ELBO:
+        """Return the same objective of another weight of the KL, whatever the epoch."""
+        fixed = copy.copy(self)
+        (weight,) = weights
+        fixed.kl_weight = lambda epoch: weight  # type: ignore[method-assign]  # of this object
+        return fixed
 
     def __call__(
         self,
@@ -605,6 +648,16 @@ class Trimmed(Objective):
     @generator.setter
     def generator(self, generator: torch.Generator | None) -> None:
         self._trimmed.generator = generator
+
+    def weights(self, epoch: int | None) -> list[float]:
+        """Return those of the objective that is trimmed."""
+        return self._trimmed.weights(epoch)
+
+    def given(self, weights: Sequence[Any]) -> Trimmed:
+        """Return the same objective of other weights, whatever the epoch."""
+        fixed = copy.copy(self)
+        fixed.objective = self._trimmed.given(weights)
+        return fixed
 
     def __call__(
         self,

@@ -407,14 +407,6 @@ class TestTraining:
             single.fit(DIGITS).score(DIGITS), abs=3
         )
 
-    # torch's own import of its compiler warns about torch.jit.
-    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-    def test_compile_changes_nothing_but_rounding(self):
-        once = {"max_epochs": 1, "batch_size": 75}  # a batch of another size is compiled anew
-        model = vae(**once, compile=True).fit(IRIS)
-        assert_allclose(weights(model), weights(vae(**once).fit(IRIS)), atol=1e-4)
-
     def test_collapse_is_announced(self):
         noise = np.random.RandomState(0).randn(200, 3)
         with pytest.warns(PosteriorCollapseWarning, match="No component is active.*beta"):

@@ -94,7 +94,7 @@ def test_imports_go_down(path):
     assert ours <= ALLOWED[layer(path)]
     if layer(path) in TORCH_ONLY:
         assert {name.split(".")[0] for name in imports(path)} <= {
-            "__future__", "collections", "dataclasses", "functools", "itertools", "math",
+            "__future__", "collections", "copy", "dataclasses", "functools", "itertools", "math",
             "skvae", "torch", "typing", "warnings", "zuko",
         }  # fmt: skip
 

@@ -25,15 +25,19 @@ class Sums:
         self.n_rows = 0
         self.total: Tensor | float = 0.0
 
-    def add(self, bound: Bound) -> None:
-        """Take in the terms of a batch."""
-        self.n_rows += len(bound.loss)
-        terms = torch.stack([term.detach() for term in bound])
-        self.total += terms.sum(1, dtype=torch.float64)
+    def add(self, n_rows: int, terms: Tensor) -> None:
+        """Take in the sums of the terms over the rows of a batch."""
+        self.n_rows += n_rows
+        self.total += terms
 
     def means(self) -> list[float]:
         """Return the mean of each term over all rows."""
         return (torch.as_tensor(self.total) / self.n_rows).tolist()
+
+
+def sums_of(bound: Bound) -> Tensor:
+    """Return the sum of each term over the rows, in float64."""
+    return torch.stack([term.detach() for term in bound]).sum(1, dtype=torch.float64)
 
 
 def check_loss(loss: float, net: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -30,13 +28,15 @@ from skvae._training.callbacks import (
     SeedNoise,
     StopEarly,
     check_loss,
+    sums_of,
 )
 from skvae._training.devices import resolve_precision
 from skvae._training.labels import GuessLabels, repeat_labelled
 from skvae._training.process import flushed_denormals, kept_heap
 from skvae._training.progress import EpochBar
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
-from skvae.model import VAE
+from skvae._training.whole_step import WholeStep, check_compiler
+from skvae.model import VAE, Batch
 from skvae.objectives import ELBO, Bound
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -114,6 +114,7 @@ class VAENet(NeuralNet):
     def __init__(self, *args: Any, bfloat16: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.bfloat16 = bfloat16
+        self.whole_step: WholeStep | None = None
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -160,10 +161,11 @@ class VAENet(NeuralNet):
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Call those callbacks that have this method: for a step, few do."""
         getattr(self, method_name)(self, **kwargs)
-        for method in self._listening(method_name):
+        for method in self.listening(method_name):
             method(self, **kwargs)
 
-    def _listening(self, method_name: str) -> list[Callable[..., None]]:
+    def listening(self, method_name: str) -> list[Callable[..., None]]:
+        """Return that method of the callbacks that have it."""
         if method_name not in self.listeners_:
             idle = getattr(Callback, method_name)
             methods = [getattr(callback, method_name) for _, callback in self.callbacks_]
@@ -195,6 +197,10 @@ class VAENet(NeuralNet):
         self.history.record(f"{prefix}_batch_count", n_batches)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take one step of the optimiser, compiled where that was asked for."""
+        return self.eager_step(batch) if self.whole_step is None else self.whole_step(batch)
+
+    def eager_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Take one step of the optimiser, which never asks for the loss a second time."""
         self.optimizer_.zero_grad()
         step = self.train_step_single(batch, **fit_params)
@@ -229,11 +235,17 @@ class VAENet(NeuralNet):
     ) -> Tensor:
         """Return the batch's mean loss, rows weighted by ``y_true``."""
         epoch = len(self.history) - 1 if training else None
-        bound = self.criterion_(X["batch"].x, *y_pred, epoch=epoch)
-        if y_true is not None:
-            bound = Bound(*(term * y_true for term in bound))
-        self.sums_[training].add(bound)
+        bound = self.bound(self.criterion_, y_pred, X["batch"], epoch)
+        self.sums_[training].add(len(bound.loss), sums_of(bound))
         return bound.loss.mean()
+
+    @staticmethod
+    def bound(objective: Any, joint: Any, batch: Batch, epoch: Any) -> Bound:
+        """Return the bound of a batch, its rows weighted."""
+        bound = objective(batch.x, *joint, epoch=epoch)
+        if batch.weight is None:
+            return bound
+        return Bound(*(term * batch.weight for term in bound))
 
     def epoch_means(self) -> dict[str, float]:
         """Return the epoch's mean terms in nats per row, ``train_*`` and ``valid_*``."""
@@ -244,24 +256,10 @@ class VAENet(NeuralNet):
         }
 
 
-def check_compiler(device: str) -> None:
-    """Raise ``ValueError`` where ``torch.compile`` has no compiler to call."""
-    compiler = os.environ.get("CXX", "g++")
-    if torch.device(device).type == "cpu" and shutil.which(compiler) is None:
-        raise ValueError(
-            f"compile=True needs a C++ compiler, and {compiler!r} is not on the PATH. "
-            "Install one, or set compile=False."
-        )
-
-
 def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> VAENet:
     """Return an initialised net around the module, its history continued from ``history``."""
     if plan.compile:
         check_compiler(plan.device)
-        # On CUDA as graphs, which are launched as one.
-        mode = "reduce-overhead" if torch.device(plan.device).type == "cuda" else "default"
-        module.encoder.compile(mode=mode)
-        module.decoder.compile(mode=mode)
     batches = partial(
         Batches,
         latent_dim=module.latent_dim,
@@ -289,6 +287,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     for parameter in module.parameters():
         parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
+    net.whole_step = WholeStep(net) if plan.compile else None
     return net
 
 
@@ -402,6 +401,7 @@ def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
         net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(len(rows), net.batch_size)))
     with kept_heap(), flushed_denormals():
         net.partial_fit(rows)
+        net.whole_step = None
         if not plain_history(net):
             raise KeyboardInterrupt
         _check_weights(net, rows)

@@ -1,0 +1,230 @@
+"""A step that is compiled whole: it does what the step does that is not."""
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_digits, load_iris
+from skorch.callbacks import Callback
+
+from skvae import ConditionalVAE, VAEClassifier, VariationalAutoencoder
+from skvae._training import whole_step
+from skvae._training.net import OPTIMIZERS
+from skvae._training.updates import UPDATES
+from skvae.objectives import ELBO, IWAE, CyclicalAnnealing, Trimmed
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+DIGITS = load_digits().data[:150] / 16
+COUNTS = np.random.default_rng(0).poisson(3.0, (150, 4))
+GAPS = np.where(np.random.default_rng(0).random(IRIS.shape) < 0.2, np.nan, IRIS)
+
+# Two batches of 64 and one of 22 an epoch.
+FEW = {"max_epochs": 3, "batch_size": 64, "random_state": 0}
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """The graphs that would be compiled; they run as they were traced."""
+    graphs = []
+    monkeypatch.setattr(whole_step, "_compiled", type(whole_step._compiled)())
+
+    def keep(graph, inputs, options=None):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch._inductor, "compile", keep)
+    # The smaller last batch is compiled as well.
+    monkeypatch.setattr(whole_step, "FEWEST_EPOCHS", 1)
+    return graphs
+
+
+def both(X, sample_weight=None, **params):
+    """Return the same fit, eager and compiled."""
+    models = [
+        VariationalAutoencoder(**FEW | params, compile=is_compiled) for is_compiled in (False, True)
+    ]
+    return [model.fit(X, sample_weight=sample_weight) for model in models]
+
+
+def losses(model):
+    return [row["train_loss"] for row in model.history_]
+
+
+STEPS = {
+    "defaults": (IRIS, {}),
+    "clipped": (IRIS, {"gradient_clip": 0.5}),
+    "adamw": (IRIS, {"optimizer": "adamw", "weight_decay": 0.1}),
+    "adam with decay": (IRIS, {"optimizer": "adam", "weight_decay": 0.1}),
+    "sgd": (IRIS, {"optimizer": "sgd", "learning_rate": 1e-4, "weight_decay": 0.1}),
+    "rmsprop": (IRIS, {"optimizer": "rmsprop"}),
+    "one cycle": (IRIS, {"learning_rate_schedule": "one_cycle"}),
+    "warm-up": (IRIS, {"kl_warmup_epochs": 3}),
+    "cycles": (IRIS, {"objective": ELBO(beta=CyclicalAnnealing(3))}),
+    "free bits": (IRIS, {"free_bits": 0.5}),
+    "batch normalisation": (IRIS, {"normalization": "batch"}),
+    "iwae": (IRIS, {"objective": IWAE(3, doubly_reparameterized=True)}),
+    "trimmed": (IRIS, {"objective": Trimmed()}),
+    "vamp, with dropout": (IRIS, {"prior": "vamp", "dropout": 0.2}),
+    "flows": (IRIS, {"prior": "flow", "posterior_family": "flow"}),
+    "full covariance": (IRIS, {"posterior_family": "full"}),
+    "beta-tcvae": (IRIS, {"objective": "beta_tcvae"}),
+    "held-out rows": (IRIS, {"early_stopping": True}),
+    "student_t": (IRIS, {"likelihood": "student_t"}),
+    "counts": (COUNTS, {"likelihood": "negative_binomial"}),
+    "gaps": (GAPS, {}),
+    "images": (DIGITS, {"image_shape": (8, 8), "precision": "bfloat16"}),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_graph_is_the_step(traced, name):
+    X, params = STEPS[name]
+    eager, compiled = both(X, **params)
+    assert len(traced) == 2
+    assert_allclose(losses(compiled), losses(eager), rtol=2e-5, atol=2e-5)
+    assert_allclose(compiled.score(X), eager.score(X), rtol=1e-4, atol=1e-3)
+    steps = [m.net_.optimizer_.state_dict()["state"][0].get("step") for m in (eager, compiled)]
+    assert steps[0] == steps[1]
+
+
+def test_rows_have_their_weights(traced):
+    weight = np.random.default_rng(0).random(150)
+    eager, compiled = both(IRIS, sample_weight=weight)
+    assert traced
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [ConditionalVAE, VAEClassifier])
+def test_rows_have_what_is_beside_them(traced, estimator):
+    eager, compiled = (
+        estimator(VariationalAutoencoder(**FEW, compile=is_compiled)).fit(IRIS, SPECIES)
+        for is_compiled in (False, True)
+    )
+    assert traced
+    assert_allclose(compiled.transform(IRIS), eager.transform(IRIS), atol=1e-4)
+
+
+def test_fits_go_on(traced):
+    for method in ("fit", "partial_fit"):
+        models = [
+            VariationalAutoencoder(**FEW, warm_start=True, compile=is_compiled)
+            for is_compiled in (False, True)
+        ]
+        for model in models:
+            getattr(model.fit(IRIS), method)(IRIS)
+        eager, compiled = models
+        assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
+
+
+def test_equal_steps_are_compiled_once(traced):
+    model = VariationalAutoencoder(**FEW, compile=True).fit(IRIS)
+    n = len(traced)
+    for change in ({"learning_rate": 1e-2}, {"random_state": 3}, {"beta": 0.5}, {"max_epochs": 7}):
+        model.set_params(**change).fit(IRIS)
+    assert len(traced) == n == 2
+    model.set_params(n_components=1).fit(IRIS)
+    assert len(traced) == 4
+
+
+class Listener(Callback):
+    """Hears of every batch."""
+
+    def on_batch_end(self, net, batch=None, y_pred=None, **kwargs):
+        assert y_pred is not None or not net.module_.training
+
+
+class ByTheEpoch(ELBO):
+    """An objective of a weight that no one is told of."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        return bound._replace(loss=bound.loss * (1 if epoch is None or epoch > 1 else 2))
+
+
+WHOLE_NOT = {
+    "an objective that draws": ({"objective": "infovae"}, "InfoVAE draws random numbers"),
+    "an objective by the epoch": ({"objective": ByTheEpoch()}, "goes by the epoch"),
+    "a callback": ({"callbacks": [Listener()]}, "Listener listens to on_batch_end"),
+    "torch's dropout": (
+        {"encoder": torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.Dropout(0.1))},
+        "draws random numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE_NOT)
+def test_what_cannot_be_compiled_runs_as_written(traced, monkeypatch, name):
+    asked = []
+    monkeypatch.setattr(whole_step, "compile_networks", lambda *args: asked.append(args))
+    params, reason = WHOLE_NOT[name]
+    fits = []
+    for is_compiled in (False, True):
+        with warnings.catch_warnings(record=True) as said, torch.random.fork_rng():
+            warnings.simplefilter("always")
+            torch.manual_seed(0)
+            model = VariationalAutoencoder(**FEW | params, compile=is_compiled)
+            fits.append(model.fit(IRIS))
+    assert not traced
+    assert len(asked) == 1
+    (text,) = (str(w.message) for w in said if "compile=True" in str(w.message))
+    assert reason in text
+    assert losses(fits[0]) == losses(fits[1])
+
+
+def test_fewer_loops_are_joined_where_torch_stumbles(traced, monkeypatch):
+    tried = []
+
+    def stumble(graph, inputs, options=None):
+        tried.append(options)
+        if options is None:
+            raise torch._inductor.exc.InductorError(KeyError("buf43"), None)
+        return graph
+
+    monkeypatch.setattr(torch._inductor, "compile", stumble)
+    eager, compiled = both(IRIS)
+    assert tried == [None, {"max_fusion_size": 8}] * 2
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5)
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(file / "below"))
+    with whole_step._writable_cache():
+        assert os.access(os.environ["TORCHINDUCTOR_CACHE_DIR"], os.W_OK)
+    folder = str(tmp_path / "new")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", folder)
+    with whole_step._writable_cache():
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == folder
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_are_those_of_torch(name, decay):
+    generator = torch.Generator().manual_seed(0)
+    start, *gradients = torch.randn((6, 40, 7), generator=generator, dtype=torch.float64)
+    theirs = torch.nn.Parameter(start.clone())
+    optimizer = OPTIMIZERS[name]([theirs], lr=1e-2, weight_decay=decay)
+    update, group = UPDATES[type(optimizer).__name__], optimizer.param_groups[0]
+    for step, gradient in enumerate(gradients, 1):
+        if step == 2:  # the first makes the slots
+            ours = theirs.detach().clone()
+            slots = [optimizer.state[theirs][slot].clone() for slot in update.slots]
+        theirs.grad = gradient.clone()
+        optimizer.step()
+        if step > 1:
+            numbers = [torch.tensor(n, dtype=torch.float64) for n in update.numbers(group, step)]
+            update.apply(ours, gradient, slots, numbers, group)
+    assert_allclose(ours, theirs.detach(), rtol=1e-12)
+
+
+# torch's compiler itself: dropout, a linear path, a clip; the graph that it stumbles over.
+@pytest.mark.parametrize(
+    "params", [{"gradient_clip": 0.5}, {"prior": "mixture", "hidden_layer_sizes": (8,)}]
+)
+def test_it_compiles(params):
+    eager, compiled = both(IRIS, **params, dropout=0.1)
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
