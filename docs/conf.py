@@ -12,12 +12,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-# sphinx-gallery looks up the names in an example before it runs it, these among them.
-from sklearn.experimental import (
-    enable_halving_search_cv,  # noqa: F401 - registers the classes
-    enable_iterative_imputer,  # noqa: F401 - registers the class
-)
-
 import skvae
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -89,6 +83,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "within_subsection_order": "gallery.order",
+    "parallel": os.cpu_count() or 1,  # examples side by side
 }
 
 # The theme

@@ -5,6 +5,12 @@ from pathlib import Path
 from textwrap import indent
 
 from dark import darken
+
+# sphinx-gallery looks up the names in an example, these among them; in each of its processes.
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401 - registers the classes
+    enable_iterative_imputer,  # noqa: F401 - registers the class
+)
 from sphinx_gallery.scrapers import matplotlib_scraper
 
 
