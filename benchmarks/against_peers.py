@@ -93,10 +93,11 @@ def load_pixels(folder):
     if folder is not None:
         return read_idx(folder)
     try:
-        return fetch_openml("mnist_784", version=1, as_frame=False).data[:60_000]
+        images = fetch_openml("mnist_784", version=1, as_frame=False).data[:60_000]
+        return images.astype(np.uint8)
     except OSError as error:
         print(f"OpenML cannot be reached ({error}): the data are random values, not MNIST.")
-        return np.random.default_rng(0).integers(0, 256, (60_000, 784))
+        return np.random.default_rng(0).integers(0, 256, (60_000, 784), dtype=np.uint8)
 
 
 # The environments and the workers in them

@@ -71,6 +71,26 @@ def _of_something(nats: Tensor, batch: Batch) -> Tensor:
     return nats.masked_fill(batch.x.isnan().all(-1), 0.0)
 
 
+def _in_memory(function: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    """Apply a function to a batch; in two halves where the device has no memory for the whole."""
+    try:
+        return function(batch)
+    except torch.OutOfMemoryError:
+        if len(batch.x) == 1:
+            raise
+    # Only here, where the error and all that it holds are gone.
+    torch.cuda.empty_cache()
+    half = len(batch.x) // 2
+    tensors: dict[str, Any] = {
+        name: t for name, t in batch._asdict().items() if isinstance(t, Tensor)
+    }
+    halves = [
+        batch._replace(**{name: tensor[some] for name, tensor in tensors.items()})
+        for some in (slice(half), slice(half, None))
+    ]
+    return torch.cat([_in_memory(function, rows) for rows in halves])
+
+
 class Inference:
     """A model in evaluation mode and in the precision of the caller's rows.
 
@@ -118,7 +138,7 @@ class Inference:
         target = torch.from_numpy(out)
         for some, batch in self._batches(like or function, rows):
             with torch.inference_mode():
-                target[some] = function(batch)
+                target[some] = _in_memory(function, batch)
         return out
 
     def _batches(

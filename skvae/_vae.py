@@ -550,7 +550,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         rows = rows if hidden is None else rows.without(hidden)
         likelihood = method_of(likelihood, "resolve")(columns)
         architecture = self._asked_for(likelihood, rows, rows.has_missing, encoder_sees_context)
-        plan = self._plan(rows, _random.draw_seed(self.random_state), one_epoch)
+        seed = _random.draw_seed(self.random_state)
+        plan = self._plan(rows, seed, one_epoch, _training.resolve_device(self.device))
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
         some = rows.batch(rows.spread(n_some))
@@ -570,7 +571,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             self, X, sample_weight, context, is_streamed=one_epoch
         )
         self._check_unchanged(rows, columns)
-        plan = self._plan(rows, self._seed, one_epoch)
+        # A model from another machine goes on here, with a warning where its device is not.
+        device = _training.available_device(self.device)
+        plan = self._plan(rows, self._seed, one_epoch, device)
         net = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(net, _training.state_arrays(self.net_))
         likelihood = net.module_.likelihood_family
@@ -627,7 +630,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 "warm_start=False and call fit."
             )
 
-    def _plan(self, rows: Rows, seed: int, one_epoch: bool) -> TrainingPlan:
+    def _plan(self, rows: Rows, seed: int, one_epoch: bool, device: str) -> TrainingPlan:
         """Resolve the parameters of training."""
         early_stopping = self.early_stopping and not one_epoch
         n_held_out = (
@@ -647,7 +650,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             "early_stopping": early_stopping,
             "callbacks": list(self.callbacks or []),
             "verbose": int(self.verbose),
-            "device": _training.resolve_device(self.device),
+            "device": device,
         }
         if one_epoch:
             resolved |= {"max_epochs": 1, "max_steps": None, "learning_rate_schedule": "constant"}

@@ -17,6 +17,7 @@ from skorch.callbacks import Callback
 import skvae
 from skvae import VariationalAutoencoder
 from skvae._inference import Inference
+from skvae._training import whole_step
 from skvae.likelihoods import ContinuousBernoulli, Gaussian
 from skvae.objectives import ELBO
 
@@ -341,6 +342,8 @@ def test_no_compiler(monkeypatch, fitted):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ValueError, match=r"compile=True needs a C\+\+ compiler.*no-such-compiler"):
         fitted.set_params(compile=True).fit(IRIS)
+    with pytest.raises(ValueError, match="compile=True on device='cuda' needs the package triton"):
+        whole_step.check_compiler("cuda")
 
 
 class CtrlC(Callback):

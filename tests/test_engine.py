@@ -451,6 +451,58 @@ class TestInference:
         assert_array_equal(*drawn)
 
 
+class TestDevices:
+    def test_a_model_of_another_machine_goes_on(self):
+        model = vae().fit(IRIS)
+        model.device = "cuda"  # as in a file that was saved where there is one
+        with pytest.warns(UserWarning, match="device='cuda' is not there; the model is on the CPU"):
+            model.partial_fit(IRIS)
+        assert model.n_iter_ == 4
+        with pytest.raises(ValueError, match="device='cuda' cannot be used here"):
+            model.fit(IRIS)
+
+    def test_only_hardware_that_was_asked_has_bfloat16(self):
+        assert not devices.has_bfloat16("xpu")
+
+    def test_losses_of_batches_are_numbers_in_the_end(self):
+        """Also where the device has kept them until then."""
+        kept = {}
+
+        class Device(Callback):
+            def on_batch_end(self, net, training=False, loss=None, **kwargs):
+                name = "train_loss" if training else "valid_loss"
+                kept.setdefault(name, []).append(loss.item())
+                net.history[-1]["batches"][-1][name] = loss
+
+        class Reader(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                for name, losses in kept.items():
+                    batches = net.history[-1]["batches"]
+                    assert [row[name] for row in batches if name in row] == losses
+                kept.clear()
+
+        vae(callbacks=[Device(), Reader()], early_stopping=True).fit(IRIS)
+
+    def test_batches_are_halved_where_there_is_no_memory(self, monkeypatch):
+        model = vae().fit(IRIS)
+        expected = model.transform(IRIS)
+        sizes, most = [], 40
+        posterior = Inference._posterior
+
+        def small(self, batch):
+            sizes.append(len(batch.x))
+            if len(batch.x) > most:
+                raise torch.OutOfMemoryError("no memory")
+            return posterior(self, batch)
+
+        monkeypatch.setattr(Inference, "_posterior", small)
+        assert_allclose(model.transform(IRIS), expected, rtol=1e-12)
+        assert sizes == [1, 150, 75, 37, 38, 75, 37, 38]
+        most = 0
+        with pytest.raises(torch.OutOfMemoryError):
+            model.transform(IRIS)
+
+
 class TestStores:
     @pytest.mark.parametrize(
         "container",

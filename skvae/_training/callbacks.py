@@ -51,7 +51,11 @@ def check_loss(loss: float, net: Any) -> None:
 
 
 class RecordBound(Callback):
-    """Write the epoch's loss, reconstruction and KL to the history; stop at the first NaN."""
+    """Write the epoch's loss, reconstruction and KL to the history; stop at the first NaN.
+
+    The losses of its batches, which a device may have kept, become numbers: callbacks of skorch
+    take their mean.
+    """
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the sums anew."""
@@ -67,6 +71,11 @@ class RecordBound(Callback):
         """
         for name, value in net.epoch_means().items():
             net.history.record(name, value)
+        for name in ("train_loss", "valid_loss"):
+            batches = [b for b in net.history[-1]["batches"] if isinstance(b.get(name), Tensor)]
+            losses = torch.stack([b[name] for b in batches]).tolist() if batches else []
+            for batch, loss in zip(batches, losses, strict=True):
+                batch[name] = loss
         check_loss(net.history[-1, "train_loss"], net)
 
 

@@ -42,8 +42,11 @@ def available_device(device: str) -> str:
 
 def has_bfloat16(device: str) -> bool:
     """Whether the hardware multiplies matrices of bfloat16 itself."""
-    if torch.device(device).type == "cuda":
+    kind = torch.device(device).type
+    if kind == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    if kind != "cpu":
+        return False
     # An older torch does not say; float32 is right everywhere.
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("amx_bf16") or known.get("avx512_bf16"))

@@ -118,7 +118,8 @@ class VAENet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        return [("epoch_timer", EpochTimer()), ("record_bound", RecordBound())]
+        # The time of an epoch ends when the device has done its steps, for which the bound waits.
+        return [("record_bound", RecordBound()), ("epoch_timer", EpochTimer())]
 
     def initialize_criterion(self) -> VAENet:
         """Take the objective as it is; skorch would call one that is no module."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -361,9 +362,16 @@ def _writable_cache() -> AbstractContextManager[Any]:
 
 
 def check_compiler(device: str) -> None:
-    """Raise ``ValueError`` where ``torch.compile`` has no compiler to call."""
+    """Raise ``ValueError`` where torch's compiler has no compiler to call."""
+    if torch.device(device).type != "cpu":
+        if find_spec("triton") is None:
+            raise ValueError(
+                f"compile=True on device={device!r} needs the package triton, which is not "
+                "installed. Install it, or set compile=False."
+            )
+        return
     compiler = os.environ.get("CXX", "g++")
-    if torch.device(device).type == "cpu" and shutil.which(compiler) is None:
+    if shutil.which(compiler) is None:
         raise ValueError(
             f"compile=True needs a C++ compiler, and {compiler!r} is not on the PATH. "
             "Install one, or set compile=False."
