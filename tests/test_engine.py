@@ -231,6 +231,19 @@ class TestPrecision:
             net = vae(max_epochs=1, precision=precision, **params).fit(PIXELS).net_
             assert net.bfloat16 is (precision == "bfloat16")
 
+    def test_auto_is_bfloat16_for_large_layers_in_a_compiled_step(self, monkeypatch):
+        monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
+        large, small = (
+            vae(max_epochs=1, hidden_layer_sizes=width).fit(PIXELS).net_.module_
+            for width in (2**17 // 64, 2**17 // 64 - 1)
+        )
+        precisions = [
+            devices.resolve_precision("auto", "cpu", model, compiled)
+            for model in (large, small)
+            for compiled in (True, False)
+        ]
+        assert precisions == ["bfloat16", "float32", "float32", "float32"]
+
     def test_convolutions_of_the_user_are_left_in_float32(self, monkeypatch):
         monkeypatch.setattr(devices, "has_bfloat16", lambda device: True)
         encoder = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.Flatten())

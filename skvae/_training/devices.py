@@ -52,15 +52,25 @@ def has_bfloat16(device: str) -> bool:
     return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
-def resolve_precision(precision: str, device: str, model: nn.Module) -> str:
+LARGE = 2**17
+"""Weights of a dense layer from which on bfloat16 pays within a compiled step."""
+
+
+def resolve_precision(precision: str, device: str, model: nn.Module, compiled: bool) -> str:
     """Return the precision of training, ``"auto"`` resolved.
 
     That is bfloat16 where the hardware has it and it pays: for convolutions, if all are ours,
-    which know where its kernels go wrong. Dense layers of usual sizes lose in conversions
-    what they gain in products (benchmarks/against_torch.py).
+    which know where its kernels go wrong, and for large dense layers in a step that is compiled
+    whole. Otherwise dense layers lose in conversions what they gain in products
+    (benchmarks/against_torch.py).
     """
     if precision != "auto":
         return precision
-    convolutions = [m for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)]
-    pays = convolutions and all(isinstance(m, Conv2d | ConvTranspose2d) for m in convolutions)
+    modules = list(model.modules())
+    convolutions = [m for m in modules if isinstance(m, nn.modules.conv._ConvNd)]
+    if convolutions:
+        pays = all(isinstance(m, Conv2d | ConvTranspose2d) for m in convolutions)
+    else:
+        dense = [m for m in modules if isinstance(m, nn.Linear)]
+        pays = compiled and any(layer.weight.numel() >= LARGE for layer in dense)
     return "bfloat16" if pays and has_bfloat16(device) else "float32"

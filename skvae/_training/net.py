@@ -268,6 +268,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         seed=plan.seed,
         device=plan.device,
     )
+    precision = resolve_precision(plan.precision, plan.device, module, plan.compile)
     net = VAENet(
         module,
         criterion=plan.objective,
@@ -282,7 +283,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         callbacks=_callbacks(plan),
         verbose=int(plan.verbose > 1),
         device=plan.device,
-        bfloat16=resolve_precision(plan.precision, plan.device, module) == "bfloat16",
+        bfloat16=precision == "bfloat16",
     )
     net.initialize()
     for parameter in module.parameters():
