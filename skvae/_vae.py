@@ -205,12 +205,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``compile=True`` for dense layers of 131,072 weights or more, where the hardware has it
         (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on), else float32. What comes after training,
         ``transform`` to ``score``, is float32, or float64 for such rows.
-    compile : bool, default=False
+    compile : bool or "auto", default="auto"
         Compile a whole step of training, from the networks to the optimiser, with torch's
-        compiler: 1 to 2 times the rows a second for large tables and images, 4 to 5 times for
+        compiler: 1 to 2 times the rows a second for large tables and images, 3 to 5 times for
         small tables, after some seconds of compiling, once for models of one shape in a process.
-        Results are those without it up to rounding. Where a part cannot be compiled within a step,
-        a warning says which, and only the networks are.
+        Results are those without it up to rounding. ``"auto"``: in a ``fit`` of 10,000 steps or
+        more, where there is a compiler. ``True``: in every fit; where a part cannot be compiled
+        within a step, a warning says which, and only the networks are.
 
     Attributes
     ----------
@@ -325,7 +326,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "verbose": ["verbose"],
         "device": [str],
         "precision": [Names("auto", "float32", "bfloat16")],
-        "compile": ["boolean"],
+        "compile": ["boolean", Names("auto")],
     }
 
     @asks_what_was_meant
@@ -368,7 +369,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         verbose: int = 0,
         device: str = "auto",
         precision: str = "auto",
-        compile: bool = False,
+        compile: bool | str = "auto",
     ) -> None:
         self.n_components = n_components
         self.image_shape = image_shape
@@ -654,9 +655,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             "device": device,
         }
         if one_epoch:
-            resolved |= {"max_epochs": 1, "max_steps": None, "learning_rate_schedule": "constant"}
-        else:
-            resolved |= {"max_epochs": epochs}
+            epochs = 1
+            resolved |= {"max_steps": None, "learning_rate_schedule": "constant"}
+        steps = epochs * _training.n_batches(len(rows) - n_held_out, int(self.batch_size))
+        if self.max_steps is not None and not one_epoch:
+            steps = min(steps, self.max_steps)
+        resolved["max_epochs"] = epochs
+        resolved["compile"] = _training.resolve_compile(self.compile, device, steps)
         return TrainingPlan.of(self.get_params(deep=False), **resolved)
 
     def _n_columns(self, rows: Rows) -> int | None:
@@ -1150,6 +1155,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             optimizer=self._optimizer,
             callbacks=[],
             device=_training.available_device(self.device),
+            compile=False,
         )
         self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
         _training.load_arrays(self.net_, arrays)

@@ -340,10 +340,14 @@ def test_a_device_that_is_not_there(device, fitted):
 
 def test_no_compiler(monkeypatch, fitted):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ValueError, match=r"compile=True needs a C\+\+ compiler.*no-such-compiler"):
+    with pytest.raises(
+        ValueError, match=r"compile=True .*needs a C\+\+ compiler.*no-such-compiler"
+    ):
         fitted.set_params(compile=True).fit(IRIS)
-    with pytest.raises(ValueError, match="compile=True on device='cuda' needs the package triton"):
-        whole_step.check_compiler("cuda")
+    with pytest.raises(ValueError, match="device='cuda' needs the package 'triton'"):
+        whole_step.resolve_compile(True, "cuda", 1)
+    for device in ("cpu", "cuda"):
+        assert whole_step.resolve_compile("auto", device, 10**6) is False
 
 
 class CtrlC(Callback):

@@ -129,6 +129,19 @@ def test_equal_steps_are_compiled_once(traced):
     assert len(traced) == 4
 
 
+def test_long_fits_are_compiled_by_themselves(traced, monkeypatch):
+    monkeypatch.setattr(whole_step, "LONG", 9)
+    VariationalAutoencoder(**FEW).set_params(max_epochs=2).fit(IRIS)  # 6 steps
+    VariationalAutoencoder(**FEW, max_steps=8).fit(IRIS)
+    VariationalAutoencoder(**FEW, compile=False).fit(IRIS)
+    VariationalAutoencoder(**FEW).partial_fit(IRIS)
+    assert not traced
+    VariationalAutoencoder(**FEW).fit(IRIS)
+    assert traced
+    # Silently not, where it cannot be done.
+    VariationalAutoencoder(**FEW, objective="infovae").fit(IRIS)
+
+
 class Listener(Callback):
     """Hears of every batch."""
 

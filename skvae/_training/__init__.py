@@ -1,5 +1,6 @@
 """The training engine: a skorch net, its batches, devices and history."""
 
+from skvae._training.batches import n_batches
 from skvae._training.budget import default_epochs, epochs_of
 from skvae._training.convergence import undertrained
 from skvae._training.devices import available_device, resolve_device
@@ -17,6 +18,7 @@ from skvae._training.net import (
 from skvae._training.progress import follow
 from skvae._training.schedules import SCHEDULES
 from skvae._training.state import load_arrays, state_arrays
+from skvae._training.whole_step import resolve_compile
 
 __all__ = [
     "OPTIMIZERS",
@@ -30,8 +32,10 @@ __all__ = [
     "kept_epoch",
     "load_arrays",
     "make_net",
+    "n_batches",
     "n_held_out",
     "plain_history",
+    "resolve_compile",
     "resolve_device",
     "split",
     "state_arrays",

@@ -35,7 +35,7 @@ from skvae._training.labels import GuessLabels, repeat_labelled
 from skvae._training.process import flushed_denormals, kept_heap
 from skvae._training.progress import EpochBar
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
-from skvae._training.whole_step import WholeStep, check_compiler
+from skvae._training.whole_step import WholeStep
 from skvae.model import VAE, Batch
 from skvae.objectives import ELBO, Bound
 
@@ -69,7 +69,7 @@ class TrainingPlan:
     verbose: int
     device: str
     precision: str
-    compile: bool
+    compile: bool | str
 
     @classmethod
     def of(cls, params: Mapping[str, Any], **resolved: Any) -> TrainingPlan:
@@ -259,8 +259,6 @@ class VAENet(NeuralNet):
 
 def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> VAENet:
     """Return an initialised net around the module, its history continued from ``history``."""
-    if plan.compile:
-        check_compiler(plan.device)
     batches = partial(
         Batches,
         latent_dim=module.latent_dim,
@@ -268,7 +266,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         seed=plan.seed,
         device=plan.device,
     )
-    precision = resolve_precision(plan.precision, plan.device, module, plan.compile)
+    precision = resolve_precision(plan.precision, plan.device, module, bool(plan.compile))
     net = VAENet(
         module,
         criterion=plan.objective,
@@ -289,7 +287,7 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     for parameter in module.parameters():
         parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
-    net.whole_step = WholeStep(net) if plan.compile else None
+    net.whole_step = WholeStep(net, plan.compile is True) if plan.compile else None
     return net
 
 

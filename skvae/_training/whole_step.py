@@ -32,6 +32,10 @@ FEWEST_EPOCHS = 100
 """So many epochs to come make it worthwhile to compile the step of an epoch's last, smaller batch
 as well."""
 
+LONG = 10_000
+"""Steps of a fit from which on it is compiled by itself: they take clearly longer than compiling,
+which is a matter of seconds (benchmarks/against_torch.py)."""
+
 MOST_COMPILED = 64
 """Compiled steps that a process keeps for its next fits."""
 
@@ -73,10 +77,14 @@ class WholeStep:
     ----------
     net : VAENet
         Initialised.
+    is_asked : bool
+        Whether compiling was asked for: then a step that cannot be compiled is worth a warning,
+        and its networks are compiled.
     """
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, is_asked: bool = True) -> None:
         self.net = net
+        self.is_asked = is_asked
         self.n_epochs_before = len(net.history)
         self.seen: dict[Any, Seen] = {}
         self.graphs: dict[Any, Graph] = {}
@@ -119,6 +127,8 @@ class WholeStep:
             self.graphs[layout] = Graph(self.net, seen, step, rows, noise)
         except Exception as error:  # whatever it is that torch cannot trace or compile
             self.why_not = str(error).strip().split("\n")[0] or type(error).__name__
+            if not self.is_asked:
+                return None
             warnings.warn(
                 "compile=True: the step as a whole cannot be compiled, only the networks are: "
                 f"{self.why_not}",
@@ -361,21 +371,32 @@ def _writable_cache() -> AbstractContextManager[Any]:
     return nullcontext() if is_writable else fresh_cache()
 
 
-def check_compiler(device: str) -> None:
-    """Raise ``ValueError`` where torch's compiler has no compiler to call."""
+def missing_compiler(device: str) -> str | None:
+    """Return what torch's compiler needs for a device and does not find, else ``None``."""
     if torch.device(device).type != "cpu":
-        if find_spec("triton") is None:
-            raise ValueError(
-                f"compile=True on device={device!r} needs the package triton, which is not "
-                "installed. Install it, or set compile=False."
-            )
-        return
+        return "the package 'triton'" if find_spec("triton") is None else None
     compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
+    return f"a C++ compiler ({compiler!r})" if shutil.which(compiler) is None else None
+
+
+def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
+    """Return what was asked for, ``False`` where ``"auto"`` leaves the step as it is.
+
+    It compiles fits of many steps, where there is a compiler.
+
+    Raises
+    ------
+    ValueError
+        When it was asked for, and there is none.
+    """
+    if asked == "auto":
+        return asked if n_steps >= LONG and missing_compiler(device) is None else False
+    if asked and missing_compiler(device):
         raise ValueError(
-            f"compile=True needs a C++ compiler, and {compiler!r} is not on the PATH. "
-            "Install one, or set compile=False."
+            f"compile=True on device={device!r} needs {missing_compiler(device)}, which is not "
+            "there. Install it, or set compile=False."
         )
+    return asked
 
 
 def compile_networks(module: VAE, device: str) -> None:
