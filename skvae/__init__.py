@@ -10,6 +10,7 @@ from skvae._imputer import VAEImputer
 from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VariationalAutoencoder
 from skvae._version import __version__
+from skvae._world import data_parallel
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.persistence import load
 
@@ -22,6 +23,7 @@ __all__ = [
     "VAEOutlierDetector",
     "VariationalAutoencoder",
     "__version__",
+    "data_parallel",
     "explore",
     "load",
 ]

@@ -21,6 +21,7 @@ from torch import nn
 
 from skvae import _files, _template
 from skvae._template import Template
+from skvae._world import world
 
 FORMAT = "skvae"
 FORMAT_VERSION = 2
@@ -29,6 +30,19 @@ OBJECTS = ("encoder", "decoder", "likelihood", "prior", "posterior_family", "obj
 
 
 def write(
+    path: str | os.PathLike[str],
+    header: Mapping[str, Any],
+    state: Mapping[str, Any],
+    parts: Mapping[str, type],
+) -> None:
+    """Write a state: of several processes that train together, the first one does it.
+
+    See :func:`write_here`.
+    """
+    world().of_first(lambda: write_here(path, header, state, parts))
+
+
+def write_here(
     path: str | os.PathLike[str],
     header: Mapping[str, Any],
     state: Mapping[str, Any],

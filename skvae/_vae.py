@@ -7,8 +7,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
+from pickle import PicklingError
 from typing import Any, NamedTuple, Self
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import (
@@ -23,12 +25,14 @@ from torch import nn
 
 from skvae import _model_card, _modelfile, _random, _state, _training
 from skvae._architecture import Architecture, part, settled
-from skvae._data import Columns, Reader, Rows
+from skvae._data import Columns, Reader, Rows, hash_all
 from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
 from skvae._training import TrainingPlan, VAENet
 from skvae._validation import CheckedEstimator, Names, Number, asks_what_was_meant
+from skvae._version import __version__
+from skvae._world import world
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._base import method_of
@@ -46,6 +50,12 @@ SAMPLE_ROWS = 1000
 
 SAMPLE_VALUES = 4_000_000
 """Values in these rows, where they may be more: factor analysis likes to see many."""
+
+KEY_VALUES = 2**20
+"""Values, of rows evenly spread, by which a fit is known."""
+
+SILENT = {"callbacks", "device", "random_state", "verbose", "warm_start"}
+"""Parameters that do not say what is fitted; the seed does, beside them."""
 
 
 class _Start(NamedTuple):
@@ -500,14 +510,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
         model = self._copy()
-        if continued:
-            start = model._go_on(X, sample_weight, context, one_epoch)
-        else:
-            beside = context, encoder_sees_context, one_epoch, hidden, label
-            start = model._begin(X, sample_weight, *beside)
-        reader, rows, architecture, plan, net = start
-        interrupted = _training.train(net, *_training.split(rows, plan))
-        interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
+        with world().together():
+            if continued:
+                start = model._go_on(X, sample_weight, context, one_epoch)
+            else:
+                beside = context, encoder_sees_context, one_epoch, hidden, label
+                start = model._begin(X, sample_weight, *beside)
+            reader, rows, architecture, plan, net = start
+            key = world().agreed(lambda: model._key(start, continued))
+            parts = _training.split(rows, plan)
+            interrupted = _training.train(net, *parts, key=None if one_epoch else key)
+            interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
         if interrupted:
             warnings.warn(f"Training was interrupted after {model.n_iter_} epochs.", stacklevel=4)
         if not model.active_components_.any():
@@ -592,6 +605,28 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             ) from error
         return _Start(reader, rows, self._architecture, plan, net)
 
+    def _key(self, start: _Start, continued: bool) -> str:
+        """Return what tells a fit from others, on which all processes must agree.
+
+        Rows and seed; and by what a checkpoint is known, the parameters and where it begins.
+        """
+        rows, seed = start.rows, start.plan.seed
+        some = rows.subset(rows.spread(max(SAMPLE_ROWS, KEY_VALUES // rows.n_features)))
+        told = [len(rows), rows.n_features, hash_all(some), some.weight, seed]
+        if world().checkpoint is not None:
+            params = {k: v for k, v in self.get_params(deep=False).items() if k not in SILENT}
+            told += [__version__, start.architecture.encoder_sees_context]
+            told.append(_modelfile.pack(params, _state.PARTS))
+            told.append(_training.state_arrays(start.net) if continued else None)
+        try:
+            return str(joblib.hash(told))
+        except PicklingError as error:
+            raise ValueError(
+                f"A checkpoint is known by the parameters of its fit, one of which has no pickle: "
+                f"{error}. Define functions and classes at the top of a module, or fit without a "
+                "checkpoint."
+            ) from error
+
     @property
     def _is_left_open(self) -> bool:
         return getattr(settled(self.likelihood, LIKELIHOODS), "left_open", False)
@@ -651,7 +686,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             "seed": seed,
             "early_stopping": early_stopping,
             "callbacks": list(self.callbacks or []),
-            "verbose": int(self.verbose),
+            "verbose": 0 if world().rank else int(self.verbose),
             "device": device,
         }
         if one_epoch:
@@ -695,8 +730,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         interrupted = False
         inference = Inference(net.module_, rows.dtype, net.device, self._title("kl_per_component_"))
         try:
-            kl = inference.kl(rows)
+            kl = world().mean_over(rows, inference.kl)
         except KeyboardInterrupt:
+            if world().size > 1:
+                raise
             kl, interrupted = inference.kl(rows.subset(rows.spread(SAMPLE_ROWS))), True
         self.net_ = net
         self.n_samples_ = int(rows.X.shape[0])
@@ -739,7 +776,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     def _title(self, title: str) -> str | None:
         """Return the title of a progress bar, where there is to be one."""
-        return title if self.verbose else None
+        return title if self.verbose and not world().rank else None
 
     def _inference(self, dtype: Any, title: str = "rows") -> Inference:
         """Return the model for rows of a type; the title is that of its progress bar."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from skvae._world import world
+
 __all__ = ["TensorBoard"]
 
 
@@ -75,7 +77,7 @@ class TensorBoard(Callback):
         root = Path("runs" if self.log_dir is None else self.log_dir)
         begun = [row["run"] for row in net.history if "run" in row]
         self.is_new_ = not begun
-        self.run_ = root / begun[-1] if begun else _new_run(root)
+        self.run_ = root / begun[-1] if begun else world().of_first(lambda: _new_run(root))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write the numbers of the epoch.
@@ -91,6 +93,8 @@ class TensorBoard(Callback):
         if self.is_new_:
             net.history.record("run", self.run_.name)
             self.is_new_ = False
+        if world().rank:
+            return
         numbers = {name: float(value) for name, value in row.items() if _is_logged(name, value)}
         numbers["learning_rate"] = net.optimizer_.param_groups[0]["lr"]
         for line in ("train", "valid"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -59,6 +59,9 @@ class Bound(NamedTuple):
     loss: Tensor
     reconstruction: Tensor
     kl: Tensor
+
+
+Gather = Callable[[Tensor], tuple[Tensor, slice]]
 
 
 class Schedule(Protocol):
@@ -191,6 +194,13 @@ class Objective(Parameters):
     ----------
     n_samples : int
         Draws of z for each row of a training batch.
+    compares_rows : bool
+        Whether the loss of a row depends on the others of its batch. Processes that train
+        together (:func:`skvae.data_parallel`) have a part of the batch each, and refuse it.
+    gather : callable or None
+        Set in such a fit: takes a tensor with an entry for each row of this process, without
+        derivatives, and returns those of the whole batch and the slice of them that are its own.
+        An objective that goes by it alone may say that it does not compare rows.
 
     Examples
     --------
@@ -209,6 +219,8 @@ class Objective(Parameters):
     """
 
     n_samples: int = 1
+    compares_rows: bool = False
+    gather: Gather | None = None
 
     def __call__(
         self,
@@ -364,7 +376,11 @@ class ELBO(Objective):
         if free_bits:
             # The mean over the batch is compared with the free nats, not every row's own.
             free = free_bits * z.shape[-1] / kl_terms.shape[-1]
-            paid = (kl_terms.mean(0) - free).clamp_min(0).sum().expand_as(kl)
+            mean = kl_terms.mean(0)
+            if self.gather is not None:
+                # In its value that of all rows, in its derivative that of these.
+                mean = mean + (self.gather(kl_terms.detach())[0].mean(0) - mean).detach()
+            paid = (mean - free).clamp_min(0).sum().expand_as(kl)
         return Bound(self.kl_weight(epoch) * paid - reconstruction, reconstruction, kl)
 
 
@@ -480,6 +496,8 @@ class BetaTCVAE(Objective):
     (150, 2)
     """
 
+    compares_rows = True
+
     def __init__(self, alpha: float = 1.0, beta: float = 6.0, gamma: float = 1.0) -> None:
         self.alpha = alpha
         self.beta = beta
@@ -555,6 +573,7 @@ class InfoVAE(Objective):
     """
 
     generator: torch.Generator | None = None
+    compares_rows = True
 
     def __init__(self, mmd: float = 100.0, beta: float = 1.0) -> None:
         self.mmd = mmd
@@ -641,6 +660,11 @@ class Trimmed(Objective):
         return self._trimmed.n_samples
 
     @property
+    def compares_rows(self) -> bool:  # type: ignore[override]  # the same
+        """Whether the objective compares rows beyond the order of their losses."""
+        return getattr(self._trimmed, "compares_rows", False)
+
+    @property
     def generator(self) -> Any:
         """The generator of the objective, should it be one that draws: then it can be set."""
         return getattr(self._trimmed, "generator", 0)
@@ -671,11 +695,13 @@ class Trimmed(Objective):
         """Return the bound of a batch, in which a trimmed row has the loss 0."""
         share = self._real("share", "it must lie in [0, 1).", lambda value: 0 <= value < 1)
         bound = self._trimmed(x, posterior, z, likelihood, prior, epoch)
-        n = len(bound.loss)
+        losses = bound.loss.detach()
+        losses, mine = (losses, slice(None)) if self.gather is None else self.gather(losses)
+        n = len(losses)
         n_kept = max(1, n - math.floor(share * n))
-        kept = torch.zeros_like(bound.loss)
-        kept[bound.loss.detach().argsort()[:n_kept]] = n / n_kept
-        return bound._replace(loss=bound.loss * kept)
+        kept = torch.zeros_like(losses)
+        kept[losses.argsort()[:n_kept]] = n / n_kept
+        return bound._replace(loss=bound.loss * kept[mine])
 
 
 OBJECTIVES: dict[str, type[Objective]] = {

@@ -13,12 +13,11 @@ LEAVES = [
     "_names",
     "_numbers",
     "_version",
-    "_random",
     "_template",
     "_allotment",
     "_files",
 ]
-LEAVES += ["initialization", "exceptions", "functional", "callbacks"]
+LEAVES += ["initialization", "exceptions", "functional"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -27,6 +26,9 @@ ALLOWED = (
         for name in FAMILIES
     }
     | {
+        "_world": {"_files"},
+        "_random": {"_world"},
+        "callbacks": {"_world"},
         "_parameters": {"_names", "_numbers"},
         "_validation": {"_names"},
         "distributions": {"distributions", "functional"},
@@ -34,9 +36,9 @@ ALLOWED = (
         "model": {"distributions"},
         "_data": {"_data", "model"},
         "objectives": {"_parameters", "distributions", "model"},
-        "_modelfile": {"_files", "_template"},
-        "_training": {"_data", "_parameters", "_random", "_training", "model", "networks"}
-        | {"objectives"},
+        "_modelfile": {"_files", "_template", "_world"},
+        "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
+        | {"_world", "model", "networks", "objectives"},
         "_linear_start": {"model"},
         "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
         | {"networks"},
@@ -46,8 +48,8 @@ ALLOWED = (
         | {"model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
-        | {"_numbers", "_random", "_state", "_training", "_validation", "exceptions"}
-        | {"networks", "objectives"},
+        | {"_numbers", "_random", "_state", "_training", "_validation", "_version", "_world"}
+        | {"exceptions", "networks", "objectives"},
         "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_modelfile"}
         | {"_outliers", "_state", "_vae"},
         "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
@@ -67,7 +69,7 @@ ALLOWED = (
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_conditional", "_explore", "_files", "_numbers", "display"},
         "__init__": {"_classifier", "_conditional", "_explore", "_imputer", "_outliers", "_vae"}
-        | {"_version", "exceptions", "persistence"},
+        | {"_version", "_world", "exceptions", "persistence"},
     }
 )
 TORCH_ONLY = [*FAMILIES, "initialization", "distributions", "functional", "networks", "model"]

@@ -4,16 +4,15 @@ from skvae._training.batches import n_batches
 from skvae._training.budget import default_epochs, epochs_of
 from skvae._training.convergence import undertrained
 from skvae._training.devices import available_device, resolve_device
+from skvae._training.fitting import kept_epoch, train
 from skvae._training.net import (
     OPTIMIZERS,
     TrainingPlan,
     VAENet,
-    kept_epoch,
     make_net,
     n_held_out,
     plain_history,
     split,
-    train,
 )
 from skvae._training.progress import follow
 from skvae._training.schedules import SCHEDULES

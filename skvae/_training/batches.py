@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skvae._data import Rows
 from skvae._random import Stream, generator
+from skvae._world import world
 from skvae.model import Batch
 
 
@@ -73,6 +74,8 @@ def store(rows: Rows, device: str) -> Store:
 class Batches:
     """Iterate over rows as ``({"batch", "noise"}, weight)``, once for each epoch.
 
+    Order and noise are those of whole batches, and this process gets its part of each.
+
     Parameters
     ----------
     rows : Rows
@@ -131,10 +134,11 @@ class Batches:
             if not self.steps_left:
                 break
             self.steps_left -= 1
-            batch = self.store.take(positions)
+            mine = world().part(len(positions))
+            batch = self.store.take(positions[mine])
             shape = self.n_samples, len(positions), self.latent_dim
             noise = torch.randn(shape, generator=generator, device=self.device)
-            yield {"batch": batch, "noise": noise}, batch.weight
+            yield {"batch": batch, "noise": noise[:, mine]}, batch.weight
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:

@@ -11,6 +11,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 
 from skvae._random import Stream, generator
+from skvae._world import world
 from skvae.objectives import Bound
 
 
@@ -29,6 +30,14 @@ class Sums:
         """Take in the sums of the terms over the rows of a batch."""
         self.n_rows += n_rows
         self.total += terms
+
+    def join(self) -> None:
+        """Take in what the other processes have summed up."""
+        joined = torch.empty(1 + len(Bound._fields), dtype=torch.float64)
+        joined[0] = self.n_rows
+        joined[1:] = self.total
+        world().total(joined)
+        self.n_rows, self.total = int(joined[0]), joined[1:]
 
     def means(self) -> list[float]:
         """Return the mean of each term over all rows."""
@@ -69,6 +78,8 @@ class RecordBound(Callback):
         ValueError
             When the epoch's training loss is not finite.
         """
+        for sums in net.sums_.values():
+            sums.join()
         for name, value in net.epoch_means().items():
             net.history.record(name, value)
         for name in ("train_loss", "valid_loss"):
@@ -97,7 +108,8 @@ class SeedNoise(Callback):
         """Set one generator for all."""
         if not self.drawing_:
             return
-        noise = generator(self.seed, Stream.NOISE, len(net.history), net.device)
+        rank = world().rank
+        noise = generator(self.seed, Stream.NOISE, len(net.history), net.device, rank)
         for part in self.drawing_:
             part.generator = noise
 
@@ -121,6 +133,17 @@ class StopEarly(EarlyStopping):
     And before classes have their places, if they are to get some: only then has the loss a term
     for labels.
     """
+
+    _STATE = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it has seen so far, for a checkpoint."""
+        return {name: getattr(self, name) for name in self._STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name in self._STATE:
+            setattr(self, name, state[name])
 
     def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Compare the held-out loss with the best so far."""

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from skvae._data import Rows, hash_all
 from skvae._random import Stream, generator
+from skvae._world import world
 from skvae.model import Batch
 
 WITHOUT_LABELS = 1 / 3
@@ -193,6 +194,9 @@ class GuessLabels(Callback):
             guess = spread_labels(self.graph_ + neighborhood(loc), guess, self.n_classes_)
         if not net.module_.prior.is_placed:
             place_classes(net.module_.prior, draw, guess, self.seed)
+        # Processes of other processors may have come to another guess.
+        guess = world().same(guess)
+        world().same_weights(net.module_.prior)
         labels = self.labels_.copy()
         labels[self.chosen_] = guess
         dataset_train.set_labels(labels[self.copies_])

@@ -21,23 +21,22 @@ from torch import Tensor
 from skvae._data import Rows
 from skvae._parameters import check_number
 from skvae._random import Stream
-from skvae._training.batches import Batches, n_batches
+from skvae._training.batches import Batches
 from skvae._training.callbacks import (
     DropBatches,
     RecordBound,
     SeedNoise,
     StopEarly,
-    check_loss,
     sums_of,
 )
 from skvae._training.devices import resolve_precision
-from skvae._training.labels import GuessLabels, repeat_labelled
-from skvae._training.process import flushed_denormals, kept_heap
+from skvae._training.labels import GuessLabels
 from skvae._training.progress import EpochBar
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
 from skvae._training.whole_step import WholeStep
+from skvae._world import world
 from skvae.model import VAE, Batch
-from skvae.objectives import ELBO, Bound
+from skvae.objectives import Bound
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -205,10 +204,15 @@ class VAENet(NeuralNet):
         """Take one step of the optimiser, which never asks for the loss a second time."""
         self.optimizer_.zero_grad()
         step = self.train_step_single(batch, **fit_params)
+        self.update(batch)
+        return step
+
+    def update(self, batch: Any) -> None:
+        """Let the optimiser go by the gradients that a batch has given the parameters."""
+        world().sum_gradients(self.module_.parameters())
         parameters = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
         self.optimizer_.step()
-        return step
 
     def _set_training(self, training: bool = True) -> None:
         """Change the mode where it changes: it takes a walk through all modules."""
@@ -237,8 +241,14 @@ class VAENet(NeuralNet):
         """Return the batch's mean loss, rows weighted by ``y_true``."""
         epoch = len(self.history) - 1 if training else None
         bound = self.bound(self.criterion_, y_pred, X["batch"], epoch)
-        self.sums_[training].add(len(bound.loss), sums_of(bound))
+        self.add_to_sums(len(bound.loss), sums_of(bound), training)
         return bound.loss.mean()
+
+    def add_to_sums(self, n_rows: int, terms: Tensor, training: bool) -> None:
+        """Take in the sums of the terms over a batch, if its rows are this process's."""
+        sums = self.sums_[training]
+        if world().share:
+            sums.add(n_rows, terms)
 
     @staticmethod
     def bound(objective: Any, joint: Any, batch: Batch, epoch: Any) -> Bound:
@@ -377,51 +387,3 @@ def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
     if not len(held_out):
         return rows, None
     return rows.subset(np.sort(kept)), rows.subset(np.sort(held_out))
-
-
-CHECKED_ROWS = 100
-"""Rows whose loss is looked at once training is over."""
-
-
-def train(net: VAENet, rows: Rows, held_out: Rows | None) -> bool:
-    """Run ``net.max_epochs`` epochs; return whether Ctrl-C cut the last one short.
-
-    Raises
-    ------
-    ValueError
-        When the loss, that of the last weights too, is not finite.
-    KeyboardInterrupt
-        When Ctrl-C came before there was one whole epoch in the net's history.
-    """
-    net.train_split = lambda dataset: (dataset, held_out)
-    rows = repeat_labelled(rows)
-    max_steps = net.iterator_train.keywords["max_steps"]
-    if max_steps is not None:
-        # Rows that are repeated make an epoch longer: there is to be none without a step.
-        net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(len(rows), net.batch_size)))
-    with kept_heap(), flushed_denormals():
-        net.partial_fit(rows)
-        net.whole_step = None
-        if not plain_history(net):
-            raise KeyboardInterrupt
-        _check_weights(net, rows)
-    net.train_split = None
-    return len(plain_history(net)) < len(net.history)
-
-
-def _check_weights(net: VAENet, rows: Rows) -> None:
-    """Raise ``ValueError`` unless the bound is finite after the last step too.
-
-    Every epoch's loss is that before its steps. The elbo draws no numbers of its own.
-    """
-    net._set_training(False)
-    for x, _ in net.get_iterator(rows.subset(rows.spread(CHECKED_ROWS)), training=False):
-        with torch.no_grad():
-            check_loss(float(ELBO()(x["batch"].x, *net.infer(x)).loss.mean()), net)
-
-
-def kept_epoch(net: VAENet) -> int:
-    """Return the number of the epoch whose weights the net has: the last, or the best."""
-    best = [c.best_epoch_ for _, c in net.callbacks_ if isinstance(c, StopEarly)]
-    # 0: no epoch of early stopping came to an end.
-    return (best and best[0]) or plain_history(net)[-1]["epoch"]

@@ -55,12 +55,12 @@ class EpochBar(Callback):
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Open no bar yet: how many of the rows are trained on is not known."""
         self.bar_: Any = None
+        self.first_ = len(net.history) + 1
         self.shown_: dict[str, str] = {}
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Name the epoch, and open the bar in the first."""
         if self.bar_ is None:
-            self.first_ = len(net.history)
             self.bar_ = _bar(None, net.max_epochs * len(dataset_train))
         epoch = 1 + len(net.history) - self.first_
         self.bar_.set_description_str(f"epoch {epoch}/{net.max_epochs}", refresh=False)

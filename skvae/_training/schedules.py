@@ -53,6 +53,14 @@ class ScheduleLearningRate(Callback):
         n_steps = net.max_epochs * math.ceil(len(X) / net.batch_size)
         self.n_steps_ = n_steps if self.max_steps is None else min(n_steps, self.max_steps)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far it has come, for a checkpoint."""
+        return {"step_": self.step_}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.step_ = state["step_"]
+
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the rate of this step."""
         if training:

@@ -24,6 +24,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from skvae._training.callbacks import sums_of
 from skvae._training.updates import UPDATES
+from skvae._world import world
 from skvae.model import VAE, Batch
 from skvae.networks import Dropout
 from skvae.objectives import Bound
@@ -118,7 +119,7 @@ class WholeStep:
         if self.why_not is not None:
             return False
         n_epochs = self.net.max_epochs - (len(self.net.history) - self.n_epochs_before)
-        return n_rows == self.net.batch_size or n_epochs >= FEWEST_EPOCHS
+        return n_rows == world().n_mine(self.net.batch_size) or n_epochs >= FEWEST_EPOCHS
 
     def _compile(self, layout: Any, step: int, rows: Batch, noise: Tensor) -> Graph | None:
         """Return the step of such batches as a graph; or say why there is none."""
@@ -192,10 +193,14 @@ class Graph:
         """Take a step, 1 the optimiser's first; return its loss."""
         net = self.net
         kept = [layer.kept(features) for layer, features in self.draws]
-        loss, terms = self.function(*self._inputs(step, rows, noise, kept))
-        if self.counts:
+        loss, terms, *gradients = self.function(*self._inputs(step, rows, noise, kept))
+        if gradients:
+            for parameter, gradient in zip(self.trained, gradients, strict=True):
+                parameter.grad = gradient
+            net.update(({"batch": rows, "noise": noise}, rows.weight))
+        elif self.counts:
             torch._foreach_add_(self.counts, 1.0)
-        net.sums_[True].add(len(rows.x), terms)
+        net.add_to_sums(len(rows.x), terms, training=True)
         return {"loss": loss}
 
     def _inputs(self, step: int, rows: Batch, noise: Tensor, kept: list[Tensor]) -> list[Tensor]:
@@ -209,8 +214,12 @@ class Graph:
     def _weights(self) -> list[float]:
         return self.net.criterion_.weights(len(self.net.history) - 1)
 
-    def _step(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean loss and the sums of the bound's terms; change the state in place."""
+    def _step(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the mean loss and the sums of the bound's terms; change the state in place.
+
+        Of a batch that other processes have a part of, return the gradients too, and change
+        nothing yet.
+        """
         taken = iter(inputs)
         net = self.net
         state = {f"module.{name}": next(taken) for name in self.names}
@@ -230,6 +239,8 @@ class Graph:
             bound = functional_call(model, state, (rows, noise))
             loss = bound.loss.mean()
             raw = torch.autograd.grad(loss, trained)
+        if world().size > 1:
+            return loss.detach(), sums_of(bound), *raw
         with torch.no_grad():
             gradients = self._clipped(raw)
             for kind, parameter, gradient, its in zip(

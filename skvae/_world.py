@@ -1,0 +1,430 @@
+"""The processes that train one model together: what each does of it, and what they tell each other.
+
+A fit asks :func:`world` at its seams. Alone, each answer costs next to nothing and changes no bit;
+inside :func:`data_parallel` it is that of a group of processes, which all run the same program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from skvae import _files
+
+Value = TypeVar("Value")
+
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: one may have the model to score between two fits.
+That a machine is gone is for the launcher to find."""
+
+GRACE = 2.0
+"""Seconds after which an error is taken for that of one process: the same one comes to all of them
+at about the same time, and then nobody waits."""
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the fit failed or is gone."""
+
+
+class World:
+    """One process.
+
+    Attributes
+    ----------
+    rank, size : int
+        The number of this process, and how many there are.
+    share : float
+        This process's part of the rows that :meth:`part` was asked for last.
+    checkpoint : Path or None
+        The folder of checkpoints.
+    """
+
+    rank, size = 0, 1
+    share = 1.0
+
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.entropy: int | None = None
+        self._n_seeds = 0
+
+    def fresh_seed(self) -> int:
+        """Return a seed for whoever has set none: the same in all processes, and after a restart.
+
+        That is, within a context; alone it is always another.
+        """
+        entropy: Any = None
+        if self.entropy is not None:
+            self._n_seeds += 1
+            entropy = [self.entropy, self._n_seeds]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def draw_entropy(self) -> None:
+        """Decide what seeds are made of, once for a folder of checkpoints."""
+        path = None if self.checkpoint is None else self.checkpoint / "random_state.json"
+        if path is not None and path.exists():
+            self.entropy = json.loads(path.read_text())
+            return
+        self.entropy = int(np.random.SeedSequence().generate_state(1)[0])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _files.replace(path, json.dumps(self.entropy).encode())
+
+    # Rows
+
+    def part(self, n_rows: int) -> slice:
+        """Return which of some rows are this process's: never none, but then of no ``share``."""
+        return slice(0, n_rows)
+
+    def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
+        """Return what all processes have for the rows of a batch, and where this one's are."""
+        return values, slice(None)
+
+    # Sums
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over the processes, in place."""
+        return values
+
+    def mean_over(self, rows: Any, mean: Callable[[Any], np.ndarray]) -> np.ndarray:
+        """Return the mean of something over rows, of which each process goes through its part."""
+        return mean(rows)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Make the gradients those of the whole batch."""
+
+    # Agreement
+
+    def of_first(self, function: Callable[[], Value]) -> Value:
+        """Return what a function returns, or raises, in the first process: only there it runs."""
+        return function()
+
+    def same(self, value: Value) -> Value:
+        """Return the first process's value."""
+        return value
+
+    def same_weights(self, module: nn.Module) -> None:
+        """Give a module the first process's parameters and buffers."""
+
+    def agreed(self, key: Callable[[], str]) -> str | None:
+        """Return what names a fit, if that matters, the same in all processes.
+
+        Raises
+        ------
+        ValueError
+            When they are about to fit something else.
+        """
+        return None if self.checkpoint is None else key()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Run a fit: should it fail in one process, it ends in all of them."""
+        yield
+
+
+class Group(World):
+    """One of several processes.
+
+    Parameters
+    ----------
+    checkpoint : Path or None
+    number : int
+        Of this group among those that the process has been in.
+    """
+
+    def __init__(self, checkpoint: Path | None, number: int) -> None:
+        super().__init__(checkpoint)
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        # A group of its own: what a user's program exchanges meanwhile is none of our business,
+        # and we may leave it.
+        self._group: Any = dist.new_group(timeout=PATIENCE, backend=_backend())
+        store = dist.distributed_c10d._get_default_store()
+        self._store = dist.PrefixStore(f"skvae{number}", store)
+        self._n_failures = 0
+        self._n_rows = 0
+        self._rows = slice(0, 0)
+
+    # Rows
+
+    def part(self, n_rows: int) -> slice:
+        start, stop = (n_rows * rank // self.size for rank in (self.rank, self.rank + 1))
+        self._n_rows, self._rows = n_rows, slice(start, stop)
+        self.share = (stop - start) / n_rows
+        return self._rows if stop > start else slice(0, 1)
+
+    def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
+        everyone = values.new_zeros((self._n_rows, *values.shape[1:]))
+        if self.share:
+            everyone[self._rows] = values
+        return self.total(everyone), self._rows if self.share else slice(0, 1)
+
+    # Sums
+
+    def total(self, values: Tensor) -> Tensor:
+        with self._exchange():
+            dist.all_reduce(values, group=self._group)
+        return values
+
+    def mean_over(self, rows: Any, mean: Callable[[Any], np.ndarray]) -> np.ndarray:
+        mine = self.part(len(rows))
+        of_mine = mean(rows.subset(np.arange(mine.start, mine.stop)))
+        return self.total(torch.from_numpy(of_mine * self.share)).numpy()
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients]).mul_(self.share)
+        self._spread(gradients, self.total(flat))
+
+    @staticmethod
+    def _spread(tensors: Sequence[Tensor], flat: Tensor) -> None:
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    # Agreement
+
+    def of_first(self, function: Callable[[], Value]) -> Value:
+        value, error = None, None
+        if self.rank == 0:
+            try:
+                value = function()
+            except Exception as raised:  # of whatever kind: it is raised again, everywhere
+                error = raised
+        value, error = self.same((value, error))
+        if error is not None:
+            raise error
+        return value  # type: ignore[return-value]  # None only where the function returned it
+
+    def same(self, value: Value) -> Value:
+        held = [value if self.rank == 0 else None]
+        with self._exchange():
+            dist.broadcast_object_list(held, group_src=0, group=self._group, device=CPU)
+        return value if self.rank == 0 else held[0]  # type: ignore[return-value]  # rank 0's
+
+    def same_weights(self, module: nn.Module) -> None:
+        with torch.no_grad(), self._exchange():
+            for tensor in (*module.parameters(), *module.buffers()):
+                first = tensor.contiguous()
+                dist.broadcast(first, group_src=0, group=self._group)
+                tensor.copy_(first)
+
+    def agreed(self, key: Callable[[], str]) -> str | None:
+        keys: list[Any] = [None] * self.size
+        with self._exchange():
+            dist.all_gather_object(keys, key(), group=self._group)
+        if len(set(keys)) > 1:
+            raise ValueError(
+                f"The {self.size} processes do not fit the same model to the same rows. Give each "
+                "the same X, weights and random_state."
+            )
+        return str(keys[0])
+
+    # Failure
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    def fail(self, error: BaseException) -> None:
+        """Leave the group, so that nobody waits for this process, unless all failed alike."""
+        if self._group is None:
+            return
+        if not isinstance(error, LostProcessError):
+            # Without a store, which goes with its process, the others learn less.
+            with suppress(RuntimeError):
+                if self._failed_alike():
+                    return
+                text = f"process {self.rank} failed: {type(error).__name__}: {error}"
+                self._store.set("failed", text)
+        self.leave()
+
+    def _failed_alike(self) -> bool:
+        """Return whether every process has come to its n-th error."""
+        self._n_failures += 1
+        self._store.set(f"{self._n_failures}/{self.rank}", "failed")
+        everyone = [f"{self._n_failures}/{rank}" for rank in range(self.size)]
+        end = time.monotonic() + GRACE
+        while not self._store.check(everyone):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def leave(self) -> None:
+        """Close the connections to the others."""
+        group, self._group = self._group, None
+        if group is not None:
+            dist.destroy_process_group(group)
+
+    @contextmanager
+    def _exchange(self) -> Iterator[None]:
+        """Say of a failed exchange what it was that failed."""
+        if self._group is None:
+            raise LostProcessError(self._reason())
+        try:
+            yield
+        except RuntimeError as error:
+            raise LostProcessError(self._reason()) from error
+
+    def _reason(self) -> str:
+        with suppress(RuntimeError):
+            if self._store.check(["failed"]):
+                return f"Training ended, because {self._store.get('failed').decode()}"
+        return (
+            "Training ended, because another of its processes is gone. With a checkpoint and "
+            "torchrun --max-restarts it goes on from there."
+        )
+
+
+CPU = torch.device("cpu")
+
+_ALONE = World()
+# Not of the process: threads and processes that a search starts are alone, and wait for nobody.
+_CURRENT: ContextVar[World] = ContextVar("world", default=_ALONE)
+_n_groups = 0
+
+
+def world() -> World:
+    """Return the processes that train together here."""
+    return _CURRENT.get()
+
+
+def _backend() -> str:
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+
+
+@contextmanager
+def data_parallel(
+    *, shards: bool = False, checkpoint: str | os.PathLike[str] | None = None
+) -> Iterator[World]:
+    """Train every model that is fitted within on all processes that run this program.
+
+    Start the program several times, by ``torchrun`` for one, on one machine or on many. Each
+    process works on its part of every batch; their gradients are added up, so that the fit is
+    that of one process, and all end with the same estimator. ``batch_size`` is that of all
+    processes together. With one process it is a fit as outside.
+
+    Processes that an initialised group of ``torch.distributed`` joins, as of accelerate, Ray or
+    Spark, are used as they are. Otherwise a group is made of what ``torchrun`` has put into the
+    environment. On GPUs each process takes the device of its ``LOCAL_RANK``.
+
+    Parameters
+    ----------
+    shards : bool, default=False
+        Whether X is only this process's own part of the rows. Not there yet.
+    checkpoint : path-like, default=None
+        A folder, which is made. Every fit writes its state to a file in it at the end of an epoch,
+        or of several where they are so short that writing would take more than a twentieth of the
+        time. The same fit of the same program then goes on from there, bit for bit as if it had
+        never ended; one that is complete is not trained again. In another folder, or without it,
+        it begins anew. ``None``: nothing is written.
+
+    Yields
+    ------
+    world : World
+        ``rank``, the number of this process, and ``size``, how many there are.
+
+    Raises
+    ------
+    ValueError
+        At ``fit``, when the processes have different rows, parameters or ``random_state``; when
+        the model has batch normalisation, or an objective compares rows of a batch
+        (:class:`skvae.objectives.BetaTCVAE`, :class:`skvae.objectives.InfoVAE`).
+    RuntimeError
+        At ``fit``, when another process failed, with its error's text, or is gone.
+
+    See Also
+    --------
+    VariationalAutoencoder : What is trained, and the estimators that hold one.
+
+    Notes
+    -----
+    All processes run the same program: they fit the same models in the same order. What is not a
+    fit, such as ``transform``, each does for itself; ``save`` writes in the first process alone.
+    Callbacks run in every process. Threads and processes that a search or an ensemble starts
+    inside (``n_jobs``) are not of the group, and fit for themselves.
+
+    A fit by two processes and by one differ as sums do that are added up in another order:
+    in the last digits of float32, and in the draws of dropout, of which each process has its own.
+
+    Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
+
+    Examples
+    --------
+    ``torchrun --nproc-per-node 4 train.py`` with
+
+    >>> import skvae
+    >>> from sklearn.datasets import load_iris
+    >>> X = load_iris().data
+    >>> with skvae.data_parallel(checkpoint=getfixture("tmp_path") / "run") as world:
+    ...     vae = skvae.VariationalAutoencoder(max_epochs=5, random_state=0).fit(X)
+    >>> world.rank, world.size
+    (0, 1)
+    """
+    if shards:
+        raise NotImplementedError("shards")
+    folder = None if checkpoint is None else Path(checkpoint)
+    is_ours = not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", 1)) > 1
+    if is_ours:
+        dist.init_process_group(_backend(), timeout=PATIENCE)
+    try:
+        with _on_own_device(), _member(folder) as member:
+            token = _CURRENT.set(member)
+            try:
+                yield member
+            finally:
+                _CURRENT.reset(token)
+    finally:
+        if is_ours:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _member(checkpoint: Path | None) -> Iterator[World]:
+    """Join the other processes, if there are any, and leave them."""
+    global _n_groups
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        alone = World(checkpoint)
+        alone.draw_entropy()
+        yield alone
+        return
+    _n_groups += 1
+    group = Group(checkpoint, _n_groups)
+    try:
+        group.of_first(group.draw_entropy)
+        group.entropy = group.same(group.entropy)
+        yield group
+    except BaseException as error:
+        group.fail(error)
+        raise
+    finally:
+        group.leave()
+
+
+@contextmanager
+def _on_own_device() -> Iterator[None]:
+    """Make "cuda" the device that the launcher has given to this process."""
+    if not (torch.cuda.is_available() and "LOCAL_RANK" in os.environ):
+        yield
+        return
+    before = torch.cuda.current_device()
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    try:
+        yield
+    finally:
+        torch.cuda.set_device(before)
