@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ Value = TypeVar("Value")
 PATIENCE = timedelta(hours=12)
 """How long a process waits for the others: one may have the model to score between two fits.
 That a machine is gone is for the launcher to find."""
+
+JOINING = timedelta(minutes=30)
+"""How long the processes wait for one another when they begin."""
 
 GRACE = 2.0
 """Seconds after which an error is taken for that of one process: the same one comes to all of them
@@ -164,10 +168,8 @@ class Group(World):
         return self._rows if stop > start else slice(0, 1)
 
     def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
-        everyone = values.new_zeros((self._n_rows, *values.shape[1:]))
-        if self.share:
-            everyone[self._rows] = values
-        return self.total(everyone), self._rows if self.share else slice(0, 1)
+        part = _Part(self, self._n_rows, self._rows, self.share)
+        return _Gather.apply(values, part), self._rows if self.share else slice(0, 1)
 
     # Sums
 
@@ -291,6 +293,35 @@ class Group(World):
         )
 
 
+class _Part(NamedTuple):
+    """What a process has of a batch."""
+
+    group: Group
+    n_rows: int
+    rows: slice
+    share: float
+
+
+class _Gather(torch.autograd.Function):
+    """The rows of all processes, out of those of each."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, part: _Part) -> Tensor:
+        ctx.part = part
+        everyone = values.new_zeros((part.n_rows, *values.shape[1:]))
+        if part.share:
+            everyone[part.rows] = values
+        return part.group.total(everyone)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # The loss of each process counts by its share; this one's gradients are yet to be
+        # multiplied by its own.
+        group, _, rows, share = ctx.part
+        total = group.total(gradient * share)
+        return total[rows] / share if share else torch.zeros_like(total[:1]), None
+
+
 CPU = torch.device("cpu")
 
 _ALONE = World()
@@ -379,19 +410,46 @@ def data_parallel(
     if shards:
         raise NotImplementedError("shards")
     folder = None if checkpoint is None else Path(checkpoint)
-    is_ours = not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", 1)) > 1
-    if is_ours:
-        dist.init_process_group(_backend(), timeout=PATIENCE)
-    try:
-        with _on_own_device(), _member(folder) as member:
-            token = _CURRENT.set(member)
-            try:
-                yield member
-            finally:
-                _CURRENT.reset(token)
-    finally:
-        if is_ours:
-            dist.destroy_process_group()
+    if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        _meet()
+    with _on_own_device(), _member(folder) as member:
+        token = _CURRENT.set(member)
+        try:
+            yield member
+        finally:
+            _CURRENT.reset(token)
+
+
+def _meet() -> None:
+    """Make the group that the environment describes, once for all contexts of the process."""
+    store, rank, size = next(dist.rendezvous("env://", timeout=JOINING))
+    # torchrun keeps its store when it starts processes again, and with it the addresses of those
+    # that are gone, which gloo would wait for.
+    fresh = dist.PrefixStore(_watchword(store, rank, size), store)
+    dist.init_process_group(_backend(), store=fresh, rank=rank, world_size=size, timeout=PATIENCE)
+
+
+def _watchword(store: Any, rank: int, size: int) -> str:
+    """Return a word on which the processes that are here now have agreed.
+
+    The first one makes it up, and waits for an answer of each of the others to just this word. They
+    answer to any word with one of their own, and go by it once the first has repeated their answer:
+    what lies in the store of processes before them repeats other answers.
+    """
+    mine = secrets.token_hex(8)
+    if rank == 0:
+        store.set("skvae/word", mine)
+        answers = [store.get(f"skvae/{mine}/{other}").decode() for other in range(1, size)]
+        store.set(f"skvae/{mine}", " ".join(answers))
+        return mine
+    end = time.monotonic() + JOINING.total_seconds()
+    while time.monotonic() < end:
+        word = store.get("skvae/word").decode()
+        store.set(f"skvae/{word}/{rank}", mine)
+        if store.check([f"skvae/{word}"]) and mine in store.get(f"skvae/{word}").decode().split():
+            return word
+        time.sleep(0.02)
+    raise TimeoutError(f"Process {rank} waited for the first process in vain.")
 
 
 @contextmanager

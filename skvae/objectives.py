@@ -198,9 +198,9 @@ class Objective(Parameters):
         Whether the loss of a row depends on the others of its batch. Processes that train
         together (:func:`skvae.data_parallel`) have a part of the batch each, and refuse it.
     gather : callable or None
-        Set in such a fit: takes a tensor with an entry for each row of this process, without
-        derivatives, and returns those of the whole batch and the slice of them that are its own.
-        An objective that goes by it alone may say that it does not compare rows.
+        Set in such a fit: takes a tensor with an entry for each row of this process, and returns
+        those of the whole batch and the slice of them that are its own. Derivatives go through
+        it. An objective that goes by it alone may say that it does not compare rows.
 
     Examples
     --------
@@ -376,11 +376,8 @@ class ELBO(Objective):
         if free_bits:
             # The mean over the batch is compared with the free nats, not every row's own.
             free = free_bits * z.shape[-1] / kl_terms.shape[-1]
-            mean = kl_terms.mean(0)
-            if self.gather is not None:
-                # In its value that of all rows, in its derivative that of these.
-                mean = mean + (self.gather(kl_terms.detach())[0].mean(0) - mean).detach()
-            paid = (mean - free).clamp_min(0).sum().expand_as(kl)
+            everyone = kl_terms if self.gather is None else self.gather(kl_terms)[0]
+            paid = (everyone.mean(0) - free).clamp_min(0).sum().expand_as(kl)
         return Bound(self.kl_weight(epoch) * paid - reconstruction, reconstruction, kl)
 
 
@@ -682,6 +679,17 @@ class Trimmed(Objective):
         fixed = copy.copy(self)
         fixed.objective = self._trimmed.given(weights)
         return fixed
+
+    @property
+    def gather(self) -> Gather | None:
+        """What tells of the rows of other processes, for the objective too."""
+        return getattr(self, "_gather", None)
+
+    @gather.setter
+    def gather(self, gather: Gather | None) -> None:
+        self._gather = gather
+        if hasattr(self.objective, "gather"):
+            self.objective.gather = gather
 
     def __call__(
         self,
