@@ -620,7 +620,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             told.append(_training.state_arrays(start.net) if continued else None)
         try:
             return str(joblib.hash(told))
-        except PicklingError as error:
+        except (PicklingError, TypeError) as error:
             raise ValueError(
                 f"A checkpoint is known by the parameters of its fit, one of which has no pickle: "
                 f"{error}. Define functions and classes at the top of a module, or fit without a "

@@ -352,7 +352,8 @@ def data_parallel(
 
     Processes that an initialised group of ``torch.distributed`` joins, as of accelerate, Ray or
     Spark, are used as they are. Otherwise a group is made of what ``torchrun`` has put into the
-    environment. On GPUs each process takes the device of its ``LOCAL_RANK``.
+    environment, and stays until the program ends. On GPUs each process takes the device of its
+    ``LOCAL_RANK``.
 
     Parameters
     ----------
@@ -378,6 +379,8 @@ def data_parallel(
         (:class:`skvae.objectives.BetaTCVAE`, :class:`skvae.objectives.InfoVAE`).
     RuntimeError
         At ``fit``, when another process failed, with its error's text, or is gone.
+    TimeoutError
+        When the other processes do not come within half an hour.
 
     See Also
     --------
