@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from skvae import _files
 
@@ -90,6 +91,10 @@ class World:
     def part(self, n_rows: int) -> slice:
         """Return which of some rows are this process's: never none, but then of no ``share``."""
         return slice(0, n_rows)
+
+    def n_mine(self, n_rows: int) -> int:
+        """Return how many of so many rows :meth:`part` would be, if any."""
+        return n_rows
 
     def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
         """Return what all processes have for the rows of a batch, and where this one's are."""
@@ -162,12 +167,21 @@ class Group(World):
     # Rows
 
     def part(self, n_rows: int) -> slice:
-        start, stop = (n_rows * rank // self.size for rank in (self.rank, self.rank + 1))
+        start, stop = self._ends(n_rows)
         self._n_rows, self._rows = n_rows, slice(start, stop)
         self.share = (stop - start) / n_rows
         return self._rows if stop > start else slice(0, 1)
 
+    def n_mine(self, n_rows: int) -> int:
+        start, stop = self._ends(n_rows)
+        return stop - start
+
+    def _ends(self, n_rows: int) -> tuple[int, int]:
+        return n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size
+
     def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
+        if get_proxy_mode() is not None:
+            raise TypeError("its objective needs what other processes have of the batch")
         part = _Part(self, self._n_rows, self._rows, self.share)
         return _Gather.apply(values, part), self._rows if self.share else slice(0, 1)
 
