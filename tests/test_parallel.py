@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from safetensors import safe_open
 
 import skvae
-from skvae import VAEClassifier, VariationalAutoencoder
-from skvae._training import checkpoint
+from skvae import VAEClassifier, VariationalAutoencoder, _world
+from skvae._training import checkpoint, whole_step
 from skvae.objectives import ELBO
 from tests import ranks
 from tests.ranks import FEW, FITS, LEARNS, After, X, described, vae
@@ -171,3 +171,25 @@ def test_alone_it_changes_nothing():
         assert described(vae().fit(X)) == outside
         one, other = (VariationalAutoencoder(max_epochs=1).fit(X) for _ in range(2))
     assert not np.array_equal(one.transform(X), other.transform(X))
+
+
+class Other(_world.World):
+    """Another process, which has no rows."""
+
+    size = 2
+
+
+def test_a_compiled_step_leaves_the_gradients_to_be_shared(monkeypatch):
+    shared = []
+    monkeypatch.setattr(Other, "sum_gradients", lambda self, parameters: shared.append(1))
+    # Traced, and not compiled, which takes seconds.
+    monkeypatch.setattr(whole_step, "compiled", lambda graph, inputs: graph)
+    with_clip = {"gradient_clip": 0.1, "batch_size": 301}
+    alone = described(vae(**with_clip).fit(X))
+    token = _world._CURRENT.set(Other())
+    try:
+        compiled = described(vae(**with_clip, compile=True).fit(X))
+    finally:
+        _world._CURRENT.reset(token)
+    assert len(shared) == 3
+    assert_allclose(compiled["loss"], alone["loss"], rtol=1e-6)
