@@ -354,9 +354,7 @@ def _backend() -> str:
 
 
 @contextmanager
-def data_parallel(
-    *, shards: bool = False, checkpoint: str | os.PathLike[str] | None = None
-) -> Iterator[World]:
+def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterator[World]:
     """Train every model that is fitted within on all processes that run this program.
 
     Start the program several times, by ``torchrun`` for one, on one machine or on many. Each
@@ -371,8 +369,6 @@ def data_parallel(
 
     Parameters
     ----------
-    shards : bool, default=False
-        Whether X is only this process's own part of the rows. Not there yet.
     checkpoint : path-like, default=None
         A folder, which is made. Every fit writes its state to a file in it at the end of an epoch,
         or of several where they are so short that writing would take more than a twentieth of the
@@ -409,6 +405,7 @@ def data_parallel(
 
     A fit by two processes and by one differ as sums do that are added up in another order:
     in the last digits of float32, and in the draws of dropout, of which each process has its own.
+    With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too.
 
     Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
 
@@ -424,8 +421,6 @@ def data_parallel(
     >>> world.rank, world.size
     (0, 1)
     """
-    if shards:
-        raise NotImplementedError("shards")
     folder = None if checkpoint is None else Path(checkpoint)
     if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         _meet()
