@@ -405,7 +405,8 @@ def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterat
 
     A fit by two processes and by one differ as sums do that are added up in another order:
     in the last digits of float32, and in the draws of dropout, of which each process has its own.
-    With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too.
+    With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too;
+    ``compile="auto"`` compiles nothing beside a checkpoint.
 
     Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
 

@@ -393,7 +393,8 @@ def missing_compiler(device: str) -> str | None:
 def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
     """Return what was asked for, ``False`` where ``"auto"`` leaves the step as it is.
 
-    It compiles fits of many steps, where there is a compiler.
+    It compiles fits of many steps, where there is a compiler. One with a checkpoint it does not: it
+    would go on with steps that are not compiled yet, and end as the undisturbed one to rounding.
 
     Raises
     ------
@@ -401,7 +402,8 @@ def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
         When it was asked for, and there is none.
     """
     if asked == "auto":
-        return asked if n_steps >= LONG and missing_compiler(device) is None else False
+        is_long = n_steps >= LONG and world().checkpoint is None
+        return asked if is_long and missing_compiler(device) is None else False
     if asked and missing_compiler(device):
         raise ValueError(
             f"compile=True on device={device!r} needs {missing_compiler(device)}, which is not "
