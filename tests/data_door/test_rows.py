@@ -101,6 +101,29 @@ class TestMappedFile:
         assert source.take(order).sum() == 4096 * 2048
         assert mapped_bytes() - before < mapped.KEPT_BYTES / 2
 
+    def test_rows_of_a_part_of_a_file(self, tmp_path):
+        source = on_disk(tmp_path, RNG.randn(500, 8).astype(np.float32))
+        positions = np.array([3, 4, 5, 5, 0, 16, 17])
+        parts = [source, source[7:], source[::3], source[:, 2:7], source[::-1], source[:, ::2]]
+        for part in (*parts, np.asarray(source)[2:, :3]):
+            assert_array_equal(Rows(part).take(positions), np.array(part)[positions])
+        read = [Rows(part)._source._file is not None for part in parts]
+        assert read == [True, True, True, True, False, False]
+        assert Rows(source).take(positions[:0]).shape == (0, 8)
+
+    def test_a_file_that_has_been_replaced_since(self, tmp_path):
+        source = on_disk(tmp_path, X)
+        np.save(tmp_path / "other.npy", X + 1)
+        (tmp_path / "other.npy").replace(tmp_path / "x.npy")
+        assert Rows(source)._source._file is None
+        assert_array_equal(Rows(source).take(INDEX), X[INDEX])
+
+    def test_a_file_that_has_become_shorter(self, tmp_path):
+        rows = Rows(on_disk(tmp_path, X))
+        (tmp_path / "x.npy").write_bytes(b"")
+        with pytest.raises(OSError, match="shorter"):
+            rows.take(INDEX)
+
     @pytest.mark.parametrize("mode", ["r+", "c"])
     def test_changes_that_are_not_in_the_file_yet_are_kept(self, tmp_path, monkeypatch, mode):
         monkeypatch.setattr(mapped, "KEPT_BYTES", 1)
