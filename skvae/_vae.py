@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from pickle import PicklingError
 from typing import Any, NamedTuple, Self
@@ -18,9 +19,9 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import Tags, check_array
+from sklearn.utils import Tags, check_array, metadata_routing
 from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skvae import _model_card, _modelfile, _random, _state, _training
@@ -29,6 +30,7 @@ from skvae._data import Columns, Reader, Rows, hash_all
 from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
+from skvae._results import is_dask, lazily, of_rows
 from skvae._training import TrainingPlan, VAENet
 from skvae._validation import CheckedEstimator, Names, Number, asks_what_was_meant
 from skvae._version import __version__
@@ -47,6 +49,9 @@ the optimiser keeps an unused one at 0.01 to 0.03."""
 
 SAMPLE_ROWS = 1000
 """Training rows that a prior may see when it is made."""
+
+KL_ROWS = 5000
+"""Training rows that the KL of the components is the mean over, where there are more."""
 
 SAMPLE_VALUES = 4_000_000
 """Values in these rows, where they may be more: factor analysis likes to see many."""
@@ -246,8 +251,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``dur`` in seconds.
     kl_per_component_ : ndarray of shape (n_components,)
         KL(q(z|x) ‖ p(z)) of each component, nats, mean over the training rows (those of
-        the last call). Under a full or flow posterior or a learned prior, where it does not
-        split into components: that of the marginals, taken as normal.
+        the last call), over 5,000 of them where there are more. Under a full or flow posterior
+        or a learned prior, where it does not split into components: that of the marginals, taken
+        as normal.
     active_components_ : ndarray of bool, shape (n_components,)
         Where that is above 0.05.
     unit_ : float
@@ -430,7 +436,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows. Floats, integers or booleans; NaN is a value that was not observed. Sparse
-            rows are made dense a batch at a time; a memmap is read a batch at a time.
+            rows are made dense a batch at a time; a memmap is read a batch at a time. Whatever
+            else has ``shape``, ``dtype`` and slicing, such as a dataset of h5py, an array of zarr
+            or dask, or :class:`skvae.sources.ParquetRows`, is read some chunks at a time; see the
+            user guide for the order in which its rows are then seen.
         y : Ignored
             Present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -573,7 +582,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         some = rows.batch(rows.spread(n_some))
         moments = columns.mean, columns.scale
         model = architecture.build(*moments, some.x, generator, columns, some.context)
-        _check_support(rows, model.likelihood_family)
+        _check_support(rows, model.likelihood_family, columns)
         return _Start(reader, rows, architecture, plan, _training.make_net(model, plan, []))
 
     def _go_on(self, X: Any, sample_weight: Any, context: Any, one_epoch: bool) -> _Start:
@@ -596,7 +605,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if moved is not None:
             method_of(likelihood, "meet")(*moved)
         try:
-            _check_support(rows, likelihood)
+            _check_support(rows, likelihood, columns)
         except ValueError as error:
             if not self._is_left_open:
                 raise
@@ -726,12 +735,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     ) -> bool:
         """Take over a trained net: the only place that sets fitted attributes.
 
-        Return whether Ctrl-C came in the pass over all rows, which is then one over some.
+        Return whether Ctrl-C came in the pass over some rows, which is then one over fewer.
         """
         interrupted = False
         inference = Inference(net.module_, rows.dtype, net.device, self._title("kl_per_component_"))
+        some = rows.subset(rows.spread(KL_ROWS))
+        if some.weight is not None:
+            some = some.with_weight(some.weight / some.weight.mean())
         try:
-            kl = world().mean_over(rows, inference.kl)
+            kl = world().mean_over(some, inference.kl)
         except KeyboardInterrupt:
             if world().size > 1:
                 raise
@@ -775,40 +787,58 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Return rows as this model reads them, with what each is given."""
         return self._reader.read(self, X, context=context)
 
-    def _title(self, title: str) -> str | None:
+    def _title(self, title: str | None) -> str | None:
         """Return the title of a progress bar, where there is to be one."""
         return title if self.verbose and not world().rank else None
 
-    def _inference(self, dtype: Any, title: str = "rows") -> Inference:
+    def _inference(self, dtype: Any, title: str | None = "rows") -> Inference:
         """Return the model for rows of a type; the title is that of its progress bar."""
         return Inference(self.net_.module_, dtype, self.net_.device, self._title(title))
 
-    def transform(self, X: Any) -> np.ndarray:
+    # What is said of each row may be written somewhere; that is no metadata of the row.
+    __metadata_request__transform = {"out": metadata_routing.UNUSED}  # noqa: RUF012 - sklearn's
+
+    def transform(self, X: Any, *, out: Any = None) -> Any:
         """Return the mean of q(z|x) for each row: the same for the same row, always.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; NaN is a value that was not observed.
+            Rows; NaN is a value that was not observed. Also what is not in memory, as in ``fit``.
+        out : array-like of shape (n_samples, n_components), default=None
+            Where the result is written, some megabytes at a time: a memory-mapped array, an array
+            of zarr, a dataset of h5py. ``None``: a new array.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
             float32 for rows of float32, or of a type that float32 holds exactly (booleans,
-            integers of 8 and 16 bits), else float64.
+            integers of 8 and 16 bits), else float64. ``out``, where it is given. For a dask array
+            without ``out``, a dask array of the same chunks of rows, not yet computed.
 
         Raises
         ------
         ValueError
-            When X has another number of columns than in ``fit``, or infinities.
+            When X has another number of columns than in ``fit``, or infinities, or ``out`` has
+            another shape.
         TypeError
             When X holds objects that are no numbers.
         NotFittedError
             Before ``fit``.
         """
         model = self._whole()
+        shape = (model._n_features_out,)
+        if out is None and is_dask(X):
+            return model._lazily("transform", X, shape)
         rows = model._read(X)
-        return model._inference(rows.dtype, "transform").transform(rows)
+        inference = model._inference(rows.dtype, "transform" if out is None else None)
+        return of_rows(rows, inference.transform, shape, out, model._title("transform"))
+
+    def _lazily(self, name: str, X: Any, shape: tuple[int, ...], **kwargs: Any) -> Any:
+        """Return what a method says of the rows of a dask array, as a dask array."""
+        validate_data(self, X, reset=False, skip_check_array=True)
+        dtype = np.float32 if np.can_cast(X.dtype, np.float32) else np.float64
+        return lazily(self, name, X, shape, dtype, **kwargs)
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of q(z|x) for each row.
@@ -867,18 +897,20 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             )
         return Rows(Z)
 
-    def reconstruct(self, X: Any) -> np.ndarray:
+    def reconstruct(self, X: Any, *, out: Any = None) -> Any:
         """Return ``inverse_transform(transform(X))``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows; NaN is a value that was not observed.
+        out : array-like of shape (n_samples, n_features), default=None
+            As in ``transform``.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Reconstructions, in the units of X.
+            Reconstructions, in the units of X; ``out`` and dask arrays as in ``transform``.
 
         Raises
         ------
@@ -886,10 +918,16 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             As ``transform``.
         """
         model = self._whole()
+        shape = (model.n_features_in_,)
+        if out is None and is_dask(X):
+            return model._lazily("reconstruct", X, shape)
         rows = model._read(X)
-        inference = model._inference(rows.dtype, "reconstruct")
-        Z = inference.transform(rows)
-        return inference.decode(Rows(Z, context=rows.context))
+        inference = model._inference(rows.dtype, "reconstruct" if out is None else None)
+
+        def there_and_back(rows: Rows) -> np.ndarray:
+            return inference.decode(Rows(inference.transform(rows), context=rows.context))
+
+        return of_rows(rows, there_and_back, shape, out, model._title("reconstruct"))
 
     def sample(
         self,
@@ -965,7 +1003,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         generator = _random.generator(seed, Stream.SAMPLING, device=self.net_.device)
         return self._inference(self._fitted_dtype, title), generator
 
-    def score_samples(self, X: Any, *, n_importance_samples: int = 1) -> np.ndarray:
+    def score_samples(self, X: Any, *, n_importance_samples: int = 1, out: Any = None) -> Any:
         """Return a lower bound on log p(x) for each row, in nats.
 
         A row so unlikely that its bound lies beyond the largest float has the lowest float
@@ -985,12 +1023,14 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             many draws (Burda, Grosse and Salakhutdinov 2016,
             https://arxiv.org/abs/1509.00519), which rises with their number towards
             log p(x); as many decoder passes a row.
+        out : array-like of shape (n_samples,), default=None
+            As in ``transform``.
 
         Returns
         -------
         bound : ndarray of shape (n_samples,)
             Nats per row, in the units of X: a density of real features, a probability of
-            binary ones.
+            binary ones; ``out`` and dask arrays as in ``transform``.
 
         Raises
         ------
@@ -1005,8 +1045,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         n_draws = whole(n_importance_samples, "n_importance_samples")
         model = self._whole()
+        if out is None and is_dask(X):
+            return model._lazily("score_samples", X, (), n_importance_samples=n_draws)
         rows = model._supported(X)
-        return model._inference(rows.dtype, "score_samples").bound(rows, n_draws)
+        inference = model._inference(rows.dtype, "score_samples" if out is None else None)
+        bound = partial(inference.bound, n_importance_samples=n_draws)
+        return of_rows(rows, bound, (), out, model._title("score_samples"))
 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the two terms of the elbo for each row, in nats.
@@ -1058,7 +1102,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ValueError, TypeError, NotFittedError
             As ``score_samples``.
         """
-        return float(self.score_samples(X).mean(dtype=np.float64))
+        return float(np.asarray(self.score_samples(X)).mean(dtype=np.float64))
 
     # Parts of the fitted model
 
@@ -1199,8 +1243,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         _training.load_arrays(self.net_, arrays)
 
 
-def _check_support(rows: Rows, likelihood: Any) -> None:
+def _check_support(rows: Rows, likelihood: Any, columns: Columns | None = None) -> None:
     """Check that every value lies where the likelihood has a density."""
+    if columns is not None and method_of(likelihood, "holds")(columns):
+        return
     check = method_of(likelihood, "check")
-    for block, _ in rows.blocks():
+    for block, _ in rows.in_source_order().blocks():
         check(torch.from_numpy(block))

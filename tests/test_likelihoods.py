@@ -94,7 +94,7 @@ def params_for(likelihood, *shape, dtype=torch.float32, size=1.0):
 
 def columns_of(x, names=None, kinds=None, n_levels=None):
     """What the door knows of the columns of x, as ``resolve`` is told."""
-    return Columns.of(Rows(np.asarray(x, dtype=np.float64)), names, kinds, n_levels)
+    return Columns(Rows(np.asarray(x, dtype=np.float64)), names, kinds, n_levels)
 
 
 class OnlyNames:

@@ -1,5 +1,6 @@
 """The door: what X means, and its rows, columns and order."""
 
+from skvae._data.chunked import is_lazy
 from skvae._data.columns import Columns
 from skvae._data.conditions import (
     Conditions,
@@ -9,6 +10,7 @@ from skvae._data.conditions import (
     positions_of,
     split_columns,
 )
+from skvae._data.mapped import shared_mapping
 from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, has_categories, n_columns, some_columns
 from skvae._data.rows import Rows
@@ -25,9 +27,11 @@ __all__ = [
     "has_categories",
     "hash_all",
     "hash_rows",
+    "is_lazy",
     "mix",
     "n_columns",
     "positions_of",
+    "shared_mapping",
     "some_columns",
     "split_columns",
     "weighted_rows",

@@ -14,15 +14,17 @@ import sklearn
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from skvae._data.chunked import WINDOW_BYTES, ChunkedArray, is_lazy
 from skvae._data.objects import floats_of_objects
 from skvae._data.shapes import check_dimensions
 
 
 def as_matrix(X: Any) -> Any:
-    """Return X as something that scikit-learn's validation takes.
+    """Return X as something that scikit-learn's validation takes, or as a ChunkedArray.
 
     Data frames, sparse matrices and arrays of numbers are returned as they are, tensors as views;
-    masked values are missing, NaN.
+    masked values are missing, NaN. What is not in memory is a ChunkedArray, or an array where
+    it is small.
 
     Raises
     ------
@@ -34,6 +36,10 @@ def as_matrix(X: Any) -> Any:
     for stranger in _STRANGERS:
         if stranger.is_one(X):
             raise TypeError(f"X is of type {type(X).__name__}, {stranger.says(X)}")
+    if isinstance(X, ChunkedArray):
+        return X
+    if is_lazy(X):
+        return _array_of_lazy(X)
     if isinstance(X, torch.Tensor):
         X = _array_of_tensor(X)
     elif isinstance(X, Sequence):
@@ -67,6 +73,25 @@ def check_dates(X: Any) -> None:
 
 
 # Matrices in disguise
+
+
+def _array_of_lazy(X: Any) -> Any:
+    """Return what gives some of its rows as a ChunkedArray; what fits a window, as an array."""
+    check_dimensions(X)
+    if len(X.shape) != 2:
+        return X[:]  # for scikit-learn to refuse
+    if any(np.isnan(size) for size in X.shape):
+        raise ValueError(
+            "X does not know how many rows it has. Call X.compute_chunk_sizes() before, which "
+            "counts them."
+        )
+    if np.dtype(X.dtype).kind not in "biuf":
+        raise TypeError(
+            f"X must hold numbers: it is an array of {X.dtype} that is read a chunk at a time. "
+            "Convert it where it is made."
+        )
+    array = ChunkedArray(X)
+    return array[:] if array.nbytes <= WINDOW_BYTES else array
 
 
 def _array_of_tensor(X: torch.Tensor) -> np.ndarray:
@@ -204,8 +229,8 @@ def _multimodal(X: Any) -> str:
 
 def _backed(X: Any) -> str:
     return (
-        "a matrix that is still in its file. Pass X.to_memory(); where that is larger than memory, "
-        "call partial_fit with some rows at a time, X[:10000] and so on."
+        "a matrix that is still in its file, by columns, so that no rows can be read from it. Pass "
+        "X.to_memory(), or write it by rows, of scipy's csr_matrix."
     )
 
 
@@ -254,13 +279,24 @@ def _anything(X: Any) -> str:
     )
 
 
+def _is_backed_by_columns(X: Any) -> bool:
+    """Whether X is a CSC matrix in the file of an AnnData; a CSR matrix gives rows."""
+    is_backed = _has("group", "backend", "to_memory")(X)
+    return is_backed and getattr(X, "format", "csc") == "csc"
+
+
 def _is_matrix_like(X: Any) -> bool:
     """Whether numpy, scikit-learn or a data frame library can make something of X.
 
     Numbers are left to scikit-learn, which says that they have no dimensions.
     """
     known = isinstance(X, np.ndarray | torch.Tensor | Sequence | Number | np.generic | memoryview)
-    return known or scipy.sparse.issparse(X) or any(hasattr(X, name) for name in _PROTOCOLS)
+    return (
+        known
+        or is_lazy(X)
+        or scipy.sparse.issparse(X)
+        or any(hasattr(X, name) for name in _PROTOCOLS)
+    )
 
 
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_namespace__", "columns", "__buffer__")
@@ -270,7 +306,7 @@ _STRANGERS = [
     _Stranger(lambda X: isinstance(X, str | bytes | os.PathLike), _path),
     _Stranger(_has("mod", "obs", "var"), _multimodal),
     _Stranger(_has("obs", "var", "layers"), _annotated),
-    _Stranger(_has("group", "backend", "to_memory"), _backed),  # sparse, of anndata
+    _Stranger(_is_backed_by_columns, _backed),
     _Stranger(
         lambda X: _lazy_cure(X) is not None,
         lambda X: f"which holds no rows yet. Pass X.{_lazy_cure(X)}().",

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
+from skvae._data.chunked import ChunkedArray
+from skvae._data.columns import Look
 from skvae._data.rows import Rows
 from skvae.model import Batch
 
@@ -31,11 +33,12 @@ def mix(words: np.ndarray) -> np.ndarray:
     The finaliser of SplitMix64 (Steele, Lea and Flood 2014,
     https://doi.org/10.1145/2660193.2660195).
     """
-    words = words ^ (words >> np.uint64(30))
+    shifted = words >> np.uint64(30)
+    words = words ^ shifted
     words *= _MIX_1
-    words ^= words >> np.uint64(27)
+    words ^= np.right_shift(words, np.uint64(27), out=shifted)
     words *= _MIX_2
-    words ^= words >> np.uint64(31)
+    words ^= np.right_shift(words, np.uint64(31), out=shifted)
     return words
 
 
@@ -86,27 +89,48 @@ def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     return np.asarray(weight)
 
 
-def weighted_rows(rows: Rows, sample_weight: np.ndarray | None) -> Rows:
+def weighted_rows(
+    rows: Rows, sample_weight: np.ndarray | None, wants_detail: bool = False
+) -> tuple[Rows, Look]:
     """Return the rows that a fit with these weights sees, in an order of their own.
+
+    One pass over all of them, in the order in which they lie. The rows of a ChunkedArray stay in
+    that order.
 
     Parameters
     ----------
     rows : Rows
-        All of X.
+        All of X. Whether values are missing is found out here.
     sample_weight : ndarray of shape (n,) or None
         Not all zero.
+    wants_detail : bool, default=False
+        Whether distinct values are to be counted.
+
+    Returns
+    -------
+    rows : Rows
+        As a fit sees them.
+    look : Look
+        What the pass says of their columns.
     """
-    if sample_weight is not None:
-        kept = np.flatnonzero(sample_weight)
-        rows, sample_weight = rows.subset(kept), sample_weight[kept]
-    order = np.argsort(hash_all(rows), kind="stable")
-    if sample_weight is None:
-        return rows.subset(order)
-    return _with_weights(rows.subset(order), sample_weight[order])
+    rows = _with_weights(rows, sample_weight)
+    look = Look.begin(rows, wants_detail)
+    is_chunked = isinstance(rows.X, ChunkedArray)
+    hashes = []
+    for some in rows.block_slices():
+        batch = rows.batch(some, copy=False)
+        look.add(batch.x.numpy())
+        if not is_chunked:
+            hashes.append(_hash_batch(batch))
+    if is_chunked:
+        return rows, look
+    return rows.subset(np.argsort(np.concatenate(hashes), kind="stable")), look
 
 
-def _with_weights(rows: Rows, weight: np.ndarray) -> Rows:
-    whole = np.all(weight == np.round(weight)) and weight.sum() <= MAX_REPEATED_ROWS
-    if whole:
+def _with_weights(rows: Rows, weight: np.ndarray | None) -> Rows:
+    if weight is None:
+        return rows
+    if np.all(weight == np.round(weight)) and weight.sum() <= MAX_REPEATED_ROWS:
         return rows.subset(np.repeat(np.arange(len(rows)), weight.astype(np.int64)))
-    return rows.with_weight(weight / weight.mean())
+    kept = np.flatnonzero(weight)
+    return rows.subset(kept).with_weight(weight[kept] / weight[kept].mean())

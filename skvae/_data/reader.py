@@ -11,7 +11,8 @@ import scipy.sparse
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from skvae._data.columns import Columns
+from skvae._data.chunked import ChunkedArray
+from skvae._data.columns import Columns, Look
 from skvae._data.containers import as_matrix, check_dates
 from skvae._data.frames import Frame
 from skvae._data.mapped import shared_mapping
@@ -22,6 +23,8 @@ from skvae._data.rows import Rows
 
 BYTE = 255.0
 """The value of a byte that is read as 1."""
+ORDERED_ROWS = 2**24
+"""Of a mapped file of more rows, an order of their own would not fit in little memory."""
 LEAST_BRIGHT = 128.0
 """Grey levels up to 255 reach at least this in one of many images."""
 
@@ -67,7 +70,8 @@ class Reader:
             Rows.
         likelihood : object
             Whose ``takes_categories``, ``reads_bytes`` and ``reads_bytes_of_images`` say what
-            X may mean; an attribute that is not there is false.
+            X may mean, and ``wants_detail`` what is asked of its columns; an attribute that is
+            not there is false.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative.
         context : array-like of shape (n_samples, n_context), default=None
@@ -98,13 +102,16 @@ class Reader:
         categories = reader.categories
         is_image = getattr(estimator, "image_shape", None) is not None
         reader = replace(reader, unit=_unit_of(checked, likelihood, is_image))
-        rows = reader._weighted(checked, sample_weight, context, label)
-        columns = Columns.of(
+        wants_detail = getattr(likelihood, "wants_detail", False)
+        rows, look = reader._weighted(checked, sample_weight, context, label, wants_detail)
+        columns = Columns(
             rows,
             _names(estimator),
             None if frame is None else frame.kinds(categories),
             None if frame is None else frame.n_levels(categories),
             is_image,
+            wants_detail,
+            look,
         )
         columns.check_observed()
         reader = replace(reader, unsettled=Moments.of(columns, is_streamed))
@@ -193,7 +200,8 @@ class Reader:
         ValueError, TypeError, ImportError
             As ``learn``, and when X has other columns than in ``fit`` or unknown categories.
         """
-        return self._rows(self._known(estimator, X), context)
+        checked = self._known(estimator, X)
+        return self._rows(checked, context, _has_missing(checked))
 
     def read_on(
         self,
@@ -230,8 +238,8 @@ class Reader:
         ValueError, TypeError, ImportError
             As ``read``.
         """
-        rows = self._weighted(self._known(estimator, X), sample_weight, context)
-        columns = Columns.of(rows, _names(estimator))
+        rows, look = self._weighted(self._known(estimator, X), sample_weight, context)
+        columns = Columns(rows, _names(estimator), look=look)
         if self.unsettled is None or self.unsettled.are_those_of(columns):
             return self, rows, columns, None
         unsettled, moved = self.unsettled.merged(columns, is_streamed)
@@ -314,17 +322,31 @@ class Reader:
         frame = Frame.of(X, by_types=bool(self.categories))
         return _checked(estimator, X, frame, self.categories, reset=False)
 
-    def _rows(self, checked: Any, context: Any, label: np.ndarray | None = None) -> Rows:
+    def _rows(
+        self, checked: Any, context: Any, has_missing: bool, label: np.ndarray | None = None
+    ) -> Rows:
         unit = self.unit if checked.dtype == np.uint8 else 1.0
         context = _checked_context(context, checked)
         beside = {"unit": unit, "context": context, "label": label}
-        return Rows(checked, **beside, has_missing=_has_missing(checked))
+        return Rows(checked, **beside, has_missing=has_missing)
 
     def _weighted(
-        self, checked: Any, sample_weight: Any, context: Any, label: np.ndarray | None = None
-    ) -> Rows:
+        self,
+        checked: Any,
+        sample_weight: Any,
+        context: Any,
+        label: np.ndarray | None = None,
+        wants_detail: bool = False,
+    ) -> tuple[Rows, Look]:
         weight = check_weight(sample_weight, checked)
-        return weighted_rows(self._rows(checked, context, label), weight)
+        is_known = _is_checked(checked)
+        rows = self._rows(checked, context, not is_known or _has_missing(checked), label)
+        rows, look = weighted_rows(rows, weight, wants_detail)
+        if not is_known:
+            ends = np.array([look.values.low, look.values.high], rows.dtype)
+            assert_all_finite(ends, allow_nan=True, input_name="X")
+            rows.has_missing = bool(look.values.missing.any())
+        return rows, look
 
 
 def _dense(checked: Any) -> np.ndarray:
@@ -333,6 +355,7 @@ def _dense(checked: Any) -> np.ndarray:
             "X is sparse, and the zeros that it leaves out would be filled as little as they are "
             "missing. Pass a dense matrix, X.toarray(), with NaN for what is missing."
         )
+    checked = np.asarray(checked)
     return checked.astype(np.float32 if checked.dtype == np.float32 else np.float64)
 
 
@@ -379,6 +402,11 @@ def _checked(
     It must have the estimator's ``n_features_in_`` and ``feature_names_in_``, unless ``reset``
     sets these. Codes take the place of categories where X is a data frame.
     """
+    if isinstance(X, ChunkedArray):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        if 0 in X.shape:  # for scikit-learn to refuse
+            check_array(np.empty(X.shape), estimator=estimator, input_name="X")
+        return X
     if frame is not None:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         X = frame.matrix(categories)
@@ -401,14 +429,20 @@ def _checked(
         checked = floats_of_objects(checked)
         assert_all_finite(checked, allow_nan=True, input_name="X")
     check_dates(checked)
-    return checked
+    return ChunkedArray(checked) if mapped and len(checked) > ORDERED_ROWS else checked
+
+
+def _is_checked(X: Any) -> bool:
+    """Return whether a matrix has been checked for infinities: it was in memory, or has none."""
+    is_elsewhere = isinstance(X, ChunkedArray) or shared_mapping(X) is not None
+    return X.dtype.kind != "f" or not is_elsewhere
 
 
 def _has_missing(X: Any) -> bool:
     """Return whether there is a NaN in a matrix; a mapped file is checked for infinities, too."""
     if X.dtype.kind != "f":
         return False
-    if shared_mapping(X) is None:
+    if _is_checked(X):
         return _holds_nan(X.data if scipy.sparse.issparse(X) else X)
     found = False
     for block, _ in Rows(X).blocks():

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from skvae._data.chunked import ChunkedArray
 from skvae._data.mapped import MappedFile, shared_mapping
 from skvae.model import Batch
 
@@ -18,15 +19,20 @@ BLOCK_BYTES = 2**24
 """What one block of a pass over all rows takes."""
 
 
+ORDERED_ROWS = 2**20
+"""Positions in order that are made at a time."""
+
+
 class Rows(Dataset):
     """Some rows of an array, memmap or CSR matrix, in a given order, with what is beside them.
 
     Parameters
     ----------
-    X : ndarray, memmap or CSR matrix of shape (n, n_features)
+    X : ndarray, memmap, CSR matrix or ChunkedArray of shape (n, n_features)
         The source; it is only ever indexed.
     index : ndarray of int, default=None
-        The rows of X that this holds, repeats allowed. ``None``: all, in order.
+        The rows of X that this holds, repeats allowed; those of a ChunkedArray are in its order.
+        ``None``: all, in order.
     weight : ndarray of shape (len(index),), default=None
         A weight for each of them.
     unit : float, default=1.0
@@ -112,6 +118,16 @@ class Rows(Dataset):
         beside = self.unit, context, self.label, self.has_missing
         return Rows(self.X, self.index, self.weight, *beside)
 
+    def in_source_order(self) -> Rows:
+        """Return the same rows, repeats side by side, in the order in which X has them."""
+        if self.index is None:
+            return self
+        order = np.argsort(self.index, kind="stable")
+        index = self.index[order]
+        weight = None if self.weight is None else self.weight[order]
+        is_whole = len(index) == self.X.shape[0] and bool((np.diff(index) == 1).all())
+        return self._with(None if is_whole else index, weight)
+
     def _with(self, index: np.ndarray | None, weight: np.ndarray | None) -> Rows:
         beside = self.unit, self.context, self.label, self.has_missing
         return Rows(self.X, index, weight, *beside)
@@ -164,8 +180,16 @@ class Rows(Dataset):
         return self.take(positions).numpy()
 
     def spread(self, n: int) -> np.ndarray:
-        """Return the positions of at most ``n`` rows, evenly spread."""
-        return np.linspace(0, len(self) - 1, min(n, len(self))).round().astype(np.int64)
+        """Return the positions of at most ``n`` rows, evenly spread.
+
+        Of a ChunkedArray, over as many of its chunks as one window holds, evenly spread.
+        """
+        if isinstance(self.X, ChunkedArray):
+            n_chunks = self.X.n_chunks
+            chunks = _evenly(n_chunks, min(self.X.window_size, n_chunks))
+            positions = self._in_chunks(chunks)
+            return positions[_evenly(len(positions), min(n, len(positions)))]
+        return _evenly(len(self), min(n, len(self)))
 
     def beside(self, positions: Any, device: str = "cpu") -> dict[str, Tensor | None]:
         """Return what is known beside rows, by its name in a batch."""
@@ -178,6 +202,34 @@ class Rows(Dataset):
 
     # All of them
 
+    def shuffled(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield all positions in random order; what is in memory at a time, of a ChunkedArray.
+
+        Its chunks come in random order, and the rows of some of them, a window, in random order.
+        """
+        if not isinstance(self.X, ChunkedArray):
+            yield torch.randperm(len(self), generator=generator)
+            return
+        chunks = torch.randperm(self.X.n_chunks, generator=generator).numpy()
+        for start in range(0, len(chunks), self.X.window_size):
+            positions = self._in_chunks(chunks[start : start + self.X.window_size])
+            order = torch.randperm(len(positions), generator=generator)
+            yield torch.from_numpy(positions)[order]
+
+    def in_order(self) -> Iterator[Tensor]:
+        """Yield all positions in order."""
+        for some in self.slices(ORDERED_ROWS):
+            yield torch.arange(some.start, some.stop)
+
+    def _in_chunks(self, chunks: np.ndarray) -> np.ndarray:
+        """Return the positions of the rows in some chunks of the source, which will be wanted."""
+        self.X.expect(chunks)
+        edges = self.X.edges
+        starts, stops = edges[chunks], edges[chunks + 1]
+        if self.index is not None:
+            starts, stops = np.searchsorted(self.index, starts), np.searchsorted(self.index, stops)
+        return np.concatenate([np.arange(*ends) for ends in zip(starts, stops, strict=True)])
+
     def slices(self, size: int) -> Iterator[slice]:
         """Yield the positions of all rows in order, ``size`` at a time."""
         for start in range(0, len(self), size):
@@ -189,9 +241,21 @@ class Rows(Dataset):
         return self.slices(max(1, BLOCK_BYTES // row_bytes))
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Yield all rows in order, with their weights, some megabytes at a time."""
+        """Yield all rows in order, to be read, with their weights, some megabytes at a time."""
         for some in self.block_slices():
-            yield self.block(some), None if self.weight is None else self.weight[some]
+            block = self.take(some, copy=False).numpy()
+            yield block, None if self.weight is None else self.weight[some]
+
+    def parts(self) -> Iterator[tuple[slice, Rows]]:
+        """Yield all rows in order as ``(positions, rows)``, in memory, some megabytes at a time."""
+        for some in self.block_slices():
+            at = self._of_x(some)
+            weight, context, label = (
+                None if values is None else values[index]
+                for values, index in ((self.weight, some), (self.context, at), (self.label, at))
+            )
+            X = self.raw(some, copy=False)
+            yield some, Rows(X, None, weight, self.unit, context, label, self.has_missing)
 
     def n_observed(self) -> int:
         """Return how many values are not missing."""
@@ -205,6 +269,10 @@ class Rows(Dataset):
         """Yield all rows in order as ``(positions, batch)``, ``size`` at a time."""
         for some in self.slices(size):
             yield some, self.batch(some, device, copy)
+
+
+def _evenly(n: int, n_some: int) -> np.ndarray:
+    return np.linspace(0, n - 1, n_some).round().astype(np.int64)
 
 
 def _tensor(

@@ -104,6 +104,7 @@ class Batches:
         max_steps: int | None = None,
         device: str = "cpu",
     ) -> None:
+        self.rows = rows
         self.n_rows = len(rows)
         self.store = store(rows, device)
         self.batch_size = batch_size
@@ -117,20 +118,30 @@ class Batches:
     def __len__(self) -> int:
         return n_batches(self.n_rows, self.batch_size)
 
-    def _order(self) -> tuple[Tensor, torch.Generator]:
-        """Return the order of the rows in this epoch, and the generator of its noise."""
+    def _order(self) -> tuple[Iterator[Tensor], torch.Generator]:
+        """Return the order of the rows in this epoch, in parts, and the generator of its noise."""
         if not self.shuffle:
-            return torch.arange(self.n_rows), generator(
-                self.seed, Stream.VALIDATION, device=self.device
-            )
+            return self.rows.in_order(), generator(self.seed, Stream.VALIDATION, device=self.device)
         order = generator(self.seed, Stream.TRAINING, 2 * self.epoch)
         noise = generator(self.seed, Stream.TRAINING, 2 * self.epoch + 1, self.device)
         self.epoch += 1
-        return torch.randperm(self.n_rows, generator=order), noise
+        return self.rows.shuffled(order), noise
+
+    def _positions(self, order: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Yield the rows of each batch; what a part leaves goes before the next one."""
+        left = torch.empty(0, dtype=torch.int64, device=self.device)
+        for part in order:
+            part = part.to(self.device)
+            part = torch.cat([left, part]) if len(left) else part
+            n_full = len(part) - len(part) % self.batch_size
+            yield from part[:n_full].split(self.batch_size) if n_full else ()
+            left = part[n_full:]
+        if len(left):
+            yield left
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
         order, generator = self._order()
-        for positions in order.to(self.device).split(self.batch_size):
+        for positions in self._positions(order):
             if not self.steps_left:
                 break
             self.steps_left -= 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from skorch.callbacks import Callback
 
-from skvae.model import Batch
+T = TypeVar("T")
 
 DELAY = 1.0
 """Seconds after which a call counts as long."""
@@ -40,13 +40,13 @@ def _bar(title: str | None, n_rows: int, delay: float = 0.0) -> Any:
 
 
 def follow(
-    batches: Iterator[tuple[slice, Batch]], n_rows: int, title: str
-) -> Iterator[tuple[slice, Batch]]:
+    batches: Iterator[tuple[slice, T]], n_rows: int, title: str
+) -> Iterator[tuple[slice, T]]:
     """Yield the batches, under a bar once they take long."""
     with _bar(title, n_rows, DELAY) as bar:
         for some, batch in batches:
             yield some, batch
-            bar.update(len(batch.x))
+            bar.update(some.stop - some.start)
 
 
 class EpochBar(Callback):

@@ -49,6 +49,22 @@ def slope_of_logits(mean: Tensor, loadings: Tensor) -> Tensor:
     return correlation / (deviation * (1 - explained).sqrt())
 
 
+_OF_EXTREMES = tuple(
+    type(constraint)
+    for constraint in (
+        constraints.boolean,
+        constraints.interval(0.0, 1.0),
+        constraints.half_open_interval(0.0, 1.0),
+        constraints.greater_than(0.0),
+        constraints.greater_than_eq(0.0),
+        constraints.less_than(0.0),
+        constraints.integer_interval(0, 1),
+        constraints.nonnegative_integer,
+    )
+)
+"""Kinds of supports that hold all that lies between two numbers, or all whole numbers there."""
+
+
 class Columns(Protocol):
     """What is known of the columns of X; the tensors, ``(n_features,)``, of the values seen."""
 
@@ -241,6 +257,33 @@ class Likelihood(Parameters, nn.Module):
                 f"X must hold {self.requirement} under likelihood={type(self).__name__}, but it "
                 f"has values from {values.min():.6g} to {values.max():.6g}{where}. {self.cure}"
             )
+
+    def holds(self, columns: Columns) -> bool:
+        """Return whether the extremes of the columns show that ``check`` finds nothing.
+
+        They do where the support is an interval, or the whole numbers of one; ``fit`` then needs
+        no pass over all rows for it.
+
+        Parameters
+        ----------
+        columns : Columns
+            As in ``resolve``.
+
+        Returns
+        -------
+        shown : bool
+            ``False``: the rows have to be looked at.
+        """
+        if getattr(type(self), "check", Likelihood.check) is not Likelihood.check:
+            return False
+        if self.support is constraints.real:
+            return True
+        if not isinstance(self.support, _OF_EXTREMES):
+            return False
+        # Of numbers that are not all whole, one that is not.
+        between = torch.where(columns.whole, columns.low, columns.low + 0.5)
+        some = torch.stack([columns.low, columns.high, torch.minimum(between, columns.high)])
+        return bool(self.support.check(some).all())
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the row as the encoder sees it.

@@ -49,6 +49,7 @@ class LogNormal(Gaussian):
     tensor([[1000.]])
     """
 
+    wants_detail = True
     support: constraints.Constraint = constraints.positive
     requirement = "positive numbers"
     cure = (

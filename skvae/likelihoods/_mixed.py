@@ -64,6 +64,7 @@ class Mixed(Likelihood):
         self.blocks = blocks
 
     takes_categories = True
+    wants_detail = True
     starts_linear = True
 
     @property
@@ -127,6 +128,13 @@ class Mixed(Likelihood):
         for indices, likelihood in self.blocks_:
             in_block = f" in its columns {_shortened(indices)}"
             method_of(likelihood, "check")(x[:, indices], in_block)
+
+    def holds(self, columns: Columns) -> bool:
+        """Return whether the extremes show it for each block of columns."""
+        return all(
+            method_of(likelihood, "holds")(_Some(columns, indices))
+            for indices, likelihood in self.blocks_
+        )
 
     @property
     def blocks_(self) -> list[tuple[list[int], Any]]:

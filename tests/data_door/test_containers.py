@@ -190,6 +190,9 @@ class Backed:
 
     group, backend, shape, dtype, format = None, "csr", X.shape, X.dtype, "csr"
 
+    def __init__(self, format="csr"):
+        self.format = format
+
     def to_memory(self):
         return scipy.sparse.csr_matrix(X)
 
@@ -227,8 +230,7 @@ STRANGERS = {
     "AnnData": (AnnData, "X is of type AnnData", "adata.X"),
     "AnnData layer": (AnnData, "X is of type AnnData", "adata.obsm['pca']"),
     "MuData": (lambda: MUDATA, "'rna', 'protein'", "mdata.mod['rna'].X"),
-    "AnnData in a file": (Backed, "X is of type Backed.* still in its file", "X.to_memory()"),
-    "AnnData in a file, in parts": (Backed, "partial_fit", "X[:10000]"),
+    "AnnData in a file": (lambda: Backed("csc"), "Backed.* still in its file", "X.to_memory()"),
     "LazyFrame": (lambda: pl.LazyFrame(FRAME), "no rows yet", "X.collect()"),
     "dask": (
         lambda: lazy_stand_in("dask.dataframe.core", "compute"), "no rows yet", "X.compute()"

@@ -31,22 +31,22 @@ class TestOrder:
         besides = {name: np.concatenate([v, v]) for name, v in beside.items()}
         order = RNG.permutation(120)
         shuffled = {name: values[order] for name, values in besides.items()}
-        first = weighted_rows(Rows(twice, **besides), None)
-        other = weighted_rows(Rows(twice[order], **shuffled), None)
+        first, _ = weighted_rows(Rows(twice, **besides), None)
+        other, _ = weighted_rows(Rows(twice[order], **shuffled), None)
         assert_array_equal(everything(first), everything(other))
         assert not np.array_equal(first.index, np.arange(120))
 
     def test_whole_weights_repeat_rows(self, beside):
         weight = RNG.randint(0, 4, 60).astype(float)
         repeated = {k: np.repeat(v, weight.astype(int), axis=0) for k, v in beside.items()}
-        first = weighted_rows(Rows(X, **beside), weight)
-        other = weighted_rows(Rows(np.repeat(X, weight.astype(int), axis=0), **repeated), None)
+        first, _ = weighted_rows(Rows(X, **beside), weight)
+        other, _ = weighted_rows(Rows(np.repeat(X, weight.astype(int), axis=0), **repeated), None)
         assert_array_equal(everything(first), everything(other))
         assert first.weight is None
 
     def test_fractions_stay_with_their_rows(self, beside):
         weight = RNG.rand(60) * (RNG.rand(60) < 0.7)
-        rows = weighted_rows(Rows(X, **beside), weight)
+        rows, _ = weighted_rows(Rows(X, **beside), weight)
         assert len(rows) == np.count_nonzero(weight)
         assert_allclose(rows.weight, weight[rows.index] / weight[weight > 0].mean())
         assert_array_equal(rows.block(slice(None)), X[rows.index])

@@ -1,0 +1,222 @@
+"""Statistics of columns that are added up over pieces of rows, in whatever order these come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+DISTINCT_CAP = 256
+"""Distinct values of a column are counted up to here: enough for bytes and for any category that
+a network is shown as columns, and cheap, as most real columns reach it within a block."""
+
+PIECE_VALUES = 2**16
+"""So many values at a time: the temporaries stay in the cache."""
+
+BITS = 39
+ROUNDING = 1.5 * 2.0 ** (52 - BITS)
+"""Adding and subtracting this rounds a number of [-1, 1] to a multiple of 2**-BITS."""
+EXACT_ROWS = 2 ** (52 - BITS)
+"""So many such numbers have an exact sum in float64, in any order."""
+LEAST_VARIANCE = 2.0 ** (1 - BITS)
+"""What rounding may leave of equal numbers."""
+
+
+def pieces(n_rows: int, n_features: int) -> Iterator[slice]:
+    """Yield the positions of some rows after others, as many as stay in the cache."""
+    size = min(EXACT_ROWS, max(1, PIECE_VALUES // n_features))
+    for start in range(0, n_rows, size):
+        yield slice(start, start + size)
+
+
+class ExactSum:
+    """Sums of columns of numbers of [-1, 1], to the last bit whatever the order of the rows.
+
+    Every number is rounded to a multiple of 2**-39. Sums of so few of these are exact, and they
+    are added up as integers of any length.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        self._total = np.zeros(n_features, object)
+        self._some = np.zeros(n_features)
+        self._n_some = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Add a piece of rows, which is overwritten."""
+        if self._n_some + len(values) > EXACT_ROWS:
+            self._flush()
+        values += ROUNDING
+        values -= ROUNDING
+        self._some += values.sum(0)
+        self._n_some += len(values)
+
+    def _flush(self) -> None:
+        self._total += (self._some * 2**BITS).astype(np.int64)
+        self._some[:] = 0.0
+        self._n_some = 0
+
+    def units(self) -> np.ndarray:
+        """Return the sums as Python's integers, in units of 2**-39."""
+        self._flush()
+        return self._total
+
+
+class Moments:
+    """Weighted means and standard deviations, the same for the same rows in any order.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (n_features,)
+        Between which all values lie; NaN: there is none.
+    has_missing : bool
+        Whether values may be NaN.
+    largest_weight : float, default=1.0
+        No weight is larger.
+    """
+
+    def __init__(
+        self, low: np.ndarray, high: np.ndarray, has_missing: bool, largest_weight: float = 1.0
+    ) -> None:
+        self.centre = np.nan_to_num(low / 2 + high / 2)
+        # Powers of two, by which dividing is exact, and by which no division overflows.
+        self.reach = _power_above(np.nan_to_num(high / 2 - low / 2))
+        self.has_missing = has_missing
+        self.unit = float(_power_above(np.asarray(largest_weight)))
+        n_features = len(self.centre)
+        self.weights, self.sums, self.squares = (ExactSum(n_features) for _ in range(3))
+
+    def add(self, piece: np.ndarray, weight: np.ndarray | None) -> None:
+        """Add a piece of rows."""
+        x = np.subtract(piece, self.centre, dtype=np.float64)
+        x /= self.reach
+        w = np.ones((len(x), 1)) if weight is None else weight[:, None] / self.unit
+        if self.has_missing:
+            seen = ~np.isnan(x)
+            x[~seen] = 0.0
+            w = w * seen
+        square = np.square(x)
+        if weight is not None:
+            x *= w
+            square *= w
+        self.weights.add(w)
+        self.sums.add(x)
+        self.squares.add(square)
+
+    def mean(self) -> np.ndarray:
+        """Return the means; 0 where there is no value."""
+        weights, sums, _ = self._units()
+        return self.centre + self.reach * (sums / weights).astype(np.float64)
+
+    def scale(self) -> np.ndarray:
+        """Return the standard deviations; 1 where values are equal, or there is none."""
+        weights, sums, squares = self._units()
+        # In integers, so that nothing cancels.
+        variance = ((squares * weights - sums * sums) / (weights * weights)).astype(np.float64)
+        varies = variance > LEAST_VARIANCE
+        return np.where(varies, self.reach * np.sqrt(np.where(varies, variance, 1.0)), 1.0)
+
+    def _units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights, sums, squares = (s.units() for s in (self.weights, self.sums, self.squares))
+        return np.where(weights == 0, 1, weights), sums, squares
+
+
+def _power_above(values: np.ndarray) -> np.ndarray:
+    """Return powers of two that are larger; 1 for 0."""
+    exponent = np.frexp(values)[1]
+    return np.where(values > 0, np.ldexp(1.0, np.maximum(exponent, -1000)), 1.0)
+
+
+class Values:
+    """Extremes, missing values, whole numbers, zeros and values at the ends."""
+
+    def __init__(self, n_features: int) -> None:
+        self.low = np.full(n_features, np.nan)
+        self.high = np.full(n_features, np.nan)
+        self.missing = np.zeros(n_features, np.int64)
+        self.n_rows = 0
+        self.n_zeros = np.zeros(n_features, np.int64)
+        self._n_low = np.zeros(n_features, np.int64)
+        self._n_high = np.zeros(n_features, np.int64)
+        self.whole = np.ones(n_features, bool)
+
+    def add(self, piece: np.ndarray) -> None:
+        """Add a piece of rows."""
+        low, high = piece.min(0), piece.max(0)
+        if np.isnan(low).any():
+            low, high = np.fmin.reduce(piece), np.fmax.reduce(piece)
+            self.missing += _count(np.isnan(piece))
+        # Values at an end that has moved count no more; NaN is no end yet.
+        self._n_low[~(self.low <= low)] = 0
+        self._n_high[~(self.high >= high)] = 0
+        self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
+        self._n_low += _count(piece == self.low.astype(piece.dtype))
+        self._n_high += _count(piece == self.high.astype(piece.dtype))
+        self.n_rows += len(piece)
+        self.n_zeros += _count(piece == 0)
+        some = piece[:, self.whole]
+        self.whole[self.whole] = ((np.floor(some) == some) | np.isnan(some)).all(0)
+
+    def n_at_ends(self) -> np.ndarray:
+        """Return how many values are the lowest or the highest; of a constant column all."""
+        return np.where(self.low < self.high, self._n_low + self._n_high, self._n_low)
+
+    def share(self, count: np.ndarray) -> np.ndarray:
+        """Return a count of values as a share of those seen; 0 where there is none."""
+        return count / np.maximum(self.n_rows - self.missing, 1)
+
+    def size(self) -> np.ndarray:
+        """Return the largest magnitude in each column; 0 where there is none."""
+        return np.nan_to_num(np.fmax(np.abs(self.low), np.abs(self.high)), posinf=np.inf)
+
+
+def _count(mask: np.ndarray) -> np.ndarray:
+    """Return how many are true in each column: bytes are added up several times as fast."""
+    byte = mask.view(np.uint8)
+    total = np.zeros(mask.shape[1], np.int64)
+    for start in range(0, len(byte), 255):
+        total += byte[start : start + 255].sum(0, np.uint8)
+    return total
+
+
+class Distinct:
+    """Numbers of distinct values."""
+
+    def __init__(self, n_features: int, dtype: Any) -> None:
+        self.counts = np.zeros(n_features, np.int64)
+        # The distinct values of each column, sorted, as long as they are fewer than the cap.
+        self._known = np.empty((n_features, 0), dtype)
+
+    def add(self, block: np.ndarray) -> None:
+        """Add a block of rows."""
+        open_ = np.flatnonzero(self.counts < DISTINCT_CAP)
+        # Most columns of real numbers have enough distinct values in few rows.
+        self._count(block[: 2 * DISTINCT_CAP, open_], open_)
+        open_ = np.flatnonzero(self.counts < DISTINCT_CAP)
+        rest = block[2 * DISTINCT_CAP :, open_]
+        # Most columns of sparse rows hold one value in a block, and are done with one row.
+        is_one = (rest == rest[:1]).all(0)
+        self._count(rest[:1, is_one], open_[is_one])
+        self._count(rest[:, ~is_one], open_[~is_one])
+
+    def _count(self, block: np.ndarray, columns: np.ndarray) -> None:
+        """Count the values of the columns that have not reached the cap."""
+        width = self.counts[columns].max(initial=0)
+        values = np.concatenate([self._known[columns, :width], block.T], axis=1)
+        values.sort(axis=1)  # NaN come last
+        is_new = ~np.isnan(values)
+        is_new[:, 1:] &= values[:, 1:] != values[:, :-1]
+        counts = is_new.sum(1)
+        self.counts[columns] = np.minimum(counts, DISTINCT_CAP)
+        kept = counts < DISTINCT_CAP
+        self._keep(columns[kept], values[kept], is_new[kept])
+
+    def _keep(self, columns: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> None:
+        """Keep the chosen values of each of some columns side by side, filled up with NaN."""
+        counts = chosen.sum(1)
+        wider = counts.max(initial=0) - self._known.shape[1]
+        if wider > 0:
+            self._known = np.pad(self._known, ((0, 0), (0, wider)), constant_values=np.nan)
+        packed = np.full((len(values), self._known.shape[1]), np.nan, values.dtype)
+        packed[np.arange(packed.shape[1]) < counts[:, None]] = values[chosen]
+        self._known[columns] = packed
