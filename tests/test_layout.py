@@ -17,7 +17,7 @@ LEAVES = [
     "_allotment",
     "_files",
 ]
-LEAVES += ["initialization", "exceptions", "functional"]
+LEAVES += ["initialization", "exceptions", "functional", "sources"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -44,11 +44,13 @@ ALLOWED = (
         | {"networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},
+        "_results": {"_data", "_training"},
         "_inference": {"_data", "_quadrature", "_training", "distributions", "likelihoods"}
         | {"model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
         "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
-        | {"_numbers", "_random", "_state", "_training", "_validation", "_version", "_world"}
+        | {"_numbers", "_random", "_results", "_state", "_training", "_validation", "_version"}
+        | {"_world"}
         | {"exceptions", "networks", "objectives"},
         "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_modelfile"}
         | {"_outliers", "_state", "_vae"},
