@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from skvae.model import VAE
@@ -22,6 +21,12 @@ FEWEST_ROWS = 3
 
 SMALL_SIDE = 300
 """Matrices with no more rows or columns than this are decomposed in full."""
+
+MORE, STEPS, STEPS_FROM_SIMILAR = 10, 7, 2
+"""Vectors beyond those that are looked for, and steps to them."""
+
+LARGE = 2**23
+"""So many values are decomposed in float32: half the memory, and half the time."""
 
 TOLERANCE = 1e-4
 """Nats per row that count as progress."""
@@ -104,10 +109,14 @@ def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray
 
 
 def _root(centered: np.ndarray) -> np.ndarray:
-    """Return a matrix, of few rows, whose ``rootᵀ · root`` is the covariance of centered rows."""
+    """Return a matrix, of few rows, whose ``rootᵀ · root`` is the covariance of centered rows.
+
+    The rows are overwritten.
+    """
     n, d = centered.shape
     root = np.linalg.qr(centered, mode="r") if n > d else centered
-    return root / np.sqrt(n)
+    root /= np.sqrt(n)
+    return root
 
 
 def _of_whole(
@@ -121,18 +130,20 @@ def _of_whole(
     """
     n, d = rows.shape
     k = min(n_components, d, n - 1)
-    mean = rows.mean(0)
-    root = _root(rows - mean)
-    variance = np.square(root).sum(0)
+    mean = rows.mean(0, dtype=np.float64)
+    root = _root(rows - mean.astype(rows.dtype))
+    squares = np.einsum("ij,ij->j", root, root, dtype=np.float64)
     # A column that is constant in these rows need not be in others.
-    variance = np.maximum(variance, variance.mean() or 1.0)
+    variance = np.maximum(squares, squares.mean() or 1.0)
     least = least_noise * variance
     noise, before = variance, -np.inf
     n_iterations = int(np.clip(OPERATIONS / (20 * root.size * min(k + 10, *root.shape)), 20, 1000))
+    found = None
     for _ in range(n_iterations):
-        singular, axes = _leading(root / np.sqrt(noise), k)
+        scaled = root / np.sqrt(noise).astype(root.dtype)
+        singular, axes, found = _leading(scaled, k, found)
         loadings = np.sqrt(noise) * np.sqrt(np.maximum(singular**2 - 1, 0))[:, None] * axes
-        log_p = _log_likelihood(root, noise, singular)
+        log_p = _log_likelihood(squares, noise, singular)
         noise = np.maximum(variance - np.square(loadings).sum(0), least)
         if log_p - before < TOLERANCE:
             break
@@ -204,12 +215,11 @@ def _expectations(
     return z, second, -0.5 * float((residual * (x - mean)).sum() - explained + log_det)
 
 
-def _log_likelihood(root: np.ndarray, noise: np.ndarray, singular: np.ndarray) -> float:
+def _log_likelihood(squares: np.ndarray, noise: np.ndarray, singular: np.ndarray) -> float:
     """Return the mean log-likelihood of the best loadings for some noise, but for a constant."""
     explained = np.maximum(singular**2, 1)
-    squares = np.square(root).sum(0) / noise
     return -0.5 * float(
-        np.log(noise).sum() + squares.sum() + (np.log(explained) - explained + 1).sum()
+        np.log(noise).sum() + (squares / noise).sum() + (np.log(explained) - explained + 1).sum()
     )
 
 
@@ -224,21 +234,37 @@ def _without_idle(factors: Factors, root: np.ndarray, least: np.ndarray) -> Fact
     if not n_idle:
         return factors
     busy = factors.loadings[:, :n_busy]
-    left = root - root @ factors.regression()[:n_busy].T @ busy.T
-    singular, axes = _leading(left, n_idle)
+    explained = root @ factors.regression()[:n_busy].T.astype(root.dtype)
+    left = root - explained @ busy.T.astype(root.dtype)
+    singular, axes, _ = _leading(left, n_idle)
     added = (math.sqrt(SHARE) * singular[:, None] * axes).T
     noise = factors.noise + np.square(factors.loadings[:, n_busy:]).sum(1)
     noise = np.maximum(noise - np.square(added).sum(1), np.maximum(least, (1 - SHARE) / 4 * noise))
     return Factors.turned(factors.mean, np.hstack([busy, added]), noise)
 
 
-def _leading(root: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k largest singular values and their right vectors, as rows."""
+def _leading(
+    root: np.ndarray, k: int, similar: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the k largest singular values, their right vectors, as rows, and some more of these.
+
+    Of a large matrix by subspace iteration (Halko, Martinsson and Tropp 2011,
+    https://doi.org/10.1137/090771806), which takes few steps from the vectors of a similar one.
+    """
     if min(root.shape) <= SMALL_SIDE:
         _, singular, axes = np.linalg.svd(root, full_matrices=False)
     else:
-        _, singular, axes = randomized_svd(root, k, random_state=0)
-    return singular[:k], axes[:k]
+        if similar is None:
+            start = np.random.default_rng(0).standard_normal((k + MORE, root.shape[1]))
+            similar, steps = start.astype(root.dtype), STEPS
+        else:
+            steps = STEPS_FROM_SIMILAR
+        basis = similar.T
+        for _ in range(steps):
+            basis = np.linalg.qr(root.T @ (root @ basis))[0]
+        _, singular, turn = np.linalg.svd(root @ basis, full_matrices=False)
+        axes = turn @ basis.T
+    return singular[:k].astype(np.float64), axes[:k].astype(np.float64), axes
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:
@@ -274,6 +300,9 @@ class Effect(NamedTuple):
     @classmethod
     def of(cls, rows: np.ndarray, context: np.ndarray) -> Effect:
         """Return the effect of a context on rows, which may have gaps."""
+        if not context.shape[1]:
+            nothing = np.empty((rows.shape[1], 0))
+            return cls(nothing, np.empty(0), np.empty((0, 0)), rows)
         centre = context.mean(0)
         centered = context - centre
         # One observation's worth of no effect: a category may be that of few rows.
@@ -293,6 +322,8 @@ class Effect(NamedTuple):
 
         It goes by how much columns vary, and is shown the rest with the spread that rows had.
         """
+        if not len(self.centre):
+            return factor_analysis(rows, n_components, least_noise)
         of_rows, of_rest = (np.sqrt(_mean(np.square(x - _mean(x)))) for x in (rows, self.rest))
         left = np.divide(of_rest, of_rows, where=of_rows > 0, out=np.ones_like(of_rows))
         left = np.clip(left, LEAST_LEFT, 1.0)
@@ -320,8 +351,10 @@ class Effect(NamedTuple):
 
         By some steps of variational EM, which leave loadings and effect as they are.
         """
+        if not len(self.centre):
+            return factors
         filled, rest = _filled(rows), self.rest - factors.mean
-        for _ in range(ROUNDS if len(self.centre) else 0):
+        for _ in range(ROUNDS):
             left = rest - filled @ self.regression(factors).T @ factors.loadings.T
             of_z = np.square(factors.loadings) @ (1 / (1 + factors.information))
             noise = np.maximum(_mean(np.square(left)) + of_z, factors.noise)
@@ -349,7 +382,8 @@ def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> N
     """
     if len(embedded) < FEWEST_ROWS:
         return
-    rows = embedded.double().numpy()
+    is_large = embedded.numel() >= LARGE and context is None and not bool(embedded.isnan().any())
+    rows = (embedded.float() if is_large else embedded.double()).numpy()
     given = Effect.of(
         rows, np.empty((len(rows), 0)) if context is None else context.double().numpy()
     )
