@@ -39,6 +39,7 @@ _SUBMODULES = {
     "posteriors",
     "priors",
     "sampling",
+    "sources",
 }
 
 

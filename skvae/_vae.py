@@ -50,7 +50,7 @@ the optimiser keeps an unused one at 0.01 to 0.03."""
 SAMPLE_ROWS = 1000
 """Training rows that a prior may see when it is made."""
 
-KL_ROWS = 5000
+KL_ROWS = 2000
 """Training rows that the KL of the components is the mean over, where there are more."""
 
 SAMPLE_VALUES = 4_000_000
@@ -251,7 +251,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         ``dur`` in seconds.
     kl_per_component_ : ndarray of shape (n_components,)
         KL(q(z|x) ‖ p(z)) of each component, nats, mean over the training rows (those of
-        the last call), over 5,000 of them where there are more. Under a full or flow posterior
+        the last call), over 2,000 of them where there are more. Under a full or flow posterior
         or a learned prior, where it does not split into components: that of the marginals, taken
         as normal.
     active_components_ : ndarray of bool, shape (n_components,)

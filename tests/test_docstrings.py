@@ -10,6 +10,7 @@ from dataclasses import is_dataclass
 from functools import cache
 from types import FunctionType, ModuleType
 
+import optuna
 import pandas as pd
 import pytest
 import sklearn.exceptions
@@ -157,6 +158,8 @@ CHECKS = {
 
 def exception(name):
     """Return the exception class of a name in a section Raises."""
+    if name == "optuna.TrialPruned":
+        return optuna.TrialPruned
     return getattr(builtins, name, None) or getattr(sklearn.exceptions, name)
 
 
