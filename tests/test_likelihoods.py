@@ -1080,3 +1080,43 @@ def test_end_to_end(likelihood, table):
     assert np.isfinite(model.score(X))
     assert model.reconstruct(X).shape == X.shape
     model.likelihood_.check(torch.from_numpy(model.sample(20)))
+
+
+IN_BETWEEN = {
+    "gaussian": (Gaussian(), [-1.0, 0.5, 3.0], []),
+    "bernoulli": (Bernoulli(), [0.0, 0.5, 1.0], [[0.0, 2.0, 1.0], [-0.1, 0.0, 1.0]]),
+    "poisson": (Poisson(), [0.0, 5.0, 2.0], [[0.0, 0.5, 2.0], [0.0, -1.0, 2.0], [0.2, 0.3, 0.3]]),
+    "log_normal": (LogNormal(), [0.1, 5.0, 2.0], [[0.0, 1.0, 2.0]]),
+    "rounded": (RoundedGaussian(), [-3.0, 5.0, 2.0], [[-3.0, 0.25, 5.0]]),
+    "mixed": (Mixed([("poisson", [0]), ("gaussian", [1])]), [0.0, 5.0, 2.0], [[0.0, 0.5, 2.0]]),
+}
+
+
+@pytest.mark.parametrize("name", IN_BETWEEN)
+def test_extremes_show_what_a_look_at_all_rows_finds(name):
+    likelihood, fine, others = IN_BETWEEN[name]
+    for column, is_fine in [(fine, True), *((other, False) for other in others)]:
+        x = np.column_stack([column, [1.0, 1.0, np.nan]])
+        columns = columns_of(x)
+        likelihood.initialize(columns.mean, columns.scale)
+        assert likelihood.holds(columns) is is_fine
+        if is_fine:
+            likelihood.check(torch.from_numpy(x))
+        else:
+            with pytest.raises(ValueError, match="X must hold"):
+                likelihood.check(torch.from_numpy(x))
+
+
+def test_extremes_show_nothing_of_other_supports():
+    columns = columns_of([[1.0, 0.0], [0.0, 1.0]])
+    assert not Categorical([2]).holds(columns)
+
+    class Even(Gaussian):
+        support = torch.distributions.constraints.multinomial
+
+    class Checking(Gaussian):
+        def check(self, x, where=""):
+            raise ValueError
+
+    assert not Even().holds(columns)
+    assert not Checking().holds(columns)

@@ -68,7 +68,7 @@ class Moments:
     Parameters
     ----------
     low, high : ndarray of shape (n_features,)
-        Between which all values lie; NaN: there is none.
+        Between which all values lie; NaN: none of the column counts.
     has_missing : bool
         Whether values may be NaN.
     largest_weight : float, default=1.0
@@ -78,7 +78,7 @@ class Moments:
     def __init__(
         self, low: np.ndarray, high: np.ndarray, has_missing: bool, largest_weight: float = 1.0
     ) -> None:
-        self.centre = np.nan_to_num(low / 2 + high / 2)
+        self.centre = low / 2 + high / 2
         # Powers of two, by which dividing is exact, and by which no division overflows.
         self.reach = _power_above(np.nan_to_num(high / 2 - low / 2))
         self.has_missing = has_missing
@@ -106,7 +106,7 @@ class Moments:
     def mean(self) -> np.ndarray:
         """Return the means; 0 where there is no value."""
         weights, sums, _ = self._units()
-        return self.centre + self.reach * (sums / weights).astype(np.float64)
+        return np.nan_to_num(self.centre) + self.reach * (sums / weights).astype(np.float64)
 
     def scale(self) -> np.ndarray:
         """Return the standard deviations; 1 where values are equal, or there is none."""
@@ -146,9 +146,9 @@ class Values:
         if np.isnan(low).any():
             low, high = np.fmin.reduce(piece), np.fmax.reduce(piece)
             self.missing += _count(np.isnan(piece))
-        # Values at an end that has moved count no more; NaN is no end yet.
-        self._n_low[~(self.low <= low)] = 0
-        self._n_high[~(self.high >= high)] = 0
+        # Values at an end that has moved count no more; NaN moves none.
+        self._n_low[low < self.low] = 0
+        self._n_high[high > self.high] = 0
         self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
         self._n_low += _count(piece == self.low.astype(piece.dtype))
         self._n_high += _count(piece == self.high.astype(piece.dtype))

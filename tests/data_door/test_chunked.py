@@ -6,6 +6,7 @@ import scipy.sparse
 import torch
 from numpy.testing import assert_array_equal
 
+from skvae import VariationalAutoencoder
 from skvae._data import chunked, containers, reader
 from skvae._data.chunked import ChunkedArray, is_lazy
 from skvae._data.rows import Rows
@@ -112,6 +113,17 @@ def test_all_that_is_shuffled_is_what_a_window_holds():
     assert len(positions) == 100
     assert len(np.unique(positions // 20)) == 5  # chunks from anywhere
     assert (torch.diff(positions) == 1).float().mean() < 0.2
+
+
+@pytest.mark.parametrize("likelihood", ["auto", "gaussian", "log_normal", "mixed", "poisson"])
+def test_a_fit_reads_all_rows_twice_and_once_in_each_epoch(likelihood):
+    values = np.abs(X) if likelihood in ("log_normal", "mixed") else np.round(np.abs(3 * X))
+    source = OnDisk(X if likelihood in ("auto", "gaussian") else values)
+    model = VariationalAutoencoder(likelihood=likelihood, max_epochs=3, random_state=0)
+    model.fit(source)
+    # Beside them a window, of some rows to start with, to check and for the KL.
+    assert source.reads.min() == 2 + 3
+    assert source.reads.sum() <= (2 + 3) * 500 + 3 * 100
 
 
 class TestDoor:

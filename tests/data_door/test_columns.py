@@ -101,6 +101,20 @@ class TestStatistics:
         assert_allclose(columns.mean, scaler.mean_, rtol=1e-9, atol=1e-12)
         assert_allclose(columns.scale, scaler.scale_, rtol=1e-6)
 
+    def test_they_do_not_depend_on_the_order_of_the_rows(self, name):
+        source = SOURCES[name]
+        source = source.toarray() if scipy.sparse.issparse(source) else source
+        # Repeated rows of far apart sizes, whose sums depend on their order in floats.
+        source, weight = np.repeat(source, 5, axis=0), RNG.rand(5 * len(source)) ** 9
+        order = RNG.permutation(len(source))
+        for some in (None, weight):
+            first, other = Rows(source, weight=some), Rows(source[order], weight=some)
+            if some is not None:
+                other = other.with_weight(some[order])
+            for statistic in ("mean", "scale", "log_mean", "log_scale", "zeros", "at_ends"):
+                one, two = (getattr(Columns(rows), statistic) for rows in (first, other))
+                assert_array_equal(one, two)
+
 
 def test_types():
     columns = Columns(Rows(X.astype(np.float32)))
@@ -123,20 +137,6 @@ def test_a_column_that_is_missing_at_first_or_altogether():
     assert (columns.mean[1], columns.scale[1]) == (0, 1)
     assert columns.constant[1]
     assert columns.distinct[1] == 0
-
-    def test_they_do_not_depend_on_the_order_of_the_rows(self, name):
-        source = SOURCES[name]
-        source = source.toarray() if scipy.sparse.issparse(source) else source
-        # Repeated rows of far apart sizes, whose sums depend on their order in floats.
-        source, weight = np.repeat(source, 5, axis=0), RNG.rand(5 * len(source)) ** 9
-        order = RNG.permutation(len(source))
-        for some in (None, weight):
-            first, other = Rows(source, weight=some), Rows(source[order], weight=some)
-            if some is not None:
-                other = other.with_weight(some[order])
-            for statistic in ("mean", "scale", "log_mean", "log_scale", "zeros", "at_ends"):
-                one, two = (getattr(Columns(rows), statistic) for rows in (first, other))
-                assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("centre", [0.0, 1e6, -1e12])
