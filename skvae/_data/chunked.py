@@ -114,12 +114,9 @@ class ChunkedArray:
 
     def _between(self, start: int, stop: int) -> np.ndarray:
         """Return a slice of rows, a view of a chunk where they are in one."""
-        first, last = (
-            int(np.searchsorted(self.edges, at, "right")) - 1
-            for at in (start, max(stop - 1, start))
-        )
         if stop <= start:
             return np.empty((0, self.shape[1]), self.dtype)
+        first, last = np.searchsorted(self.edges, [start, stop - 1], "right") - 1
         parts = [
             self._read(chunk)[max(start - self.edges[chunk], 0) : stop - self.edges[chunk]]
             for chunk in range(first, last + 1)
