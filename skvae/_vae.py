@@ -224,7 +224,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Compile a whole step of training, from the networks to the optimiser, with torch's
         compiler: 1 to 2 times the rows a second for large tables and images, 3 to 5 times for
         small tables, after some seconds of compiling, once for models of one shape in a process.
-        Results are those without it up to rounding. ``"auto"``: in a ``fit`` of 10,000 steps or
+        Results are those without it up to rounding. ``"auto"``: in a ``fit`` of 30,000 steps or
         more, where there is a compiler, but not beside a checkpoint. ``True``: in every fit; where
         a part cannot be compiled within a step, a warning says which, and only the
         networks are.

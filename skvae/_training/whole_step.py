@@ -33,9 +33,9 @@ FEWEST_EPOCHS = 100
 """So many epochs to come make it worthwhile to compile the step of an epoch's last, smaller batch
 as well."""
 
-LONG = 10_000
+LONG = 30_000
 """Steps of a fit from which on it is compiled by itself: they take clearly longer than compiling,
-which is a matter of seconds (benchmarks/against_torch.py)."""
+which is a matter of seconds (benchmarks/long_fits.py)."""
 
 MOST_COMPILED = 64
 """Compiled steps that a process keeps for its next fits."""
@@ -86,6 +86,7 @@ class WholeStep:
     def __init__(self, net: Any, is_asked: bool = True) -> None:
         self.net = net
         self.is_asked = is_asked
+        self.flags = list(_flags(net.module_).values())
         self.n_epochs_before = len(net.history)
         self.seen: dict[Any, Seen] = {}
         self.graphs: dict[Any, Graph] = {}
@@ -96,7 +97,7 @@ class WholeStep:
         """Take a step; return its loss."""
         self.net._set_training(True)
         rows, noise = batch[0]["batch"], batch[0]["noise"]
-        layout = *_layout(rows, noise), *map(bool, _flags(self.net.module_).values())
+        layout = *_layout(rows, noise), *map(bool, self.flags)
         if self.n_steps is None:
             slots = self.net.optimizer_.state.values()
             self.n_steps = next((int(slot["step"]) for slot in slots if "step" in slot), 0)
@@ -109,10 +110,10 @@ class WholeStep:
         if layout in self.seen:
             return self.net.eager_step(batch)
         with _watched(self.net.module_) as draws:
-            step = self.net.eager_step(batch)
+            taken = self.net.eager_step(batch)
         named = self.net.module_.named_parameters()
         self.seen[layout] = Seen(draws, [name for name, p in named if p.grad is not None])
-        return step
+        return taken
 
     def _is_worth(self, n_rows: int) -> bool:
         """Whether so many rows come often enough: whole batches do."""
