@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 
-class Update(Protocol):
+class Update:
     """What an optimiser of torch does to a parameter in a step, without looking at the host.
 
     Attributes
@@ -20,8 +20,8 @@ class Update(Protocol):
     slots: tuple[str, ...]
 
     def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
-        """Return the numbers of the step-th step, 1 the first, for a group of parameters."""
-        ...
+        """Return the numbers of a step, 1 the first, for a group; the last one is its rate."""
+        return [group["lr"]]
 
     def apply(
         self,
@@ -32,18 +32,8 @@ class Update(Protocol):
         group: Mapping[str, Any],
     ) -> None:
         """Change a parameter and its slots in place."""
-        ...
-
-
-class Adam:
-    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), as ``torch.optim.Adam``."""
-
-    slots: tuple[str, ...] = "exp_avg", "exp_avg_sq"
-
-    def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
-        """Return the rate with the first mean's correction, that of the root, and the rate."""
-        beta1, beta2 = group["betas"]
-        return [group["lr"] / (1 - beta1**step), (1 - beta2**step) ** 0.5, group["lr"]]
+        gradient = self.decayed(parameter, gradient, numbers[-1], group)
+        parameter.sub_(self.change(gradient, slots, numbers, group))
 
     def decayed(
         self, parameter: Tensor, gradient: Tensor, rate: Tensor, group: Mapping[str, Any]
@@ -54,22 +44,40 @@ class Adam:
         decay = group["weight_decay"]
         return gradient + decay * parameter if decay else gradient
 
-    def apply(
+    def change(
         self,
-        parameter: Tensor,
         gradient: Tensor,
         slots: Sequence[Tensor],
         numbers: Sequence[Tensor],
         group: Mapping[str, Any],
-    ) -> None:
-        """Change a parameter and its slots in place."""
-        mean, square = slots
-        rate, correction, plain_rate = numbers
+    ) -> Tensor:
+        """Return what is taken off the parameter; change its slots in place."""
+        raise NotImplementedError
+
+
+class Adam(Update):
+    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), as ``torch.optim.Adam``."""
+
+    slots = ("exp_avg", "exp_avg_sq")
+
+    def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
+        """Return the rate with the first mean's correction, that of the root, and the rate."""
         beta1, beta2 = group["betas"]
-        gradient = self.decayed(parameter, gradient, plain_rate, group)
+        return [group["lr"] / (1 - beta1**step), (1 - beta2**step) ** 0.5, group["lr"]]
+
+    def change(
+        self,
+        gradient: Tensor,
+        slots: Sequence[Tensor],
+        numbers: Sequence[Tensor],
+        group: Mapping[str, Any],
+    ) -> Tensor:
+        """Return the mean of gradients over the root of that of their squares."""
+        (mean, square), (rate, correction, _) = slots, numbers
+        beta1, beta2 = group["betas"]
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        parameter.sub_(rate * mean / (square.sqrt() / correction + group["eps"]))
+        return rate * mean / (square.sqrt() / correction + group["eps"])
 
 
 class AdamW(Adam):
@@ -82,60 +90,45 @@ class AdamW(Adam):
         self, parameter: Tensor, gradient: Tensor, rate: Tensor, group: Mapping[str, Any]
     ) -> Tensor:
         """Shrink the parameter; return the gradient as it is."""
-        decay = group["weight_decay"]
-        if decay:
-            parameter.mul_(1 - rate * decay)
+        if group["weight_decay"]:
+            parameter.mul_(1 - rate * group["weight_decay"])
         return gradient
 
 
-class SGD:
+class SGD(Update):
     """Nesterov's momentum, as ``torch.optim.SGD``."""
 
-    slots: tuple[str, ...] = ("momentum_buffer",)
+    slots = ("momentum_buffer",)
 
-    def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
-        """Return the rate."""
-        return [group["lr"]]
-
-    def apply(
+    def change(
         self,
-        parameter: Tensor,
         gradient: Tensor,
         slots: Sequence[Tensor],
         numbers: Sequence[Tensor],
         group: Mapping[str, Any],
-    ) -> None:
-        """Change a parameter and its slots in place."""
+    ) -> Tensor:
+        """Return the gradient, and the momentum that it is a part of."""
         (momentum,), (rate,) = slots, numbers
-        decay = group["weight_decay"]
-        gradient = gradient + decay * parameter if decay else gradient
         momentum.mul_(group["momentum"]).add_(gradient)
-        parameter.sub_(rate * gradient.add(momentum, alpha=group["momentum"]))
+        return rate * (gradient + group["momentum"] * momentum)
 
 
-class RMSprop:
+class RMSprop(Update):
     """Tieleman and Hinton's rule, as ``torch.optim.RMSprop``."""
 
-    slots: tuple[str, ...] = ("square_avg",)
+    slots = ("square_avg",)
 
-    def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
-        """Return the rate."""
-        return [group["lr"]]
-
-    def apply(
+    def change(
         self,
-        parameter: Tensor,
         gradient: Tensor,
         slots: Sequence[Tensor],
         numbers: Sequence[Tensor],
         group: Mapping[str, Any],
-    ) -> None:
-        """Change a parameter and its slots in place."""
+    ) -> Tensor:
+        """Return the gradient over the root of the mean of its squares."""
         (square,), (rate,) = slots, numbers
-        decay = group["weight_decay"]
-        gradient = gradient + decay * parameter if decay else gradient
         square.mul_(group["alpha"]).addcmul_(gradient, gradient, value=1 - group["alpha"])
-        parameter.sub_(rate * gradient / (square.sqrt() + group["eps"]))
+        return rate * gradient / (square.sqrt() + group["eps"])
 
 
 UPDATES: dict[str, Update] = {
