@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits, load_iris
 from skorch.callbacks import Callback, LRScheduler
 
 import skvae
-from skvae import PosteriorCollapseWarning, VariationalAutoencoder
+from skvae import PosteriorCollapseWarning, VariationalAutoencoder, _vae
 from skvae._architecture import default_layers
 from skvae._training import default_epochs
 from skvae.likelihoods import Gaussian
@@ -406,6 +406,19 @@ class TestTraining:
         assert half.fit(DIGITS).score(DIGITS) == pytest.approx(
             single.fit(DIGITS).score(DIGITS), abs=3
         )
+
+    def test_kl_of_some_rows_is_a_weighted_mean(self, monkeypatch):
+        """Of equal rows it is that of each, whatever the weights of those that are taken."""
+        monkeypatch.setattr(_vae, "KL_ROWS", 40)
+        X = np.tile([[1.0, 2.0, 4.0]], (300, 1))
+        weights = (None, np.random.RandomState(0).rand(300))
+        still = {"max_epochs": 1, "learning_rate": 1e-12, "likelihood": "gaussian"}
+        first, second = (
+            vae(**still, linear_path=False).fit(X, sample_weight=weight).kl_per_component_
+            for weight in weights
+        )
+        assert first.min() > 0.1
+        assert_allclose(second, first, rtol=1e-6)
 
     def test_collapse_is_announced(self):
         noise = np.random.RandomState(0).randn(200, 3)
