@@ -216,8 +216,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         A torch device such as ``"cpu"`` or ``"cuda:1"``. ``"auto"``: CUDA when there is.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the networks in training. ``"bfloat16"``: autocast; z, the KL and the bound are
-        still computed in float32. ``"auto"``: bfloat16 for our convolutions, and under
-        ``compile=True`` for dense layers of 131,072 weights or more, where the hardware has it
+        still computed in float32. ``"auto"``: bfloat16 for our convolutions, and in a
+        step that is compiled for dense layers of 131,072 weights or more, where the hardware has it
         (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on), else float32. What comes after training,
         ``transform`` to ``score``, is float32, or float64 for such rows.
     compile : bool or "auto", default="auto"

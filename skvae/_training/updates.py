@@ -52,7 +52,7 @@ class Update:
         group: Mapping[str, Any],
     ) -> Tensor:
         """Return what is taken off the parameter; change its slots in place."""
-        raise NotImplementedError
+        raise NotImplementedError  # each optimiser has its own
 
 
 class Adam(Update):
