@@ -1,18 +1,20 @@
 """A step that is compiled whole: it does what the step does that is not."""
 
 import os
+import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, load_iris
 from skorch.callbacks import Callback
 
 from skvae import ConditionalVAE, VAEClassifier, VariationalAutoencoder
 from skvae._training import whole_step
 from skvae._training.net import OPTIMIZERS
+from skvae._training.recording import scripted
 from skvae._training.updates import UPDATES
 from skvae.objectives import ELBO, IWAE, CyclicalAnnealing, Trimmed
 
@@ -41,11 +43,9 @@ def traced(monkeypatch):
     return graphs
 
 
-def both(X, sample_weight=None, **params):
+def both(X, sample_weight=None, ways=(False, True), **params):
     """Return the same fit, eager and compiled."""
-    models = [
-        VariationalAutoencoder(**FEW | params, compile=is_compiled) for is_compiled in (False, True)
-    ]
+    models = [VariationalAutoencoder(**FEW | params, compile=way) for way in ways]
     return [model.fit(X, sample_weight=sample_weight) for model in models]
 
 
@@ -88,6 +88,46 @@ def test_the_graph_is_the_step(traced, name):
     assert_allclose(compiled.score(X), eager.score(X), rtol=1e-4, atol=1e-3)
     steps = [m.net_.optimizer_.state_dict()["state"][0].get("step") for m in (eager, compiled)]
     assert steps[0] == steps[1]
+
+
+@pytest.fixture
+def replayed(monkeypatch):
+    """The recordings that torch's interpreter runs, of short fits too."""
+    recordings = []
+    for name in ("REPLAYED", "FEWEST_REPLAYED"):
+        monkeypatch.setattr(whole_step, name, 1)
+
+    def keep(recording, inputs):
+        recordings.append(recording)
+        return scripted(recording, inputs)
+
+    monkeypatch.setattr(whole_step, "scripted", keep)
+    return recordings
+
+
+def assert_same_bits(fits, X):
+    written, replayed = fits
+    assert losses(written) == losses(replayed)
+    assert_array_equal(written.transform(X), replayed.transform(X))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_replayed_step_has_the_bits_of_the_step(replayed, name):
+    X, params = STEPS[name]
+    fits = both(X, ways=(False, "auto"), **params)
+    # torch's interpreter has no backward pass of convolutions and of batch normalisation.
+    assert len(replayed) == (1 if name in ("images", "batch normalisation") else 2)
+    assert_same_bits(fits, X)
+
+
+@pytest.mark.parametrize("estimator", [ConditionalVAE, VAEClassifier])
+def test_replayed_rows_have_what_is_beside_them(replayed, estimator):
+    fits = [
+        estimator(VariationalAutoencoder(**FEW, compile=way)).fit(IRIS, SPECIES)
+        for way in (False, "auto")
+    ]
+    assert replayed
+    assert_array_equal(*(fit.transform(IRIS) for fit in fits))
 
 
 def test_rows_have_their_weights(traced):
@@ -185,6 +225,84 @@ def test_what_cannot_be_compiled_runs_as_written(traced, monkeypatch, name):
     (text,) = (str(w.message) for w in said if "compile=True" in str(w.message))
     assert reason in text
     assert losses(fits[0]) == losses(fits[1])
+
+
+class Counts(ELBO):
+    """An objective that counts its calls."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        self.n_calls = getattr(self, "n_calls", 0) + 1
+        return bound._replace(loss=bound.loss * (1 + self.n_calls / 100))
+
+
+class Outside(ELBO):
+    """An objective that leaves torch."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        return bound._replace(loss=bound.loss + torch.from_numpy(np.sin(x.numpy())).sum(1))
+
+
+class Reads(ELBO):
+    """An objective that goes by a number in the batch."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        return bound._replace(loss=bound.loss * (2 if x.mean() > 0 else 1))
+
+
+class Sizes(ELBO):
+    """An objective of the rows of a kind."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        is_low = x[:, 0] < x[:, 0].mean()
+        return bound._replace(loss=bound.loss + bound.loss[is_low].mean())
+
+
+class Sums(ELBO):
+    """An objective that keeps a sum."""
+
+    def __call__(self, x, posterior, z, likelihood, prior, epoch=None):
+        bound = super().__call__(x, posterior, z, likelihood, prior, epoch)
+        self.total = getattr(self, "total", torch.zeros(()))
+        self.total += bound.loss.mean().detach()
+        return bound._replace(loss=bound.loss + self.total)
+
+
+REPLAYED_NOT = {kind.__name__: {"objective": kind()} for kind in (Counts, Outside, Sizes, Reads)}
+REPLAYED_NOT |= {"Sums": {"objective": Sums()}, "others' callbacks": {"callbacks": [Callback()]}}
+
+
+@pytest.mark.parametrize("name", [*REPLAYED_NOT, *WHOLE_NOT])
+def test_what_cannot_be_replayed_runs_as_written(replayed, name):
+    params = REPLAYED_NOT[name] if name in REPLAYED_NOT else WHOLE_NOT[name][0]
+    fits = []
+    for way in (False, "auto"):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            fits.append(VariationalAutoencoder(**FEW | params, compile=way).fit(IRIS))
+    assert losses(fits[0]) == losses(fits[1])
+
+
+def test_short_fits_and_large_batches_run_as_written(replayed, monkeypatch):
+    monkeypatch.setattr(whole_step, "REPLAYED", 10)
+    VariationalAutoencoder(**FEW).fit(IRIS)  # 9 steps
+    monkeypatch.setattr(whole_step, "REPLAYED", 9)
+    monkeypatch.setattr(whole_step, "SMALL", 64 * 4 - 1)
+    VariationalAutoencoder(**FEW).fit(IRIS)
+    assert len(replayed) == 1  # the smaller last one
+    monkeypatch.setattr(whole_step, "SMALL", 64 * 4)
+    VariationalAutoencoder(**FEW).fit(IRIS)
+    assert len(replayed) == 3
+
+
+def test_without_the_interpreter_steps_run_as_written(replayed, monkeypatch):
+    written = VariationalAutoencoder(**FEW, compile=False).fit(IRIS)
+    monkeypatch.setattr(sys, "version_info", (3, 14))
+    fits = written, VariationalAutoencoder(**FEW).fit(IRIS)
+    assert_same_bits(fits, IRIS)
 
 
 def test_fewer_loops_are_joined_where_torch_stumbles(traced, monkeypatch):

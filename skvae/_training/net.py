@@ -276,7 +276,8 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
         seed=plan.seed,
         device=plan.device,
     )
-    precision = resolve_precision(plan.precision, plan.device, module, bool(plan.compile))
+    is_compiled = plan.compile not in (False, "replay")
+    precision = resolve_precision(plan.precision, plan.device, module, is_compiled)
     net = VAENet(
         module,
         criterion=plan.objective,
@@ -297,7 +298,9 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     for parameter in module.parameters():
         parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
-    net.whole_step = WholeStep(net, plan.compile is True) if plan.compile else None
+    # A callback of someone else's may change what a replayed step would not notice.
+    if plan.compile and not (plan.compile == "replay" and plan.callbacks):
+        net.whole_step = WholeStep(net, plan.compile)
     return net
 
 

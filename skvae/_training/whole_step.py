@@ -1,4 +1,4 @@
-"""A step of training as one compiled function: forward, bound, backward, clipping, optimiser."""
+"""A step of training as one function of tensors, replayed without Python or compiled."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from skvae._training.callbacks import sums_of
+from skvae._training.recording import Recording, scripted
 from skvae._training.updates import UPDATES
 from skvae._world import world
 from skvae.model import VAE, Batch
@@ -32,6 +30,17 @@ from skvae.objectives import Bound
 FEWEST_EPOCHS = 100
 """So many epochs to come make it worthwhile to compile the step of an epoch's last, smaller batch
 as well."""
+
+REPLAYED = 100
+"""Steps of a fit from which on they are replayed: they gain more than a recording takes, about as
+long as 70 of them."""
+
+FEWEST_REPLAYED = 50
+"""So many epochs to come make it worthwhile to record the step of an epoch's last batch."""
+
+SMALL = 131_072
+"""Numbers in a batch up to which a step is replayed: with more, the operations take the time, and
+not what is between them."""
 
 LONG = 30_000
 """Steps of a fit from which on it is compiled by itself: they take clearly longer than compiling,
@@ -67,29 +76,31 @@ class Seen(NamedTuple):
 
 
 class WholeStep:
-    """A step of a net, compiled whole where it can be.
+    """A step of a net as a function of tensors, replayed or compiled, where it can be one.
 
     The first batch of every layout runs as the step is written. It shows which parameters get a
-    gradient and what dropout draws, and the optimiser makes its slots. From the second on the step
-    is a graph of tensors, to which the noise, what dropout keeps and the rates are given; what
-    the graph changes are the net's own parameters, buffers and slots.
+    gradient and what dropout draws, and the optimiser makes its slots. The second one is recorded
+    besides. The third shows whether the recording is to be believed: whether it gives the loss and
+    the gradients of a batch that it was not made from, bit for bit. From then on the step is the
+    recording, to which the noise and what dropout keeps are given.
 
     Parameters
     ----------
     net : VAENet
         Initialised.
-    is_asked : bool
-        Whether compiling was asked for: then a step that cannot be compiled is worth a warning,
-        and its networks are compiled.
+    way : str or bool
+        What :func:`resolve_compile` returned: how such a step is to run.
     """
 
-    def __init__(self, net: Any, is_asked: bool = True) -> None:
+    def __init__(self, net: Any, way: str | bool) -> None:
         self.net = net
-        self.is_asked = is_asked
+        self.is_replayed = way == "replay"
+        self.is_asked = way is True
         self.flags = list(_flags(net.module_).values())
         self.n_epochs_before = len(net.history)
         self.seen: dict[Any, Seen] = {}
-        self.graphs: dict[Any, Graph] = {}
+        self.recorded: dict[Any, Gradients] = {}
+        self.believed: dict[Any, Gradients | WholeGraph] = {}
         self.n_steps: int | None = None  # of the optimiser; read when it has its slots
         self.why_not: str | None = None
 
@@ -101,163 +112,250 @@ class WholeStep:
         if self.n_steps is None:
             slots = self.net.optimizer_.state.values()
             self.n_steps = next((int(slot["step"]) for slot in slots if "step" in slot), 0)
-        self.n_steps = step = self.n_steps + 1
-        graph = self.graphs.get(layout)
-        if graph is None and layout in self.seen and self._is_worth(len(rows.x)):
-            graph = self._compile(layout, step, rows, noise)
-        if graph is not None:
-            return graph(step, rows, noise)
-        if layout in self.seen:
-            return self.net.eager_step(batch)
+        self.n_steps += 1
+        if layout in self.believed:
+            return self.believed[layout](self.n_steps, rows, noise)
+        if layout not in self.seen:
+            return self._watch(layout, batch)
+        if layout in self.recorded:
+            return self._compare(layout, batch)
+        if self._is_worth(rows, noise):
+            with self._or_as_written():
+                self.recorded[layout] = Gradients(self.net, self.seen[layout], rows, noise)
+        return self.net.eager_step(batch)
+
+    def _is_worth(self, rows: Batch, noise: Tensor) -> bool:
+        """Whether such batches come often enough, as whole ones do, and are small enough."""
+        n_rows, is_large = len(rows.x), rows.x.numel() * len(noise) > SMALL
+        if self.why_not is not None or (self.is_replayed and is_large):
+            return False
+        n_epochs = self.net.max_epochs - (len(self.net.history) - self.n_epochs_before)
+        fewest = FEWEST_REPLAYED if self.is_replayed else FEWEST_EPOCHS
+        return n_rows == world().n_mine(self.net.batch_size) or n_epochs >= fewest
+
+    def _watch(self, layout: Any, batch: Any) -> dict[str, Any]:
+        """Take a step as it is written, and note what it shows."""
         with _watched(self.net.module_) as draws:
             taken = self.net.eager_step(batch)
         named = self.net.module_.named_parameters()
         self.seen[layout] = Seen(draws, [name for name, p in named if p.grad is not None])
         return taken
 
-    def _is_worth(self, n_rows: int) -> bool:
-        """Whether so many rows come often enough: whole batches do."""
-        if self.why_not is not None:
-            return False
-        n_epochs = self.net.max_epochs - (len(self.net.history) - self.n_epochs_before)
-        return n_rows == world().n_mine(self.net.batch_size) or n_epochs >= FEWEST_EPOCHS
+    def _compare(self, layout: Any, batch: Any) -> dict[str, Any]:
+        """Take a step as it is written, and see whether the recording gives the same."""
+        net, recorded = self.net, self.recorded.pop(layout)
+        rows, noise = batch[0]["batch"], batch[0]["noise"]
+        kept = recorded.kept()
+        inputs = recorded.copied(recorded.inputs(rows, noise, kept))
+        net.optimizer_.zero_grad()
+        with _given(recorded.draws, iter(kept)):
+            taken = net.train_step_single(batch)
+        with self._or_as_written():
+            if self.is_replayed:
+                recorded.function = scripted(recorded.recording, recorded.copied(inputs))
+            recorded.check(inputs, taken["loss"])
+            if self.is_replayed:
+                self.believed[layout] = recorded
+            elif world().size > 1:
+                recorded.function = compiled(recorded.recording.graph(), inputs)
+                self.believed[layout] = recorded
+            else:
+                assert self.n_steps is not None
+                self.believed[layout] = WholeGraph(recorded, self.n_steps, inputs)
+        net.update(batch)
+        return taken
 
-    def _compile(self, layout: Any, step: int, rows: Batch, noise: Tensor) -> Graph | None:
-        """Return the step of such batches as a graph; or say why there is none."""
+    @contextmanager
+    def _or_as_written(self) -> Iterator[None]:
+        """Let steps run as they are written where they cannot be recorded or compiled."""
         try:
-            seen = self.seen[layout]
-            self.graphs[layout] = Graph(self.net, seen, step, rows, noise)
-        except Exception as error:  # whatever it is that torch cannot trace or compile
+            yield
+        except Exception as error:  # whatever it is that torch does not do
             self.why_not = str(error).strip().split("\n")[0] or type(error).__name__
             if not self.is_asked:
-                return None
+                return
             warnings.warn(
                 "compile=True: the step as a whole cannot be compiled, only the networks are: "
                 f"{self.why_not}",
                 stacklevel=2,
             )
             compile_networks(self.net.module_, self.net.device)
-        return self.graphs.get(layout)
 
 
-class Graph:
-    """The compiled step of batches of one layout.
+class Gradients:
+    """Loss, terms and gradients of batches of one layout, as a function of tensors.
 
     Parameters
     ----------
     net : VAENet
-        Whose optimiser has its slots.
     seen : Seen
-        What its eager step showed.
-    step : int
-        The number of this step, 1 the optimiser's first.
+        What its step showed that ran as it is written.
     rows : Batch
     noise : Tensor
         Like those to come.
     """
 
-    def __init__(self, net: Any, seen: Seen, step: int, rows: Batch, noise: Tensor) -> None:
+    def __init__(self, net: Any, seen: Seen, rows: Batch, noise: Tensor) -> None:
         _check(net)
         self.net, self.draws = net, seen.draws
         named = dict(net.module_.named_parameters())
         self.trained = [named.pop(name) for name in seen.trained]
         flags = _flags(net.module_)
         buffers = {n: b for n, b in net.module_.named_buffers() if n not in flags}
-        self.names = [*seen.trained, *named, *buffers]
-        optimizer = net.optimizer_
-        self.update = UPDATES[type(optimizer).__name__]
-        states = [optimizer.state[parameter] for parameter in self.trained]
-        slots = [state[name] for state in states for name in self.update.slots]
-        self.counts = [state["step"] for state in states if "step" in state]
-        # Parameters of one group that joined late are at another step.
-        group_of = {id(p): i for i, g in enumerate(optimizer.param_groups) for p in g["params"]}
-        late = [step - 1 - int(state.get("step", step - 1)) for state in states]
-        self.kinds = [(group_of[id(p)], by) for p, by in zip(self.trained, late, strict=True)]
-        self.groups = optimizer.param_groups
-        self._distinct = list(dict.fromkeys(self.kinds))
+        self.names = [f"module.{name}" for name in (*seen.trained, *named, *buffers)]
         self.state = [p.detach() for p in (*self.trained, *named.values())]
-        self.state += [*buffers.values(), *slots]
+        self.state += buffers.values()
         self.has_missing = rows.has_missing
         self.is_there = [tensor is not None for tensor in _tensors(rows, noise)]
         # Nothing is drawn yet: the draws of an epoch are those of its steps.
-        inputs = self._inputs(step, rows, noise, [features for _, features in self.draws])
-        traced = [tensor.detach().clone() for tensor in inputs]
-        for tensor in traced[: len(self.trained)]:
+        inputs = self.copied(self.inputs(rows, noise, [features for _, features in self.draws]))
+        for tensor in inputs[: len(self.trained)]:
             tensor.requires_grad_()
-        # The global generator stays as it is: what draws from it is refused. Without a context,
-        # tracing makes a new mode for the size of every value, and takes three times as long.
-        with torch.random.fork_rng(devices=[]), tracing(TracingContext(FakeTensorMode())):
-            graph = make_fx(self._step)(*traced)
-        self.function = compiled(graph, inputs)
+        self.recording = Recording(self._compute, inputs)
+        self.function: Callable[..., Any] = self.recording
 
     def __call__(self, step: int, rows: Batch, noise: Tensor) -> dict[str, Any]:
-        """Take a step, 1 the optimiser's first; return its loss."""
+        """Take a step; return its loss."""
         net = self.net
-        kept = [layer.kept(features) for layer, features in self.draws]
-        loss, terms, *gradients = self.function(*self._inputs(step, rows, noise, kept))
-        if gradients:
-            for parameter, gradient in zip(self.trained, gradients, strict=True):
-                parameter.grad = gradient
-            net.update(({"batch": rows, "noise": noise}, rows.weight))
-        elif self.counts:
-            torch._foreach_add_(self.counts, 1.0)
+        with torch.no_grad():
+            found = self.function(*self.inputs(rows, noise, self.kept()))
+        loss, terms, *gradients = found
+        for parameter, gradient in zip(self.trained, gradients, strict=True):
+            parameter.grad = gradient
+        net.update(({"batch": rows, "noise": noise}, rows.weight))
         net.add_to_sums(len(rows.x), terms, training=True)
         return {"loss": loss}
 
-    def _inputs(self, step: int, rows: Batch, noise: Tensor, kept: list[Tensor]) -> list[Tensor]:
-        """Return all that the step takes: what it changes, numbers, what is drawn, the batch."""
-        rates = [self.update.numbers(self.groups[i], step - by) for i, by in self._distinct]
-        numbers = [*chain(*rates), *self._weights()]
+    def kept(self) -> list[Tensor]:
+        """Draw what dropout keeps in a step."""
+        return [layer.kept(features) for layer, features in self.draws]
+
+    def inputs(self, rows: Batch, noise: Tensor, kept: list[Tensor]) -> list[Tensor]:
+        """Return all that goes in: the state, the objective's weights, what is drawn, the batch."""
+        weights = self.net.criterion_.weights(len(self.net.history) - 1)
         batch = [tensor for tensor in _tensors(rows, noise) if tensor is not None]
-        device = noise.device
-        return [*self.state, torch.tensor(numbers, device=device), *kept, *batch]
+        return [*self.state, torch.tensor(weights, device=noise.device), *kept, *batch]
 
-    def _weights(self) -> list[float]:
-        return self.net.criterion_.weights(len(self.net.history) - 1)
+    def copied(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return inputs whose state may change without a change of the net's."""
+        n = len(self.state)
+        return [tensor.clone() for tensor in inputs[:n]] + list(inputs[n:])
 
-    def _step(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return the mean loss and the sums of the bound's terms; change the state in place.
+    def check(self, inputs: Sequence[Tensor], loss: Tensor) -> None:
+        """Raise ``ValueError`` unless it gives this loss and the gradients that the net has."""
+        with torch.no_grad():
+            found, _, *gradients = self.function(*self.copied(inputs))
+        pairs = [(found, loss.detach())]
+        pairs += [(g, p.grad) for g, p in zip(gradients, self.trained, strict=True)]
+        if not all(torch.equal(*pair) for pair in pairs):
+            raise ValueError("a part goes by more than the batch")
 
-        Of a batch that other processes have a part of, return the gradients too, and change
-        nothing yet.
-        """
+    def _compute(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the mean loss, the sums of the bound's terms, and the gradients."""
         taken = iter(inputs)
-        net = self.net
-        state = {f"module.{name}": next(taken) for name in self.names}
+        state = {name: next(taken) for name in self.names}
         trained = list(state.values())[: len(self.trained)]
-        slots = [[next(taken) for _ in self.update.slots] for _ in trained]
-        numbers = iter(next(taken).unbind())
-        rates = {
-            kind: [next(numbers) for _ in self.update.numbers(self.groups[kind[0]], 1)]
-            for kind in self._distinct
-        }
-        objective = net.criterion_.given(list(numbers))
+        objective = self.net.criterion_.given(list(next(taken).unbind()))
         kept = iter([next(taken) for _ in self.draws])
         batch: list[Any] = [next(taken) if is_there else None for is_there in self.is_there]
         rows, noise = Batch(*batch[:-1])._replace(has_missing=self.has_missing), batch[-1]
         with _given(self.draws, kept):
-            model = _Bound(net, objective)
-            bound = functional_call(model, state, (rows, noise))
+            bound = functional_call(_Bound(self.net, objective), state, (rows, noise))
             loss = bound.loss.mean()
             raw = torch.autograd.grad(loss, trained)
-        if world().size > 1:
-            return loss.detach(), sums_of(bound), *raw
         with torch.no_grad():
-            gradients = self._clipped(raw)
-            for kind, parameter, gradient, its in zip(
-                self.kinds, trained, gradients, slots, strict=True
-            ):
-                group = self.groups[kind[0]]
-                self.update.apply(parameter, gradient, its, rates[kind], group)
-            return loss.detach(), sums_of(bound)
+            return loss.detach(), sums_of(bound), *_owned(raw, trained, inputs)
+
+
+class WholeGraph:
+    """The compiled step: loss and gradients, clipping, what the optimiser does.
+
+    What it changes are the net's own parameters, buffers and slots.
+
+    Parameters
+    ----------
+    gradients : Gradients
+        Of a net whose optimiser has its slots.
+    step : int
+        The number of a step, 1 the optimiser's first.
+    inputs : sequence of Tensor
+        Of ``gradients`` in that step.
+    """
+
+    def __init__(self, gradients: Gradients, step: int, inputs: Sequence[Tensor]) -> None:
+        self.gradients = gradients
+        optimizer = gradients.net.optimizer_
+        self.update = UPDATES[type(optimizer).__name__]
+        states = [optimizer.state[parameter] for parameter in gradients.trained]
+        self.slots = [state[name] for state in states for name in self.update.slots]
+        self.counts = [state["step"] for state in states if "step" in state]
+        # Parameters of one group that joined late are at another step.
+        self.groups = optimizer.param_groups
+        group_of = {id(p): i for i, group in enumerate(self.groups) for p in group["params"]}
+        late = [step - 1 - int(state.get("step", step - 1)) for state in states]
+        self.kinds = [
+            (group_of[id(p)], by) for p, by in zip(gradients.trained, late, strict=True)
+        ]
+        self._distinct = list(dict.fromkeys(self.kinds))
+        slots = [slot.clone() for slot in self.slots]
+        inputs = [self._rates(step), *slots, *inputs]
+        with torch.no_grad():
+            self.function = compiled(Recording(self._step, inputs).graph(), inputs)
+
+    def __call__(self, step: int, rows: Batch, noise: Tensor) -> dict[str, Any]:
+        """Take a step, 1 the optimiser's first; return its loss."""
+        gradients = self.gradients
+        inputs = gradients.inputs(rows, noise, gradients.kept())
+        loss, terms = self.function(self._rates(step), *self.slots, *inputs)
+        if self.counts:
+            torch._foreach_add_(self.counts, 1.0)
+        gradients.net.add_to_sums(len(rows.x), terms, training=True)
+        return {"loss": loss}
+
+    def _rates(self, step: int) -> Tensor:
+        numbers = [self.update.numbers(self.groups[i], step - by) for i, by in self._distinct]
+        return torch.tensor([*chain(*numbers)], device=self.gradients.net.device)
+
+    def _step(self, rates: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the mean loss and the sums of the bound's terms; change the state in place."""
+        taken = iter(inputs)
+        trained = self.gradients.trained
+        slots = [[next(taken) for _ in self.update.slots] for _ in trained]
+        numbers = iter(rates.unbind())
+        rates_of = {
+            kind: [next(numbers) for _ in self.update.numbers(self.groups[kind[0]], 1)]
+            for kind in self._distinct
+        }
+        state = list(taken)
+        loss, terms, *raw = self.gradients.recording(*state)
+        for kind, parameter, gradient, its in zip(
+            self.kinds, state[: len(trained)], self._clipped(raw), slots, strict=True
+        ):
+            self.update.apply(parameter, gradient, its, rates_of[kind], self.groups[kind[0]])
+        return loss, terms
 
     def _clipped(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return the gradients as the net's callbacks would leave them."""
-        for method in self.net.listening("on_grad_computed"):
+        for method in self.gradients.net.listening("on_grad_computed"):
             norm = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
             factor = (method.__self__.gradient_clip_value / (norm + 1e-6)).clamp_max(1.0)
             gradients = [gradient * factor for gradient in gradients]
         return gradients
+
+
+def _owned(
+    gradients: Sequence[Tensor], parameters: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> list[Tensor]:
+    """Return gradients as ``backward`` leaves them: laid out like their parameters, each in memory
+    of its own."""
+    places = {tensor.untyped_storage().data_ptr() for tensor in inputs}
+    found = []
+    for gradient, parameter in zip(gradients, parameters, strict=True):
+        place = gradient.untyped_storage().data_ptr()
+        is_own = place not in places and gradient.stride() == parameter.stride()
+        found.append(gradient if is_own else torch.empty_like(parameter).copy_(gradient))
+        places.add(place)
+    return found
 
 
 def _tensors(rows: Batch, noise: Tensor) -> list[Tensor | None]:
@@ -299,7 +397,7 @@ def _watched(module: nn.Module) -> Iterator[list[tuple[Dropout, Tensor]]]:
     draws: list[tuple[Dropout, Tensor]] = []
 
     def note(layer: Any, args: tuple[Tensor]) -> None:
-        draws.append((layer, torch.empty_like(args[0].detach())))
+        draws.append((layer, torch.ones_like(args[0].detach())))
 
     layers = [m for m in module.modules() if isinstance(m, Dropout)]
     handles = [layer.register_forward_pre_hook(note) for layer in layers]
@@ -338,19 +436,8 @@ class _Bound(nn.Module):
 
 
 def compiled(graph: Any, inputs: Sequence[Tensor]) -> Callable[..., Any]:
-    """Compile a graph, or return what an equal graph of this process was compiled to.
-
-    Raises
-    ------
-    ValueError
-        When the graph draws random numbers.
-    """
-    constants = []
-    for node in graph.graph.nodes:
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-            raise ValueError(f"a part draws random numbers ({node.target})")
-        if node.op == "get_attr" and isinstance(getattr(graph, node.target), Tensor):
-            constants.append(getattr(graph, node.target).detach().cpu().numpy().tobytes())
+    """Compile a graph, or return what an equal graph of this process was compiled to."""
+    constants = [constant.detach().cpu().numpy().tobytes() for constant in graph.buffers()]
     layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in inputs]
     text = repr((graph.code, constants, layouts, torch.get_num_threads()))
     key = hashlib.sha256(text.encode()).hexdigest()
@@ -392,10 +479,11 @@ def missing_compiler(device: str) -> str | None:
 
 
 def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
-    """Return what was asked for, ``False`` where ``"auto"`` leaves the step as it is.
+    """Return how steps are to run: ``True`` and ``"auto"`` compiled, ``"replay"``, or ``False``.
 
     It compiles fits of many steps, where there is a compiler. One with a checkpoint it does not: it
     would go on with steps that are not compiled yet, and end as the undisturbed one to rounding.
+    Shorter fits it replays, which changes no bit.
 
     Raises
     ------
@@ -403,8 +491,9 @@ def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
         When it was asked for, and there is none.
     """
     if asked == "auto":
-        is_long = n_steps >= LONG and world().checkpoint is None
-        return asked if is_long and missing_compiler(device) is None else False
+        if n_steps >= LONG and world().checkpoint is None and missing_compiler(device) is None:
+            return "auto"
+        return "replay" if n_steps >= REPLAYED and torch.device(device).type == "cpu" else False
     if asked and missing_compiler(device):
         raise ValueError(
             f"compile=True on device={device!r} needs {missing_compiler(device)}, which is not "

@@ -1,0 +1,217 @@
+"""What a function does to tensors, recorded: the operations, without the Python around them."""
+
+from __future__ import annotations
+
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+
+class Value(NamedTuple):
+    """Stands for a tensor among the arguments of a recorded call."""
+
+    number: int
+
+
+class Call(NamedTuple):
+    """An operation of torch, what it got, and how many tensors it returned."""
+
+    function: Any
+    args: Any
+    kwargs: Any
+    n_returned: int | None  # ``None``: one, and not in a tuple
+
+
+class Recording:
+    """The operations of a function, forward and backward, in the order in which they ran.
+
+    It is a function of the same tensors, and gives the same bits, for tensors of the same sizes,
+    strides and types. Whatever else the function goes by, it is as it was: a recording is worth
+    believing where it gives what the function gives for tensors that it was not made from.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors; returns a tuple of tensors. It may ask for gradients within.
+    inputs : sequence of Tensor
+        What it is called with.
+
+    Raises
+    ------
+    ValueError
+        When it draws random numbers, reads a value from a tensor, or tells other processes.
+    """
+
+    def __init__(
+        self, function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor]
+    ) -> None:
+        self.n_inputs = len(inputs)
+        recorder = _Recorder(inputs)
+        with recorder:
+            outputs = function(*inputs)
+        self.calls, self.constants = recorder.calls, recorder.constants
+        self._returned = [recorder.value(tensor) for tensor in outputs]
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the operations again, on other tensors."""
+        values: dict[int, Tensor] = dict(enumerate(inputs)) | self.constants
+        number = self.n_inputs
+
+        def get(value: Value) -> Tensor:
+            return values[value.number]
+
+        for function, args, kwargs, n_returned in self.calls:
+            found = function(*_mapped(args, get), **_mapped(kwargs, get))
+            for tensor in [found] if n_returned is None else found:
+                values[number] = tensor
+                number += 1
+        return tuple(get(value) for value in self._returned)
+
+    def graph(self) -> fx.GraphModule:
+        """Return it as a graph for torch's compiler."""
+        graph, root = fx.Graph(), nn.Module()
+        nodes = {i: graph.placeholder(f"input_{i}") for i in range(self.n_inputs)}
+        for number, constant in self.constants.items():
+            root.register_buffer(f"constant_{-number}", constant)
+            nodes[number] = graph.get_attr(f"constant_{-number}")
+
+        def get(value: Value) -> fx.Node:
+            return nodes[value.number]
+
+        def add(node: fx.Node) -> None:
+            nodes[len(nodes) - len(self.constants)] = node
+
+        for function, args, kwargs, n_returned in self.calls:
+            node = graph.call_function(function, _mapped(args, get), _mapped(kwargs, get))
+            if n_returned is None:
+                add(node)
+            for i in range(n_returned or 0):
+                add(graph.call_function(operator.getitem, (node, i)))
+        graph.output(tuple(get(value) for value in self._returned))
+        return fx.GraphModule(root, graph)
+
+
+class _Recorder(TorchDispatchMode):
+    """Note every operation within the block."""
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.constants: dict[int, Tensor] = {}
+        # Weakly, so that a tensor's memory is free again as soon as nothing else needs it.
+        self._numbers: Any = WeakTensorKeyDictionary()
+        self._n_values = 0
+        for tensor in inputs:
+            self._add(tensor)
+
+    def _add(self, tensor: Tensor | None) -> None:
+        if tensor is not None:  # a gradient that nobody asked for
+            self._numbers[tensor] = self._n_values
+        self._n_values += 1
+
+    def value(self, tensor: Tensor) -> Value:
+        """Return what stands for a tensor: one that nothing has returned is a constant."""
+        if tensor not in self._numbers:
+            number = -1 - len(self.constants)
+            self.constants[number] = tensor
+            self._numbers[tensor] = number
+        return Value(self._numbers[tensor])
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        is_read = torch.Tag.data_dependent_output in function.tags
+        if is_read and all(tensor not in self._numbers for tensor in args):
+            # A flag: it is not of the batch, nor made of what is.
+            return function(*args, **kwargs)
+        _check(function, args)
+        call = _mapped(args, self.value, Tensor), _mapped(kwargs, self.value, Tensor)
+        if function._schema.is_mutable and any(
+            argument.alias_info is not None
+            and argument.alias_info.is_write
+            and isinstance(given, Value)
+            and given.number in self.constants
+            for argument, given in zip(function._schema.arguments, call[0], strict=False)
+        ):
+            raise ValueError(f"it changes a tensor that it was not given ({function})")
+        found = function(*args, **kwargs)
+        if isinstance(found, Tensor):
+            self.calls.append(Call(function, *call, None))
+            self._add(found)
+            return found
+        self.calls.append(Call(function, *call, len(found)))
+        for tensor in found:
+            self._add(tensor)
+        return found
+
+
+def _check(function: Any, args: Any) -> None:
+    """Raise ``ValueError`` for an operation that does not depend on tensors alone."""
+    if torch.Tag.nondeterministic_seeded in function.tags:
+        raise ValueError(f"a part draws random numbers ({function})")
+    if torch.Tag.data_dependent_output in function.tags:
+        raise ValueError(f"a part reads a value from a tensor ({function})")
+    # Of indices, only those that are a mask.
+    is_index = function is torch.ops.aten.index.Tensor and all(
+        index is None or index.dtype is not torch.bool for index in args[1]
+    )
+    if torch.Tag.dynamic_output_shape in function.tags and not is_index:
+        raise ValueError(f"the size of what a part returns goes by the values ({function})")
+    if function.namespace == "c10d":
+        raise ValueError(f"its objective needs what other processes have ({function})")
+
+
+def _mapped(value: Any, function: Callable[[Any], Any], kind: type = Value) -> Any:
+    """Return arguments, with what is of a kind changed by a function."""
+    if isinstance(value, kind):
+        return function(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)([_mapped(item, function, kind) for item in value])
+    if isinstance(value, dict):
+        return {name: _mapped(item, function, kind) for name, item in value.items()}
+    return value
+
+
+def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """Return a recording for torch's own interpreter, which runs it without Python.
+
+    Between two small operations Python and autograd take most of the time. The interpreter runs
+    them as they are, one after the other, and gives the same bits.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such interpreter.
+    """
+    # torch does not promise it from Python 3.14 on.
+    if sys.version_info >= (3, 14):
+        raise ValueError("torch's interpreter is not there")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(recording.__call__, tuple(inputs), check_trace=False)
+
+    def run(*inputs: Tensor) -> Any:
+        # Else it would take operations apart and join others, which rounds differently.
+        torch._C._set_graph_executor_optimize(False)
+        try:
+            return traced(*inputs)
+        finally:
+            torch._C._set_graph_executor_optimize(True)
+
+    # Which of torch's two interpreters it is, is decided at its first call; the newer one takes
+    # operations apart whatever it is told.
+    is_newer = torch._C._jit_set_profiling_executor(False)
+    try:
+        with torch.no_grad():
+            run(*inputs)
+    finally:
+        torch._C._jit_set_profiling_executor(is_newer)
+    return run
