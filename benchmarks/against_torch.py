@@ -144,8 +144,8 @@ def our_epoch(network, X, compiled):
     return vae.fit(X).history_[-1]["dur"]
 
 
-WAYS = {"skvae": False, "skvae, compiled": True}
-"""Names of ours, and whether the step is compiled."""
+WAYS = {"skvae": "auto", "skvae, compiled": True}
+"""Names of ours, and their ``compile``."""
 
 
 def training(network, X, rounds):

@@ -225,9 +225,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         compiler: 1 to 2 times the rows a second for large tables and images, 3 to 5 times for
         small tables, after some seconds of compiling, once for models of one shape in a process.
         Results are those without it up to rounding. ``"auto"``: in a ``fit`` of 30,000 steps or
-        more, where there is a compiler, but not beside a checkpoint. ``True``: in every fit; where
-        a part cannot be compiled within a step, a warning says which, and only the
-        networks are.
+        more, where there is a compiler, but not beside a checkpoint. Shorter fits, from 100 steps
+        on, run a recorded step on the CPU, faster and with the same bits. ``True``: in every fit;
+        where a part cannot be compiled within a step, a warning says which, and only the
+        networks are. ``False``: steps run as they are written.
 
     Attributes
     ----------

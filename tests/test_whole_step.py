@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 from skorch.callbacks import Callback
 
 from skvae import ConditionalVAE, VAEClassifier, VariationalAutoencoder
-from skvae._training import whole_step
+from skvae._training import recording, whole_step
 from skvae._training.net import OPTIMIZERS
 from skvae._training.recording import scripted
 from skvae._training.updates import UPDATES
@@ -31,7 +31,7 @@ FEW = {"max_epochs": 3, "batch_size": 64, "random_state": 0}
 def traced(monkeypatch):
     """The graphs that would be compiled; they run as they were traced."""
     graphs = []
-    monkeypatch.setattr(whole_step, "_compiled", type(whole_step._compiled)())
+    monkeypatch.setattr(recording, "_kept", type(recording._kept)())
 
     def keep(graph, inputs, options=None):
         graphs.append(graph)
@@ -97,9 +97,9 @@ def replayed(monkeypatch):
     for name in ("REPLAYED", "FEWEST_REPLAYED"):
         monkeypatch.setattr(whole_step, name, 1)
 
-    def keep(recording, inputs):
-        recordings.append(recording)
-        return scripted(recording, inputs)
+    def keep(recorded, inputs):
+        recordings.append(recorded)
+        return scripted(recorded, inputs)
 
     monkeypatch.setattr(whole_step, "scripted", keep)
     return recordings
@@ -286,6 +286,28 @@ def test_what_cannot_be_replayed_runs_as_written(replayed, name):
     assert losses(fits[0]) == losses(fits[1])
 
 
+def test_equal_steps_are_scripted_once(replayed, monkeypatch):
+    monkeypatch.setattr(recording, "_kept", type(recording._kept)())
+    traced, trace = [], torch.jit.trace
+
+    def counted(*args, **kwargs):
+        traced.append(args)
+        return trace(*args, **kwargs)
+
+    monkeypatch.setattr(torch.jit, "trace", counted)
+    model = VariationalAutoencoder(**FEW).fit(IRIS)
+    for change in ({"learning_rate": 1e-2}, {"random_state": 3}, {"beta": 0.5}, {"max_epochs": 7}):
+        model.set_params(**change).fit(IRIS + 1)
+    assert len(traced) == 2
+    model.set_params(n_components=1).fit(IRIS)
+    assert len(traced) == 4
+    monkeypatch.setattr(recording, "MOST_KEPT", 2)
+    model.fit(IRIS)
+    model.set_params(n_components=2).fit(IRIS)
+    assert len(traced) == 6
+    assert len(recording._kept) == 2
+
+
 def test_short_fits_and_large_batches_run_as_written(replayed, monkeypatch):
     monkeypatch.setattr(whole_step, "REPLAYED", 10)
     VariationalAutoencoder(**FEW).fit(IRIS)  # 9 steps
@@ -324,11 +346,11 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(file / "below"))
-    with whole_step._writable_cache():
+    with recording._writable_cache():
         assert os.access(os.environ["TORCHINDUCTOR_CACHE_DIR"], os.W_OK)
     folder = str(tmp_path / "new")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", folder)
-    with whole_step._writable_cache():
+    with recording._writable_cache():
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == folder
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import operator
+import os
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
+
+aten = torch.ops.aten
 
 
 class Value(NamedTuple):
@@ -21,12 +28,13 @@ class Value(NamedTuple):
 
 
 class Call(NamedTuple):
-    """An operation of torch, what it got, and how many tensors it returned."""
+    """An operation of torch, what it got, and the numbers of what it returned."""
 
     function: Any
     args: Any
     kwargs: Any
-    n_returned: int | None  # ``None``: one, and not in a tuple
+    returned: int | list[int]
+    """One number for a tensor, a list for several in a tuple."""
 
 
 class Recording:
@@ -56,23 +64,31 @@ class Recording:
         recorder = _Recorder(inputs)
         with recorder:
             outputs = function(*inputs)
-        self.calls, self.constants = recorder.calls, recorder.constants
+        self.constants = recorder.constants
         self._returned = [recorder.value(tensor) for tensor in outputs]
+        self.calls = recorder.needed(self._returned)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the operations again, on other tensors."""
         values: dict[int, Tensor] = dict(enumerate(inputs)) | self.constants
-        number = self.n_inputs
 
         def get(value: Value) -> Tensor:
             return values[value.number]
 
-        for function, args, kwargs, n_returned in self.calls:
+        for function, args, kwargs, returned in self.calls:
             found = function(*_mapped(args, get), **_mapped(kwargs, get))
-            for tensor in [found] if n_returned is None else found:
-                values[number] = tensor
-                number += 1
+            if isinstance(returned, int):
+                values[returned] = found
+            else:
+                values.update(zip(returned, found, strict=True))
         return tuple(get(value) for value in self._returned)
+
+    def key(self, inputs: Sequence[Tensor]) -> str:
+        """Return what is equal for two that do the same to inputs that are laid out like these."""
+        constants = [tensor.detach().cpu().numpy().tobytes() for tensor in self.constants.values()]
+        layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in inputs]
+        text = repr((self.calls, self._returned, constants, layouts, torch.get_num_threads()))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def graph(self) -> fx.GraphModule:
         """Return it as a graph for torch's compiler."""
@@ -85,15 +101,13 @@ class Recording:
         def get(value: Value) -> fx.Node:
             return nodes[value.number]
 
-        def add(node: fx.Node) -> None:
-            nodes[len(nodes) - len(self.constants)] = node
-
-        for function, args, kwargs, n_returned in self.calls:
+        for function, args, kwargs, returned in self.calls:
             node = graph.call_function(function, _mapped(args, get), _mapped(kwargs, get))
-            if n_returned is None:
-                add(node)
-            for i in range(n_returned or 0):
-                add(graph.call_function(operator.getitem, (node, i)))
+            if isinstance(returned, int):
+                nodes[returned] = node
+            else:
+                for i, number in enumerate(returned):
+                    nodes[number] = graph.call_function(operator.getitem, (node, i))
         graph.output(tuple(get(value) for value in self._returned))
         return fx.GraphModule(root, graph)
 
@@ -107,14 +121,17 @@ class _Recorder(TorchDispatchMode):
         self.constants: dict[int, Tensor] = {}
         # Weakly, so that a tensor's memory is free again as soon as nothing else needs it.
         self._numbers: Any = WeakTensorKeyDictionary()
+        self._transposed: dict[int, int] = {}
         self._n_values = 0
         for tensor in inputs:
             self._add(tensor)
 
-    def _add(self, tensor: Tensor | None) -> None:
-        if tensor is not None:  # a gradient that nobody asked for
-            self._numbers[tensor] = self._n_values
+    def _add(self, tensor: Tensor | None) -> int:
+        number = self._n_values
         self._n_values += 1
+        if tensor is not None:  # a gradient that nobody asked for
+            self._numbers[tensor] = number
+        return number
 
     def value(self, tensor: Tensor) -> Value:
         """Return what stands for a tensor: one that nothing has returned is a constant."""
@@ -144,13 +161,36 @@ class _Recorder(TorchDispatchMode):
             raise ValueError(f"it changes a tensor that it was not given ({function})")
         found = function(*args, **kwargs)
         if isinstance(found, Tensor):
-            self.calls.append(Call(function, *call, None))
-            self._add(found)
-            return found
-        self.calls.append(Call(function, *call, len(found)))
-        for tensor in found:
-            self._add(tensor)
+            same = self._same_as(function, call[0])
+            if same is None:
+                number = self._add(found)
+                self.calls.append(Call(function, *call, number))
+                if function is aten.t.default:
+                    self._transposed[number] = call[0][0].number
+            else:
+                self._numbers[found] = same
+        else:
+            self.calls.append(Call(function, *call, [self._add(tensor) for tensor in found]))
         return found
+
+    def _same_as(self, function: Any, args: Any) -> int | None:
+        """Return the number of what an operation returns again, for autograd's sake."""
+        if function is aten.detach.default:
+            return int(args[0].number)
+        if function is aten.t.default:
+            return self._transposed.get(args[0].number)
+        return None
+
+    def needed(self, returned: Sequence[Value]) -> list[Call]:
+        """Return the operations without which there would be something else."""
+        wanted = {value.number for value in returned}
+        found = []
+        for call in reversed(self.calls):
+            numbers = [call.returned] if isinstance(call.returned, int) else call.returned
+            if call.function._schema.is_mutable or not wanted.isdisjoint(numbers):
+                _mapped((call.args, call.kwargs), lambda value: wanted.add(value.number))
+                found.append(call)
+        return found[::-1]
 
 
 def _check(function: Any, args: Any) -> None:
@@ -160,7 +200,7 @@ def _check(function: Any, args: Any) -> None:
     if torch.Tag.data_dependent_output in function.tags:
         raise ValueError(f"a part reads a value from a tensor ({function})")
     # Of indices, only those that are a mask.
-    is_index = function is torch.ops.aten.index.Tensor and all(
+    is_index = function is aten.index.Tensor and all(
         index is None or index.dtype is not torch.bool for index in args[1]
     )
     if torch.Tag.dynamic_output_shape in function.tags and not is_index:
@@ -180,6 +220,30 @@ def _mapped(value: Any, function: Callable[[Any], Any], kind: type = Value) -> A
     return value
 
 
+MOST_KEPT = 64
+"""Functions that a process keeps for recordings to come."""
+
+_kept: OrderedDict[tuple[str, str], Callable[..., Any]] = OrderedDict()
+
+
+def _kept_by_key(make: Any) -> Callable[[Recording, Sequence[Tensor]], Callable[..., Any]]:
+    """Let equal recordings of a process share the function that is made of them."""
+
+    @functools.wraps(make)
+    def made(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+        key = make.__name__, recording.key(inputs)
+        function = _kept.pop(key, None)
+        if function is None:
+            function = make(recording, inputs)
+        _kept[key] = function
+        if len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+        return function
+
+    return made
+
+
+@_kept_by_key
 def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Return a recording for torch's own interpreter, which runs it without Python.
 
@@ -215,3 +279,30 @@ def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
     finally:
         torch._C._jit_set_profiling_executor(is_newer)
     return run
+
+
+@_kept_by_key
+def compiled(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """Return a recording as torch's compiler makes it: few loops, right up to rounding."""
+    graph = recording.graph()
+    likewise: list[Any] = list(inputs)
+    with warnings.catch_warnings(), _writable_cache():
+        # torch's own import of its compiler warns about torch.jit.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return torch._inductor.compile(graph, likewise)
+        except torch._inductor.exc.InductorError:
+            # torch 2.13 stumbles over the loops of some graphs when it makes one of many.
+            return torch._inductor.compile(graph, likewise, options={"max_fusion_size": 8})
+
+
+def _writable_cache() -> AbstractContextManager[Any]:
+    """Return a context in which torch's compiler keeps files in a folder that can be written."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+    from torch._inductor.utils import fresh_cache
+
+    try:
+        is_writable = os.access(cache_dir(), os.W_OK)
+    except OSError:
+        is_writable = False
+    return nullcontext() if is_writable else fresh_cache()

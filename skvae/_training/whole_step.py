@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import chain
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from skvae._training.callbacks import sums_of
-from skvae._training.recording import Recording, scripted
+from skvae._training.recording import Recording, compiled, scripted
 from skvae._training.updates import UPDATES
 from skvae._world import world
 from skvae.model import VAE, Batch
@@ -45,11 +43,6 @@ not what is between them."""
 LONG = 30_000
 """Steps of a fit from which on it is compiled by itself: they take clearly longer than compiling,
 which is a matter of seconds (benchmarks/long_fits.py)."""
-
-MOST_COMPILED = 64
-"""Compiled steps that a process keeps for its next fits."""
-
-_compiled: OrderedDict[str, Callable[..., Any]] = OrderedDict()
 
 
 class Untold:
@@ -157,7 +150,7 @@ class WholeStep:
             if self.is_replayed:
                 self.believed[layout] = recorded
             elif world().size > 1:
-                recorded.function = compiled(recorded.recording.graph(), inputs)
+                recorded.function = compiled(recorded.recording, inputs)
                 self.believed[layout] = recorded
             else:
                 assert self.n_steps is not None
@@ -293,14 +286,12 @@ class WholeGraph:
         self.groups = optimizer.param_groups
         group_of = {id(p): i for i, group in enumerate(self.groups) for p in group["params"]}
         late = [step - 1 - int(state.get("step", step - 1)) for state in states]
-        self.kinds = [
-            (group_of[id(p)], by) for p, by in zip(gradients.trained, late, strict=True)
-        ]
+        self.kinds = [(group_of[id(p)], by) for p, by in zip(gradients.trained, late, strict=True)]
         self._distinct = list(dict.fromkeys(self.kinds))
         slots = [slot.clone() for slot in self.slots]
         inputs = [self._rates(step), *slots, *inputs]
         with torch.no_grad():
-            self.function = compiled(Recording(self._step, inputs).graph(), inputs)
+            self.function = compiled(Recording(self._step, inputs), inputs)
 
     def __call__(self, step: int, rows: Batch, noise: Tensor) -> dict[str, Any]:
         """Take a step, 1 the optimiser's first; return its loss."""
@@ -346,8 +337,10 @@ class WholeGraph:
 def _owned(
     gradients: Sequence[Tensor], parameters: Sequence[Tensor], inputs: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Return gradients as ``backward`` leaves them: laid out like their parameters, each in memory
-    of its own."""
+    """Return gradients as ``backward`` leaves them.
+
+    That is, laid out like their parameters, and each in memory of its own.
+    """
     places = {tensor.untyped_storage().data_ptr() for tensor in inputs}
     found = []
     for gradient, parameter in zip(gradients, parameters, strict=True):
@@ -433,41 +426,6 @@ class _Bound(nn.Module):
         """Return it."""
         joint = self.net.infer({"batch": rows, "noise": noise})
         return self.net.bound(self.objective, joint, rows, Untold())
-
-
-def compiled(graph: Any, inputs: Sequence[Tensor]) -> Callable[..., Any]:
-    """Compile a graph, or return what an equal graph of this process was compiled to."""
-    constants = [constant.detach().cpu().numpy().tobytes() for constant in graph.buffers()]
-    layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in inputs]
-    text = repr((graph.code, constants, layouts, torch.get_num_threads()))
-    key = hashlib.sha256(text.encode()).hexdigest()
-    if key in _compiled:
-        _compiled.move_to_end(key)
-        return _compiled[key]
-    with warnings.catch_warnings(), _writable_cache():
-        # torch's own import of its compiler warns about torch.jit.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            _compiled[key] = torch._inductor.compile(graph, list(inputs))
-        except torch._inductor.exc.InductorError:
-            # torch 2.13 stumbles over the loops of some graphs when it makes one of many.
-            fewer = {"max_fusion_size": 8}
-            _compiled[key] = torch._inductor.compile(graph, list(inputs), options=fewer)
-    if len(_compiled) > MOST_COMPILED:
-        _compiled.popitem(last=False)
-    return _compiled[key]
-
-
-def _writable_cache() -> AbstractContextManager[Any]:
-    """Return a context in which torch's compiler keeps files in a folder that can be written."""
-    from torch._inductor.runtime.cache_dir_utils import cache_dir
-    from torch._inductor.utils import fresh_cache
-
-    try:
-        is_writable = os.access(cache_dir(), os.W_OK)
-    except OSError:
-        is_writable = False
-    return nullcontext() if is_writable else fresh_cache()
 
 
 def missing_compiler(device: str) -> str | None:
