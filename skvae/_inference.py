@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from skvae import _quadrature
 from skvae._data import Rows, hash_rows
+from skvae._host import without_tf32
 from skvae._training import follow
 from skvae.distributions import given_row
 from skvae.likelihoods._base import method_of
@@ -137,7 +138,7 @@ class Inference:
         out = np.empty((len(rows), width), self.dtype)
         target = torch.from_numpy(out)
         for some, batch in self._batches(like or function, rows):
-            with torch.inference_mode():
+            with self._computing():
                 target[some] = _in_memory(function, batch)
         return out
 
@@ -158,10 +159,16 @@ class Inference:
         """Try the function on one row: return how many to give it, and whether it changes them."""
         batch = rows.batch(slice(0, 1), self.device)
         x, version = batch.x, batch.x._version
-        with torch.inference_mode(), self._eagerly(), LargestOutput() as largest:
+        with self._computing(), self._eagerly(), LargestOutput() as largest:
             function(batch)
         budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
         return max(1, budget // max(largest.nbytes, x.nbytes)), x._version != version
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute without gradients, and in the precision that was asked for."""
+        with without_tf32(self.device), torch.inference_mode():
+            yield
 
     def _eagerly(self) -> AbstractContextManager[Any]:
         """Run compiled networks as they were written: only then can one look inside."""
@@ -223,11 +230,11 @@ class Inference:
         z = []
         for start in range(0, n_samples, DRAWS):
             size = min(DRAWS, n_samples - start)
-            some = None if context is None else torch.tensor(context[start : start + size])
-            with torch.inference_mode():
-                told = self.model.told(
-                    self.model.prior, some if some is None else some.to(self.device)
-                )
+            some = None
+            if context is not None:
+                some = torch.tensor(context[start : start + size], device=self.device)
+            with self._computing():
+                told = self.model.told(self.model.prior, some)
                 prior = self.model.prior(*told) if told else self.prior
                 prior = prior if label is None else self.model.prior.given(label)
                 shape = () if prior.batch_shape else (size,)
@@ -281,7 +288,7 @@ class Inference:
         total = np.zeros(self.model.latent_dim)
         for some, batch in self._batches(kl, rows):
             weight = np.ones(len(batch.x)) if rows.weight is None else rows.weight[some]
-            with torch.inference_mode():
+            with self._computing():
                 total += weight @ kl(batch).double().cpu().numpy()
         return total / len(rows)
 
@@ -361,14 +368,14 @@ class Inference:
             return total / weights
 
         origin = torch.zeros(1, self.model.latent_dim, device=self.device, dtype=self.torch_dtype)
-        with torch.inference_mode():
+        with self._computing():
             width = of_one(self.model.likelihood(origin, rows.batch(slice(0, 1)).context)).shape[-1]
         return self._map(expect, rows, width)
 
     def settled(self, expected: np.ndarray) -> np.ndarray:
         """Return values that can stand in X, made of averages of what is expected."""
         family = self.model.likelihood_family
-        with torch.inference_mode():
+        with self._computing():
             x = method_of(family, "settled")(torch.from_numpy(expected).to(self.device))
         return x.cpu().numpy()
 
@@ -398,7 +405,7 @@ class Inference:
             return self.model.likelihood(noise.to(self.torch_dtype), batch.context).mean
 
         for some, batch in self._batches(like, rows):
-            with torch.inference_mode():
+            with self._computing():
                 yield some, draw(batch)
 
     def _balanced_noise(self, x: Tensor, shared: bool = False) -> Tensor:

@@ -27,6 +27,7 @@ from torch import nn
 from skvae import _model_card, _modelfile, _random, _state, _training
 from skvae._architecture import Architecture, part, settled
 from skvae._data import Columns, Reader, Rows, hash_all
+from skvae._host import host_by_default
 from skvae._inference import Inference
 from skvae._numbers import whole
 from skvae._random import Stream
@@ -521,7 +522,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         # A copy is fitted: until it is whole, and should anything fail, this object is as it
         # was, for other threads too.
         model = self._copy()
-        with world().together():
+        with host_by_default(), world().together():
             if continued:
                 start = model._go_on(X, sample_weight, context, one_epoch)
             else:
@@ -1240,8 +1241,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             device=_training.available_device(self.device),
             compile=False,
         )
-        self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
-        _training.load_arrays(self.net_, arrays)
+        with host_by_default():
+            self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
+            _training.load_arrays(self.net_, arrays)
 
 
 def _check_support(rows: Rows, likelihood: Any, columns: Columns | None = None) -> None:

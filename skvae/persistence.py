@@ -14,6 +14,7 @@ from skvae import _modelfile, _state
 from skvae._allotment import Allotment
 from skvae._classifier import VAEClassifier
 from skvae._conditional import ConditionalVAE
+from skvae._host import host_by_default
 from skvae._outliers import VAEOutlierDetector
 from skvae._vae import VariationalAutoencoder
 from skvae.likelihoods import LIKELIHOODS
@@ -90,7 +91,8 @@ def load(
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a parameter of {document['class']}.")
     try:
-        estimator = _made(cls, document["state"], document["format_version"], arrays, objects)
+        with host_by_default():
+            estimator = _made(cls, document["state"], document["format_version"], arrays, objects)
         if arrays:
             raise ValueError(f"A valid model has no array {min(arrays)!r}.")
     except (ImportError, OSError, Warning):

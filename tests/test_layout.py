@@ -17,7 +17,7 @@ LEAVES = [
     "_allotment",
     "_files",
 ]
-LEAVES += ["initialization", "exceptions", "functional", "sources"]
+LEAVES += ["_host", "initialization", "exceptions", "functional", "sources"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -45,14 +45,16 @@ ALLOWED = (
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
         "_quadrature": {"_data"},
         "_results": {"_data", "_training"},
-        "_inference": {"_data", "_quadrature", "_training", "distributions", "likelihoods"}
+        "_inference": {"_data", "_host", "_quadrature", "_training", "distributions", "likelihoods"}
         | {"model", "objectives"},
         "_model_card": {"_state", "_version", "likelihoods"},
-        "_vae": {*FAMILIES, "_architecture", "_data", "_inference", "_model_card", "_modelfile"}
+        "_vae": {*FAMILIES, "_architecture", "_data", "_host", "_inference", "_model_card"}
+        | {"_modelfile"}
         | {"_numbers", "_random", "_results", "_state", "_training", "_validation", "_version"}
         | {"_world"}
         | {"exceptions", "networks", "objectives"},
-        "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_modelfile"}
+        "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_host"}
+        | {"_modelfile"}
         | {"_outliers", "_state", "_vae"},
         "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
         | {"_validation"},
@@ -66,7 +68,7 @@ ALLOWED = (
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
         "sampling": {"_data", "_fitted", "_numbers", "_random", "_vae", "sampling"},
-        "export": {"_files", "_fitted", "_inference", "_outliers", "_quadrature", "_vae"}
+        "export": {"_files", "_fitted", "_host", "_inference", "_outliers", "_quadrature", "_vae"}
         | {"_version", "distributions", "export", "model", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},
         "_explore": {"_conditional", "_explore", "_files", "_numbers", "display"},

@@ -16,7 +16,15 @@ from skvae.model import Batch
 
 
 class Store(Protocol):
-    """Where batches are cut from."""
+    """Where batches are cut from.
+
+    Attributes
+    ----------
+    order_device : str
+        Where the order of the rows is wanted.
+    """
+
+    order_device: str
 
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""
@@ -26,12 +34,14 @@ class Store(Protocol):
 class Streamed:
     """Rows that stay where they are and travel a batch at a time."""
 
+    order_device = "cpu"
+
     def __init__(self, rows: Rows, device: str) -> None:
         self.rows, self.device = rows, device
 
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""
-        return self.rows.batch(positions.cpu().numpy(), self.device)
+        return self.rows.batch(positions.numpy(), self.device)
 
 
 class Resident:
@@ -39,7 +49,7 @@ class Resident:
 
     def __init__(self, rows: Rows, device: str) -> None:
         self.rows = rows
-        self.device = device
+        self.device = self.order_device = device
         self._copy()
 
     def _copy(self) -> None:
@@ -129,9 +139,10 @@ class Batches:
 
     def _positions(self, order: Iterator[Tensor]) -> Iterator[Tensor]:
         """Yield the rows of each batch; what a part leaves goes before the next one."""
-        left = torch.empty(0, dtype=torch.int64, device=self.device)
+        device = self.store.order_device
+        left = torch.empty(0, dtype=torch.int64, device=device)
         for part in order:
-            part = part.to(self.device)
+            part = part.to(device)
             part = torch.cat([left, part]) if len(left) else part
             n_full = len(part) - len(part) % self.batch_size
             yield from part[:n_full].split(self.batch_size) if n_full else ()

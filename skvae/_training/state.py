@@ -19,7 +19,7 @@ def state_arrays(net: VAENet) -> dict[str, np.ndarray]:
     for index, slots in net.optimizer_.state_dict()["state"].items():
         for name, value in slots.items():
             if value is not None:
-                arrays[f"{_OPTIMIZER}{index}.{name}"] = torch.as_tensor(value)
+                arrays[f"{_OPTIMIZER}{index}.{name}"] = torch.as_tensor(value, device="cpu")
     return {name: value.detach().cpu().numpy().copy() for name, value in arrays.items()}
 
 

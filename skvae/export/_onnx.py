@@ -7,11 +7,13 @@ from typing import Any
 
 from skvae import _files
 from skvae._fitted import opened
+from skvae._host import host_by_default
 from skvae._vae import VariationalAutoencoder
 from skvae.export._graph import translated
 from skvae.export._parts import PARTS
 
 
+@host_by_default()
 def to_onnx(
     vae: VariationalAutoencoder,
     path: str | os.PathLike[str],

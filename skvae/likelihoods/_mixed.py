@@ -292,7 +292,7 @@ def columns_without(value: float, support: constraints.Constraint, n_features: i
             ):
                 without[column] = is_one
     elif support.event_dim == 0:
-        without = (~support.check(torch.full((n_features,), value))).tolist()
+        without = (~support.check(torch.full((n_features,), value, device="cpu"))).tolist()
     return without
 
 
