@@ -76,7 +76,7 @@ class Blocks(td.Distribution):
 
     def _join(self, parts: Sequence[Tensor]) -> Tensor:
         """Return the blocks side by side, in the order of the row's columns."""
-        return torch.cat(list(parts), -1)[..., self._order]
+        return torch.cat(list(parts), -1).index_select(-1, self._order)
 
     @property
     def mean(self) -> Tensor:

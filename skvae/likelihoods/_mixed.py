@@ -247,7 +247,9 @@ class _Block(nn.Module):
 
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x_block|z), from the first of each column's parameters."""
-        return self.likelihood(params[..., self.columns, : self.likelihood.n_params])
+        # An index would sort, in its backward pass on CUDA.
+        mine = params[..., : self.likelihood.n_params].index_select(-2, self.columns)
+        return self.likelihood(mine)
 
 
 def ordered_columns(likelihood: Any, n_features: int, names: list[str]) -> list[bool]:
