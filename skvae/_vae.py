@@ -238,7 +238,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     feature_names_in_ : ndarray of shape (n_features,)
         Their names, when X had any.
     n_samples_ : int
-        Rows of X in the last call of ``fit`` or ``partial_fit``, whatever their weight.
+        Rows of X in the last call of ``fit`` or ``partial_fit``, whatever their weight; under
+        ``data_parallel(shards=True)`` those of all processes.
     categories_ : dict of list
         The categories of the columns of type category in the data frame of ``fit`` under
         ``likelihood="mixed"``; their codes, 0, 1, …, stand in rows that come out.
@@ -523,14 +524,17 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         # was, for other threads too.
         model = self._copy()
         with host_by_default(), world().together():
-            if continued:
-                start = model._go_on(X, sample_weight, context, one_epoch)
-            else:
-                beside = context, encoder_sees_context, one_epoch, hidden, label
-                start = model._begin(X, sample_weight, *beside)
-            reader, rows, architecture, plan, net = start
-            key = world().agreed(lambda: model._key(start, continued))
-            parts = _training.split(rows, plan)
+            with world().alike():
+                if continued:
+                    start = model._go_on(X, sample_weight, context, one_epoch)
+                else:
+                    beside = context, encoder_sees_context, one_epoch, hidden, label
+                    start = model._begin(X, sample_weight, *beside)
+                reader, rows, architecture, plan, net = start
+                of_model = partial(model._model_key, start, continued)
+                key = world().agreed(partial(_rows_key, rows), of_model)
+                parts = _training.split(rows, plan)
+                n_rows = rows.n_in_all()
             interrupted = _training.train(net, *parts, key=None if one_epoch else key)
             interrupted |= model._adopt(reader, rows, architecture, net, plan.seed)
         if interrupted:
@@ -546,7 +550,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             )
         if not one_epoch:
             n_epochs = model.n_iter_ - (self.n_iter_ if continued else 0)
-            budget = _training.default_epochs(len(rows), plan.batch_size, self._n_columns(rows))
+            budget = _training.default_epochs(n_rows, plan.batch_size, self._n_columns(rows))
             advice = _training.undertrained(model.history_, n_epochs, plan, budget)
             if advice:
                 warnings.warn(advice, UndertrainedWarning, stacklevel=4)
@@ -576,12 +580,13 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         )
         rows = rows if hidden is None else rows.without(hidden)
         likelihood = method_of(likelihood, "resolve")(columns)
-        architecture = self._asked_for(likelihood, rows, rows.has_missing, encoder_sees_context)
+        has_missing = any(world().parts(rows.has_missing))
+        architecture = self._asked_for(likelihood, rows, has_missing, encoder_sees_context)
         seed = _random.draw_seed(self.random_state)
         plan = self._plan(rows, seed, one_epoch, _training.resolve_device(self.device))
         generator = _random.generator(plan.seed, Stream.INITIALIZATION)
         n_some = max(SAMPLE_ROWS, min(5 * SAMPLE_ROWS, SAMPLE_VALUES // rows.n_features))
-        some = rows.batch(rows.spread(n_some))
+        some = rows.some(n_some).batch(slice(None), copy=False)
         moments = columns.mean, columns.scale
         model = architecture.build(*moments, some.x, generator, columns, some.context)
         _check_support(rows, model.likelihood_family, columns)
@@ -617,14 +622,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             ) from error
         return _Start(reader, rows, self._architecture, plan, net)
 
-    def _key(self, start: _Start, continued: bool) -> str:
-        """Return what tells a fit from others, on which all processes must agree.
+    def _model_key(self, start: _Start, continued: bool) -> str:
+        """Return what tells a model from others, on which all processes must agree.
 
-        Rows and seed; and by what a checkpoint is known, the parameters and where it begins.
+        And by what a checkpoint is known beside its rows: the parameters and where it begins.
         """
-        rows, seed = start.rows, start.plan.seed
-        some = rows.subset(rows.spread(max(SAMPLE_ROWS, KEY_VALUES // rows.n_features)))
-        told = [len(rows), rows.n_features, hash_all(some), some.weight, seed]
+        plan = {k: v for k, v in vars(start.plan).items() if k not in (*SILENT, "compile")}
+        numbers = {k: v for k, v in plan.items() if isinstance(v, int | float | str | None)}
+        weights = [tuple(p.shape) for p in start.net.module_.parameters()]
+        told: list[Any] = [start.rows.n_features, numbers, weights]
         if world().checkpoint is not None:
             params = {k: v for k, v in self.get_params(deep=False).items() if k not in SILENT}
             told += [__version__, start.architecture.encoder_sees_context]
@@ -650,7 +656,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         params = self.get_params(deep=False) | {"likelihood": likelihood}
         n_context = 0 if rows.context is None else rows.context.shape[1]
         told = {"n_context": n_context, "encoder_sees_context": encoder_sees_context}
-        return Architecture.of(params, rows.n_features, len(rows), has_missing, **told)
+        return Architecture.of(params, rows.n_features, rows.n_in_all(), has_missing, **told)
 
     def _check_unchanged(self, rows: Rows, columns: Columns) -> None:
         """Raise ``ValueError`` when parameters ask for another model than the fitted one."""
@@ -682,14 +688,15 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def _plan(self, rows: Rows, seed: int, one_epoch: bool, device: str) -> TrainingPlan:
         """Resolve the parameters of training."""
         early_stopping = self.early_stopping and not one_epoch
-        n_held_out = (
-            _training.n_held_out(len(rows), self.validation_fraction) if early_stopping else 0
-        )
+        n_rows, n_held_out = rows.n_in_all(), 0
+        if early_stopping:
+            n_of_mine = _training.n_held_out(len(rows), self.validation_fraction)
+            n_held_out = sum(world().parts(n_of_mine))
         epochs = _training.epochs_of(
             self.max_epochs,
             self.max_steps,
             self.batch_size,
-            len(rows),
+            n_rows,
             n_held_out,
             self._n_columns(rows),
         )
@@ -704,7 +711,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if one_epoch:
             epochs = 1
             resolved |= {"max_steps": None, "learning_rate_schedule": "constant"}
-        steps = epochs * _training.n_batches(len(rows) - n_held_out, int(self.batch_size))
+        steps = epochs * _training.n_batches(n_rows - n_held_out, int(self.batch_size))
         if self.max_steps is not None and not one_epoch:
             steps = min(steps, self.max_steps)
         resolved["max_epochs"] = epochs
@@ -741,9 +748,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         interrupted = False
         inference = Inference(net.module_, rows.dtype, net.device, self._title("kl_per_component_"))
-        some = rows.subset(rows.spread(KL_ROWS))
+        some = rows.subset(rows.spread(world().n_of(KL_ROWS, len(rows))))
         if some.weight is not None:
-            some = some.with_weight(some.weight / some.weight.mean())
+            mean_weight = sum(world().parts(some.weight.sum())) / some.n_in_all()
+            some = some.with_weight(some.weight / mean_weight)
         try:
             kl = world().mean_over(some, inference.kl)
         except KeyboardInterrupt:
@@ -751,7 +759,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
                 raise
             kl, interrupted = inference.kl(rows.subset(rows.spread(SAMPLE_ROWS))), True
         self.net_ = net
-        self.n_samples_ = int(rows.X.shape[0])
+        self.n_samples_ = sum(world().parts(int(rows.X.shape[0])))
         self.history_ = _training.plain_history(net)
         self.n_iter_ = len(self.history_)
         self.best_epoch_ = _training.kept_epoch(net)
@@ -1244,6 +1252,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         with host_by_default():
             self.net_ = _training.make_net(self._architecture.blank(), plan, self.history_)
             _training.load_arrays(self.net_, arrays)
+
+
+def _rows_key(rows: Rows) -> str:
+    """Return what tells rows from others."""
+    some = rows.subset(rows.spread(max(SAMPLE_ROWS, KEY_VALUES // rows.n_features)))
+    return str(joblib.hash([len(rows), rows.n_features, hash_all(some), some.weight]))
 
 
 def _check_support(rows: Rows, likelihood: Any, columns: Columns | None = None) -> None:

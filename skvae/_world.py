@@ -2,14 +2,17 @@
 
 A fit asks :func:`world` at its seams. Alone, each answer costs next to nothing and changes no bit;
 inside :func:`data_parallel` it is that of a group of processes, which all run the same program.
+They hold the same rows, or each its own: a :class:`Group`, or :class:`Shards`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -50,13 +53,16 @@ class World:
     ----------
     rank, size : int
         The number of this process, and how many there are.
+    place : int
+        Which of the :meth:`parts` is this process's.
     share : float
-        This process's part of the rows that :meth:`part` was asked for last.
+        This process's part of the last batch of :meth:`batches`.
     checkpoint : Path or None
         The folder of checkpoints.
     """
 
     rank, size = 0, 1
+    place = 0
     share = 1.0
 
     def __init__(self, checkpoint: Path | None = None) -> None:
@@ -88,13 +94,48 @@ class World:
 
     # Rows
 
-    def part(self, n_rows: int) -> slice:
-        """Return which of some rows are this process's: never none, but then of no ``share``."""
+    def parts(self, value: Value) -> list[Value]:
+        """Return what each of those has to say that hold rows of their own, this one among them.
+
+        Where all hold the same rows, that is one: what is said of these is said of all.
+        """
+        return [value]
+
+    def joined(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows that all of those have, one after another."""
+        return rows
+
+    def n_of(self, n: int, n_rows: int) -> int:
+        """Return how many to take here, of so many rows, for some ``n`` of those of all."""
+        return min(n, n_rows)
+
+    def batches(self, n_rows: Sequence[int], batch_size: int) -> Iterator[tuple[int, slice]]:
+        """Yield how many rows each batch takes of the order of them that this process makes.
+
+        Parameters
+        ----------
+        n_rows : sequence of int
+            The :meth:`parts` of the rows of an epoch.
+        batch_size : int
+            Of all processes together.
+
+        Yields
+        ------
+        n, mine : int, slice
+            The rows, and which of them this process works on: never none, but then of no
+            ``share``.
+        """
+        for start in range(0, sum(n_rows), batch_size):
+            n = min(batch_size, sum(n_rows) - start)
+            yield n, self._part(n)
+
+    def _part(self, n_rows: int) -> slice:
+        """Return which rows of a batch are this process's, and take note of its share."""
         return slice(0, n_rows)
 
-    def n_mine(self, n_rows: int) -> int:
-        """Return how many of so many rows :meth:`part` would be, if any."""
-        return n_rows
+    def may_be_whole(self, n_mine: int, batch_size: int) -> bool:
+        """Return whether so many rows may be this process's part of a batch of full size."""
+        return n_mine == batch_size
 
     def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
         """Return what all processes have for the rows of a batch, and where this one's are."""
@@ -107,7 +148,7 @@ class World:
         return values
 
     def mean_over(self, rows: Any, mean: Callable[[Any], np.ndarray]) -> np.ndarray:
-        """Return the mean of something over rows, of which each process goes through its part."""
+        """Return the mean of something over rows, of which each process goes through its own."""
         return mean(rows)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -126,15 +167,22 @@ class World:
     def same_weights(self, module: nn.Module) -> None:
         """Give a module the first process's parameters and buffers."""
 
-    def agreed(self, key: Callable[[], str]) -> str | None:
-        """Return what names a fit, if that matters, the same in all processes.
+    def agreed(self, rows: Callable[[], str], model: Callable[[], str]) -> str | None:
+        """Return what names a fit, of these rows and of this model, the same in all processes.
+
+        ``None``, if it does not matter.
 
         Raises
         ------
         ValueError
             When they are about to fit something else.
         """
-        return None if self.checkpoint is None else key()
+        return None if self.checkpoint is None else _digest([rows(), model()])
+
+    @contextmanager
+    def alike(self) -> Iterator[None]:
+        """Look at rows: what is wrong with those of one process is raised in all."""
+        yield
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -166,15 +214,19 @@ class Group(World):
 
     # Rows
 
-    def part(self, n_rows: int) -> slice:
+    def _part(self, n_rows: int) -> slice:
         start, stop = self._ends(n_rows)
-        self._n_rows, self._rows = n_rows, slice(start, stop)
-        self.share = (stop - start) / n_rows
-        return self._rows if stop > start else slice(0, 1)
+        return self._take(n_rows, slice(start, stop))
 
-    def n_mine(self, n_rows: int) -> int:
-        start, stop = self._ends(n_rows)
-        return stop - start
+    def _take(self, n_rows: int, mine: slice) -> slice:
+        """Take note of which rows of a batch are this process's; return these, or any one."""
+        self._n_rows, self._rows = n_rows, mine
+        self.share = (mine.stop - mine.start) / n_rows
+        return mine if self.share else slice(0, 1)
+
+    def may_be_whole(self, n_mine: int, batch_size: int) -> bool:
+        start, stop = self._ends(batch_size)
+        return n_mine == stop - start
 
     def _ends(self, n_rows: int) -> tuple[int, int]:
         return n_rows * self.rank // self.size, n_rows * (self.rank + 1) // self.size
@@ -193,7 +245,7 @@ class Group(World):
         return values
 
     def mean_over(self, rows: Any, mean: Callable[[Any], np.ndarray]) -> np.ndarray:
-        mine = self.part(len(rows))
+        mine = self._part(len(rows))
         of_mine = mean(rows.subset(np.arange(mine.start, mine.stop)))
         return self.total(torch.from_numpy(of_mine * self.share)).numpy()
 
@@ -235,16 +287,22 @@ class Group(World):
                 dist.broadcast(first, group_src=0, group=self._group)
                 tensor.copy_(first)
 
-    def agreed(self, key: Callable[[], str]) -> str | None:
-        keys: list[Any] = [None] * self.size
-        with self._exchange():
-            dist.all_gather_object(keys, key(), group=self._group)
-        if len(set(keys)) > 1:
+    def agreed(self, rows: Callable[[], str], model: Callable[[], str]) -> str | None:
+        key = _digest([rows(), model()])
+        if len(set(self._everyone(key))) > 1:
             raise ValueError(
                 f"The {self.size} processes do not fit the same model to the same rows. Give each "
-                "the same X, weights and random_state."
+                "the same X, weights and random_state, or rows of its own within "
+                "skvae.data_parallel(shards=True)."
             )
-        return str(keys[0])
+        return key
+
+    def _everyone(self, value: Any) -> list[Any]:
+        """Return the values of all processes."""
+        values: list[Any] = [None] * self.size
+        with self._exchange():
+            dist.all_gather_object(values, value, group=self._group)
+        return values
 
     # Failure
 
@@ -307,6 +365,116 @@ class Group(World):
         )
 
 
+class Shards(Group):
+    """One of several processes, each of which holds rows of its own.
+
+    A batch takes of each in proportion to its rows, in an order and with noise of its own.
+    """
+
+    def __init__(self, checkpoint: Path | None, number: int) -> None:
+        super().__init__(checkpoint, number)
+        self.place = self.rank
+        self._told: Exception | None = None
+        self._shares = np.empty(0)
+
+    # Rows
+
+    def parts(self, value: Value) -> list[Value]:
+        said = self._everyone((value, None))
+        self._told = next((error for _, error in said if error is not None), None)
+        if self._told is not None:
+            raise self._told
+        return [value for value, _ in said]
+
+    def joined(self, rows: np.ndarray) -> np.ndarray:
+        return np.concatenate(self.parts(rows))
+
+    def n_of(self, n: int, n_rows: int) -> int:
+        share = n / max(1, sum(self.parts(n_rows)))
+        return min(n_rows, max(1, int(share * n_rows)))
+
+    def batches(self, n_rows: Sequence[int], batch_size: int) -> Iterator[tuple[int, slice]]:
+        sizes = np.array(n_rows)
+        n_all = int(sizes.sum())
+        self._shares = sizes / n_all
+        taken = np.zeros_like(sizes)
+        for stop in range(batch_size, n_all + batch_size, batch_size):
+            before, taken = taken, _apportioned(sizes, min(stop, n_all))
+            stops = (taken - before).cumsum()
+            n = int(taken[self.rank] - before[self.rank])
+            stop_of_mine = int(stops[self.rank])
+            self._take(int(stops[-1]), slice(stop_of_mine - n, stop_of_mine))
+            yield n, slice(0, max(1, n))
+
+    def may_be_whole(self, n_mine: int, batch_size: int) -> bool:
+        return abs(n_mine - batch_size * self._shares[self.rank]) < 2
+
+    def mean_over(self, rows: Any, mean: Callable[[Any], np.ndarray]) -> np.ndarray:
+        share = len(rows) / sum(self.parts(len(rows)))
+        return self.total(torch.from_numpy(mean(rows) * share)).numpy()
+
+    # Agreement
+
+    def agreed(self, rows: Callable[[], str], model: Callable[[], str]) -> str | None:
+        of_rows, of_models = zip(*self.parts((rows(), model())), strict=True)
+        if len(set(of_models)) > 1:
+            raise ValueError(
+                f"The {self.size} processes do not fit the same model, each to rows of its own. "
+                "Give them the same parameters and random_state."
+            )
+        if len(set(of_rows)) == 1:
+            warnings.warn(
+                f"All {self.size} processes hold the same rows, which count {self.size} times so: "
+                "with shards=True, the X of a process is its own part of the rows.",
+                stacklevel=6,
+            )
+        return _digest([*of_rows, of_models[0]])
+
+    @contextmanager
+    def alike(self) -> Iterator[None]:
+        try:
+            yield
+        except LostProcessError:
+            raise
+        except Exception as error:
+            if error is not self._told:
+                error.add_note(f"Found by process {self.rank}, which holds rows of its own.")
+                # Those who look at rows yet hear it in the place of the next of our parts.
+                errors = [error for _, error in self._everyone((None, error))]
+                first = next(rank for rank, error in enumerate(errors) if error is not None)
+                if first != self.rank:
+                    raise errors[first] from None
+            raise
+        self.parts(None)
+
+
+def _apportioned(sizes: np.ndarray, n: int) -> np.ndarray:
+    """Return how many rows of each process are among the first ``n`` of all.
+
+    The k-th row of m has its place at (k − ½)/m of the way (Webster's method): so each process has
+    its share of every stretch, and no row is called back when there are more.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n_processes,)
+        Their rows.
+    n : int
+        At most as many as there are.
+    """
+    n_all = int(sizes.sum())
+    # In integers: 2·(the rows of a process)·n may need more bits than floats have.
+    found = np.array([(2 * int(m) * n + n_all) // (2 * n_all) for m in sizes])
+    while (excess := int(found.sum()) - n) != 0:
+        # The places of the last row that is taken, or of the next one.
+        of_row = found - 0.5 if excess > 0 else found + 0.5
+        place = np.divide(of_row, sizes, where=sizes > 0, out=np.full(len(sizes), -1.0))
+        if excess > 0:
+            found[len(place) - 1 - place[::-1].argmax()] -= 1
+        else:
+            found[np.where(sizes > 0, place, np.inf).argmin()] += 1
+    return found
+
+
 class _Part(NamedTuple):
     """What a process has of a batch."""
 
@@ -336,6 +504,10 @@ class _Gather(torch.autograd.Function):
         return total[rows] / share if share else torch.zeros_like(total[:1]), None
 
 
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
+
+
 CPU = torch.device("cpu")
 
 _ALONE = World()
@@ -354,7 +526,9 @@ def _backend() -> str:
 
 
 @contextmanager
-def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterator[World]:
+def data_parallel(
+    *, shards: bool = False, checkpoint: str | os.PathLike[str] | None = None
+) -> Iterator[World]:
     """Train every model that is fitted within on all processes that run this program.
 
     Start the program several times, by ``torchrun`` for one, on one machine or on many. Each
@@ -369,6 +543,12 @@ def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterat
 
     Parameters
     ----------
+    shards : bool, default=False
+        Whether each process has rows of its own. ``False``: all give ``fit`` the same X, of which
+        each works on a part of every batch. ``True``: X is this process's part of the rows, as are
+        y and ``sample_weight``, and no process sees those of the others. What is learnt of the
+        columns, the moments, likelihood, categories and classes, is that of all rows; a batch
+        takes of each process in proportion to its rows, each of which comes once in an epoch.
     checkpoint : path-like, default=None
         A folder, which is made. Every fit writes its state to a file in it at the end of an epoch,
         or of several where they are so short that writing would take more than a twentieth of the
@@ -386,7 +566,9 @@ def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterat
     ValueError
         At ``fit``, when the processes have different rows, parameters or ``random_state``; when
         the model has batch normalisation, or an objective compares rows of a batch
-        (:class:`skvae.objectives.BetaTCVAE`, :class:`skvae.objectives.InfoVAE`).
+        (:class:`skvae.objectives.BetaTCVAE`, :class:`skvae.objectives.InfoVAE`). With ``shards``
+        the rows differ, but X must have the same columns and type of floats in all processes;
+        what else is wrong with the rows of one is raised in all.
     RuntimeError
         At ``fit``, when another process failed, with its error's text, or is gone.
     TimeoutError
@@ -408,6 +590,11 @@ def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterat
     With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too;
     ``compile="auto"`` compiles nothing beside a checkpoint.
 
+    With ``shards`` a fit depends on which process holds which rows, and in which order: these
+    decide what a batch is made of. Every process must hold at least one row, two with
+    ``early_stopping``. What stands before a model, such as a scaler in a pipeline, or around it,
+    such as a search, knows the rows of its process alone.
+
     Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
 
     Examples
@@ -425,7 +612,7 @@ def data_parallel(*, checkpoint: str | os.PathLike[str] | None = None) -> Iterat
     folder = None if checkpoint is None else Path(checkpoint)
     if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         _meet()
-    with _on_own_device(), _member(folder) as member:
+    with _on_own_device(), _member(folder, Shards if shards else Group) as member:
         token = _CURRENT.set(member)
         try:
             yield member
@@ -466,7 +653,7 @@ def _watchword(store: Any, rank: int, size: int) -> str:
 
 
 @contextmanager
-def _member(checkpoint: Path | None) -> Iterator[World]:
+def _member(checkpoint: Path | None, kind: type[Group]) -> Iterator[World]:
     """Join the other processes, if there are any, and leave them."""
     global _n_groups
     if not dist.is_initialized() or dist.get_world_size() == 1:
@@ -475,7 +662,7 @@ def _member(checkpoint: Path | None) -> Iterator[World]:
         yield alone
         return
     _n_groups += 1
-    group = Group(checkpoint, _n_groups)
+    group = kind(checkpoint, _n_groups)
     try:
         group.of_first(group.draw_entropy)
         group.entropy = group.same(group.entropy)

@@ -34,7 +34,7 @@ ALLOWED = (
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": {"distributions"},
-        "_data": {"_data", "model"},
+        "_data": {"_data", "_world", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}

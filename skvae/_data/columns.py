@@ -13,6 +13,7 @@ from torch import Tensor
 
 from skvae._data.rows import BLOCK_BYTES, Rows
 from skvae._data.statistics import Distinct, Moments, Values, pieces
+from skvae._world import world
 
 SOME_ROWS = 10_000
 """So many tell quartiles up to 1 % of the rows."""
@@ -38,11 +39,11 @@ class Look(NamedTuple):
 
     @classmethod
     def at(cls, rows: Rows, counts_distinct: bool = False) -> Look:
-        """Look at some rows."""
+        """Look at all rows, those of other processes too."""
         look = cls.begin(rows, counts_distinct)
         for block, _ in rows.in_source_order().blocks():
             look.add(block)
-        return look
+        return look.joined()
 
     @classmethod
     def begin(cls, rows: Rows, counts_distinct: bool) -> Look:
@@ -57,11 +58,21 @@ class Look(NamedTuple):
         if self.distinct is not None:
             self.distinct.add(block)
 
+    def joined(self) -> Look:
+        """Return what it says together with those of other processes, at their rows."""
+        first, *others = world().parts(self)
+        for other in others:
+            first.values.join(other.values)
+            if first.distinct is not None and other.distinct is not None:
+                first.distinct.join(other.distinct)
+        return first
+
 
 class Columns:
     """The columns of X, as a likelihood meets them.
 
-    The statistics come from two passes over all rows in the order of their source, each made when
+    They are those of the rows of all processes, which have to ask for them together. The
+    statistics come from two passes over all rows in the order of their source, each made when
     the first of its results is read: extremes and counts, then moments, which are the same in
     whatever order the rows come. Distinct values and logarithms are a part of these where they
     are wanted, and else a pass of their own. All pass over missing values (NaN). Of a column that
@@ -109,6 +120,11 @@ class Columns:
     def label(self, column: int) -> str:
         """Return how an error names a column."""
         return f"Column {column}" if self.names is None else f"Column {self.names[column]!r}"
+
+    @property
+    def n_rows(self) -> int:
+        """The rows that were looked at."""
+        return self._look.values.n_rows
 
     @property
     def low(self) -> Tensor:
@@ -189,7 +205,7 @@ class Columns:
 
     @cached_property
     def _quartiles(self) -> Tensor:
-        some = self.rows.block(self.rows.spread(SOME_ROWS)).astype(np.float64)
+        some = self.rows.some(SOME_ROWS).X.astype(np.float64)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
             quartiles = np.nanquantile(some, [0.25, 0.5, 0.75], axis=0)
@@ -202,9 +218,8 @@ class Columns:
         Of some megabytes of rows: the order of rows has nothing to do with what they hold.
         """
         row_bytes = len(self) * self.rows.dtype().itemsize
-        some = self.rows.spread(max(1, BLOCK_BYTES // row_bytes))
-        weight = None if self.rows.weight is None else self.rows.weight[some]
-        block = self.rows.block(some).astype(np.float64)
+        some = self.rows.some(max(1, BLOCK_BYTES // row_bytes))
+        weight, block = some.weight, some.X.astype(np.float64)
         seen = ~np.isnan(block) * (1.0 if weight is None else weight[:, None])
         total = np.maximum(seen.sum(0), np.finfo(float).tiny)
         centered = np.where(seen > 0, block - np.nansum(seen * block, axis=0) / total, 0.0)
@@ -270,7 +285,8 @@ class Columns:
 
     def _moments_between(self, low: np.ndarray, high: np.ndarray, has_missing: bool) -> Moments:
         weight = self.rows.weight
-        return Moments(low, high, has_missing, 1.0 if weight is None else weight.max())
+        largest = world().parts(1.0 if weight is None else weight.max())
+        return Moments(low, high, has_missing, max(largest))
 
     def _pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         for block, weight in self.rows.in_source_order().blocks():
@@ -279,7 +295,7 @@ class Columns:
 
     def check_observed(self) -> None:
         """Raise ``ValueError`` where a column holds missing values alone."""
-        empty = (self.missing == len(self.rows)).tolist()
+        empty = (self.missing == self.n_rows).tolist()
         if any(empty):
             column = empty.index(True)
             raise ValueError(
@@ -318,6 +334,10 @@ class Columns:
 
 
 def _found(moments: Moments) -> tuple[Tensor, Tensor]:
+    """Return mean and scale of what all processes have added up."""
+    moments, *others = world().parts(moments)
+    for other in others:
+        moments.join(other)
     return torch.from_numpy(moments.mean()), torch.from_numpy(moments.scale())
 
 

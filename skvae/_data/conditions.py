@@ -12,14 +12,18 @@ import torch
 from sklearn.utils import check_array
 
 from skvae._data.containers import as_matrix
-from skvae._data.frames import Frame, plain
+from skvae._data.frames import Frame, in_order, plain
 from skvae._data.objects import is_missing
+from skvae._world import world
 
 MOST_CATEGORIES = 100
 """Whole numbers of at most so many distinct values stand for categories."""
 
 MOST_CONDITIONS = 64
 """An average over the conditions of fit is taken over at most so many."""
+
+MOST_TOLD = 2**16
+"""These are chosen among at most so many of each process."""
 
 SHOWN = 20
 """Categories that an error lists."""
@@ -312,7 +316,7 @@ class Conditions:
 
     @classmethod
     def learn(cls, given: list[Given], source: str, weight: np.ndarray) -> Conditions:
-        """Learn what conditions there are.
+        """Learn what conditions there are, those of other processes among them.
 
         Texts, booleans, columns of type category and whole numbers of at most
         ``MOST_CATEGORIES`` distinct values are categories, other numbers numbers. That a value is
@@ -335,11 +339,21 @@ class Conditions:
                 "Input y contains NaN or another missing value, but fit has to be told what every "
                 "row is given. Drop those rows, or give them a value of their own."
             )
+        names = [one.name for one in given]
+        for rank, others in enumerate(world().parts(names)):
+            if others != names:
+                raise ValueError(
+                    f"The conditions of process {rank} are {others}, and those of another one are "
+                    f"{names}. Give the same to all of them."
+                )
         columns = [_learned(*one, weight) for one in zip(given, labels, strict=True)]
         codes = [column.codes(one) for column, one in zip(columns, given, strict=True)]
-        distinct, of_row = np.unique(np.column_stack(codes), axis=0, return_inverse=True)
-        totals = np.bincount(of_row.ravel(), weights=weight)
-        chosen, shares = _some(totals)
+        distinct, totals = _totals(np.column_stack(codes), weight)
+        if len(distinct) > MOST_TOLD:
+            some, shares = _some(totals, MOST_TOLD)
+            distinct, totals = distinct[some], shares * totals.sum()
+        distinct, totals = _totals(world().joined(distinct), world().joined(totals))
+        chosen, shares = _some(totals, MOST_CONDITIONS)
         vectors = [c.vectors(distinct[chosen, i]) for i, c in enumerate(columns)]
         return cls(columns, np.hstack(vectors), shares)
 
@@ -495,22 +509,34 @@ class Conditions:
 
 
 def _learned(given: Given, label: str, weight: np.ndarray) -> Categories | Number:
-    """Return what the values of a column say it is."""
+    """Return what the values of a column say it is, those of other processes among them."""
     numbers = given.numbers()
-    if numbers is None:
+    all_numbers = world().parts(numbers is not None)
+    if numbers is None or not all(all_numbers):
         values = _distinct(given.values.tolist(), label)
-        levels = _in_order({plain(value) for value in values if not is_missing(value)})
-        return Categories(given.name, label, levels + [None] * any(map(is_missing, values)))
+        known = {plain(value) for value in values if not is_missing(value)}
+        levels, are_missing = zip(
+            *world().parts((known, any(map(is_missing, values)))), strict=True
+        )
+        return Categories(
+            given.name, label, in_order(set().union(*levels)) + [None] * any(are_missing)
+        )
     _check_finite(numbers, label)
     seen = ~np.isnan(numbers)
-    has_missing = not seen.all()
+    has_missing = any(world().parts(not seen.all()))
     # Each value once, with its weight: so the order of the rows does not matter to the last digit.
     distinct, of_row = np.unique(numbers[seen], return_inverse=True)
-    if len(distinct) <= MOST_CATEGORIES and (distinct == np.floor(distinct)).all():
-        return Categories(given.name, label, [*map(int, distinct), *[None] * has_missing])
+    is_few = len(distinct) <= MOST_CATEGORIES and (distinct == np.floor(distinct)).all()
+    few = world().parts(distinct if is_few else None)
+    if all(some is not None for some in few):
+        levels = np.unique(np.concatenate(few))
+        if len(levels) <= MOST_CATEGORIES:
+            return Categories(given.name, label, [*map(int, levels), *[None] * has_missing])
     totals = np.bincount(of_row, weights=weight[seen])
-    loc = float(totals @ distinct / totals.sum())
-    scale = float(np.sqrt(totals @ np.square(distinct - loc) / totals.sum()))
+    total, first = map(sum, zip(*world().parts((totals.sum(), totals @ distinct)), strict=True))
+    loc = float(first / total)
+    second = sum(world().parts(totals @ np.square(distinct - loc)))
+    scale = float(np.sqrt(second / total))
     return Number(given.name, label, loc, scale if scale > 0 else 1.0, has_missing)
 
 
@@ -533,19 +559,17 @@ def _check_finite(numbers: np.ndarray, label: str) -> None:
         raise ValueError(f"Input {label} contains infinity: it must hold finite numbers.")
 
 
-def _in_order(levels: set[Any]) -> list[Any]:
-    """Return categories sorted; by their text where they are of several types."""
-    try:
-        return sorted(levels)
-    except TypeError:
-        return sorted(levels, key=str)
+def _totals(codes: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows of codes, sorted, and the weight of each."""
+    distinct, of_row = np.unique(codes, axis=0, return_inverse=True)
+    return distinct, np.bincount(of_row.ravel(), weights=weight)
 
 
-def _some(totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions of at most ``MOST_CONDITIONS`` of sorted conditions, and their shares."""
-    if len(totals) <= MOST_CONDITIONS:
+def _some(totals: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions of at most so many of sorted conditions, and their shares."""
+    if len(totals) <= most:
         return np.arange(len(totals)), totals / totals.sum()
-    middles = (np.arange(MOST_CONDITIONS) + 0.5) / MOST_CONDITIONS
+    middles = (np.arange(most) + 0.5) / most
     chosen = np.searchsorted(np.cumsum(totals) / totals.sum(), middles)
     chosen, counts = np.unique(chosen, return_counts=True)
-    return chosen, counts / MOST_CONDITIONS
+    return chosen, counts / most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -154,6 +154,66 @@ class Frame:
             for c in self.columns
         ]
         return np.column_stack(columns) if columns else np.empty(self.frame.shape)
+
+
+def joined_levels(parts: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Return the categories of the columns of several frames, of which each may know some.
+
+    As the frame has them that knows all of them; else sorted.
+
+    Raises
+    ------
+    ValueError
+        When a column is of type category in some of them.
+    """
+    first, *others = parts
+    for rank, other in enumerate(others, start=1):
+        for name in first.keys() ^ other.keys():
+            places = (0, rank) if name in first else (rank, 0)
+            raise ValueError(
+                f"Column {name!r} is of type category in process {places[0]}, and not in process "
+                f"{places[1]}. Give it the same type in all of them."
+            )
+    return {name: _joined([part[name] for part in parts]) for name in first}
+
+
+def _joined(parts: list[list[Any]]) -> list[Any]:
+    longest = max(parts, key=len)
+    levels = {level for part in parts for level in part}
+    return longest if levels <= set(longest) else in_order(levels)
+
+
+def joined_kinds(parts: Sequence[list[str | None]]) -> list[str | None]:
+    """Return what the columns of several frames, the same ones, are declared to be together.
+
+    Whole and real numbers are real ones, as where a frame without gaps stands beside one with gaps.
+
+    Raises
+    ------
+    ValueError
+        When they are declared to be different things otherwise.
+    """
+    joined: list[str | None] = []
+    for column, kinds in enumerate(zip(*parts, strict=True)):
+        if len(set(kinds)) == 1:
+            joined.append(kinds[0])
+        elif set(kinds) <= {"whole", "real"}:
+            joined.append("real")
+        else:
+            said = [kind or "object" for kind in kinds]
+            raise ValueError(
+                f"The column at position {column} of X holds values of different types: in the "
+                f"order of the processes {said}. Give it the same type in all of them."
+            )
+    return joined
+
+
+def in_order(levels: set[Any]) -> list[Any]:
+    """Return categories sorted; by their text where they are of several types."""
+    try:
+        return sorted(levels)
+    except TypeError:
+        return sorted(levels, key=str)
 
 
 def plain(value: Any) -> Any:

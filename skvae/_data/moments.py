@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skvae._data.columns import Columns
+from skvae._world import world
 
 FEW_ROWS = 100
 """So many rows, of a stream, tell a standard deviation up to 7 %."""
@@ -62,9 +63,11 @@ class Moments(NamedTuple):
 
     def are_those_of(self, columns: Columns) -> bool:
         """Whether the rows hold nothing but the value of every column, all of them constant."""
-        return not self.variance.any() and all(
-            bool((block[:, self.columns] == self.mean).all()) for block, _ in columns.rows.blocks()
-        )
+        if self.variance.any():
+            return False
+        blocks = columns.rows.blocks()
+        are_those = all(bool((block[:, self.columns] == self.mean).all()) for block, _ in blocks)
+        return all(world().parts(are_those))
 
     def is_valid(self, n_features: int) -> bool:
         """Whether a fit to so many columns could have made this."""
@@ -84,7 +87,7 @@ class Moments(NamedTuple):
         # The mean of equal numbers may be off by a rounding; a constant's scale is 1 by convention.
         mean = np.where(constant, columns.low.numpy()[indices], columns.mean.numpy()[indices])
         variance = np.where(constant, 0.0, columns.scale.numpy()[indices] ** 2)
-        n_rows = np.full(len(indices), float(len(columns.rows)))
+        n_rows = np.full(len(indices), float(columns.n_rows))
         return cls(indices, _counted(n_rows, constant), mean, variance)
 
     def _unsettled(self, is_streamed: bool) -> Moments | None:

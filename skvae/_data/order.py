@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight
 from skvae._data.chunked import ChunkedArray
 from skvae._data.columns import Look
 from skvae._data.rows import Rows
+from skvae._world import world
 from skvae.model import Batch
 
 # Repeats are indices, eight bytes each; beyond this many, weights scale the loss instead.
@@ -78,8 +79,14 @@ def _hash_batch(batch: Batch) -> np.ndarray:
 
 def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
     """Return ``sample_weight`` as an array of non-negative float64, or ``None``."""
-    if sample_weight is None:
+    given = world().parts(sample_weight is not None)
+    if not any(given):
         return None
+    if not all(given):
+        raise ValueError(
+            f"sample_weight is given in process {given.index(True)}, and not in process "
+            f"{given.index(False)}. Give it in all of them; numpy.ones(n_samples) is without."
+        )
     if not np.asarray(sample_weight).any():
         raise ValueError(
             "sample_weight holds only zeros, so that no row is left to fit. "
@@ -95,7 +102,7 @@ def weighted_rows(
     """Return the rows that a fit with these weights sees, in an order of their own.
 
     One pass over all of them, in the order in which they lie. The rows of a ChunkedArray stay in
-    that order.
+    that order. What counts of a weight is what it is beside those of all processes.
 
     Parameters
     ----------
@@ -122,6 +129,7 @@ def weighted_rows(
         look.add(batch.x.numpy())
         if not is_chunked:
             hashes.append(_hash_batch(batch))
+    look = look.joined()
     if is_chunked:
         return rows, look
     return rows.subset(np.argsort(np.concatenate(hashes), kind="stable")), look
@@ -130,7 +138,10 @@ def weighted_rows(
 def _with_weights(rows: Rows, weight: np.ndarray | None) -> Rows:
     if weight is None:
         return rows
-    if np.all(weight == np.round(weight)) and weight.sum() <= MAX_REPEATED_ROWS:
-        return rows.subset(np.repeat(np.arange(len(rows)), weight.astype(np.int64)))
     kept = np.flatnonzero(weight)
-    return rows.subset(kept).with_weight(weight[kept] / weight[kept].mean())
+    are_whole = bool(np.all(weight == np.round(weight)))
+    each = world().parts((are_whole, weight[kept].sum(), len(kept)))
+    all_are_whole, totals, counts = zip(*each, strict=True)
+    if all(all_are_whole) and sum(totals) <= MAX_REPEATED_ROWS:
+        return rows.subset(np.repeat(np.arange(len(rows)), weight.astype(np.int64)))
+    return rows.subset(kept).with_weight(weight[kept] / (sum(totals) / sum(counts)))

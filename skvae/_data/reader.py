@@ -14,12 +14,13 @@ from sklearn.utils.validation import validate_data
 from skvae._data.chunked import ChunkedArray
 from skvae._data.columns import Columns, Look
 from skvae._data.containers import as_matrix, check_dates
-from skvae._data.frames import Frame
+from skvae._data.frames import Frame, joined_kinds, joined_levels
 from skvae._data.mapped import shared_mapping
 from skvae._data.moments import Moments, Moved
 from skvae._data.objects import ENCODE, floats_of_objects
 from skvae._data.order import check_weight, weighted_rows
 from skvae._data.rows import Rows
+from skvae._world import world
 
 BYTE = 255.0
 """The value of a byte that is read as 1."""
@@ -101,13 +102,13 @@ class Reader:
         reader, checked, frame = cls._met(estimator, X, takes_categories)
         categories = reader.categories
         is_image = getattr(estimator, "image_shape", None) is not None
-        reader = replace(reader, unit=_unit_of(checked, likelihood, is_image))
+        reader = replace(reader, unit=max(world().parts(_unit_of(checked, likelihood, is_image))))
         wants_detail = getattr(likelihood, "wants_detail", False)
         rows, look = reader._weighted(checked, sample_weight, context, label, wants_detail)
         columns = Columns(
             rows,
             _names(estimator),
-            None if frame is None else frame.kinds(categories),
+            None if frame is None else joined_kinds(world().parts(frame.kinds(categories))),
             None if frame is None else frame.n_levels(categories),
             is_image,
             wants_detail,
@@ -127,7 +128,10 @@ class Reader:
         X = as_matrix(X)
         frame = Frame.of(X, by_types=takes_categories)
         categories = frame.levels() if frame is not None and takes_categories else {}
+        # Codes count the categories of all processes.
+        categories = joined_levels(world().parts(categories))
         checked = _checked(estimator, X, frame, categories, reset=True)
+        _check_alike(checked, _names(estimator), frame is not None)
         return cls(categories), checked, frame
 
     @classmethod
@@ -238,7 +242,9 @@ class Reader:
         ValueError, TypeError, ImportError
             As ``read``.
         """
-        rows, look = self._weighted(self._known(estimator, X), sample_weight, context)
+        checked = self._known(estimator, X)
+        _check_alike(checked, _names(estimator))
+        rows, look = self._weighted(checked, sample_weight, context)
         columns = Columns(rows, _names(estimator), look=look)
         if self.unsettled is None or self.unsettled.are_those_of(columns):
             return self, rows, columns, None
@@ -430,6 +436,26 @@ def _checked(
         assert_all_finite(checked, allow_nan=True, input_name="X")
     check_dates(checked)
     return ChunkedArray(checked) if mapped and len(checked) > ORDERED_ROWS else checked
+
+
+def _check_alike(checked: Any, names: list[str] | None, is_frame: bool = False) -> None:
+    """Raise ``ValueError`` unless X has the same columns, and floats, in all processes."""
+    floats = np.dtype(Rows(checked).dtype)
+    columns = [f"column {name!r}" for name in names or range(checked.shape[1])]
+    told = [
+        "columns of a data frame" if is_frame else "columns of a matrix",
+        f"{checked.shape[1]} columns",
+        *(f"{column} at position {i}" for i, column in enumerate(columns)),
+        f"values that are read as {floats}",
+    ]
+    for rank, other in enumerate(world().parts(told)):
+        for ours, theirs in zip(told, other, strict=False):
+            if ours != theirs:
+                raise ValueError(
+                    f"X has {theirs} in process {rank}, but {ours} in another one: all must have "
+                    "the same columns, in the same order and of one type. Select them, X[names] of "
+                    "a data frame, or convert the values, X.astype(numpy.float64)."
+                )
 
 
 def _is_checked(X: Any) -> bool:

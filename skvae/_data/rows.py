@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from skvae._data.chunked import ChunkedArray
 from skvae._data.mapped import MappedFile, shared_mapping
+from skvae._world import world
 from skvae.model import Batch
 
 BLOCK_BYTES = 2**24
@@ -118,6 +119,12 @@ class Rows(Dataset):
         beside = self.unit, context, self.label, self.has_missing
         return Rows(self.X, self.index, self.weight, *beside)
 
+    def or_one(self) -> Rows:
+        """Return the same rows, or where these are none, one of X that stands in for them."""
+        if len(self):
+            return self
+        return self._with(np.zeros(1, np.int64), None if self.weight is None else np.ones(1))
+
     def in_source_order(self) -> Rows:
         """Return the same rows, repeats side by side, in the order in which X has them."""
         if self.index is None:
@@ -190,6 +197,26 @@ class Rows(Dataset):
             positions = self._in_chunks(chunks)
             return positions[_evenly(len(positions), min(n, len(positions)))]
         return _evenly(len(self), min(n, len(self)))
+
+    def some(self, n: int) -> Rows:
+        """Return about ``n`` of the rows of all processes, evenly spread, in memory."""
+        mine = self.spread(world().n_of(n, len(self)))
+        at = self._of_x(mine)
+        block, weight, context, label = (
+            None if values is None else world().joined(values)
+            for values in (
+                self.block(mine),
+                None if self.weight is None else self.weight[mine],
+                None if self.context is None else self.context[at],
+                None if self.label is None else self.label[at],
+            )
+        )
+        has_missing = any(world().parts(self.has_missing))
+        return Rows(block, None, weight, 1.0, context, label, has_missing)
+
+    def n_in_all(self) -> int:
+        """Return how many rows all processes have together."""
+        return sum(world().parts(len(self)))
 
     def beside(self, positions: Any, device: str = "cpu") -> dict[str, Tensor | None]:
         """Return what is known beside rows, by its name in a batch."""

@@ -1,4 +1,7 @@
-"""Statistics of columns that are added up over pieces of rows, in whatever order these come."""
+"""Statistics of columns that are added up over pieces of rows, in whatever order these come.
+
+Those of pieces that lie elsewhere are taken in by ``join``, and then they are those of all.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,10 @@ class ExactSum:
         self._some += values.sum(0)
         self._n_some += len(values)
 
+    def join(self, other: ExactSum) -> None:
+        """Add the numbers of another sum."""
+        self._total = self.units() + other.units()
+
     def _flush(self) -> None:
         self._total += (self._some * 2**BITS).astype(np.int64)
         self._some[:] = 0.0
@@ -102,6 +109,12 @@ class Moments:
         self.weights.add(w)
         self.sums.add(x)
         self.squares.add(square)
+
+    def join(self, other: Moments) -> None:
+        """Take in the rows of another one, between the same values."""
+        self.weights.join(other.weights)
+        self.sums.join(other.sums)
+        self.squares.join(other.squares)
 
     def mean(self) -> np.ndarray:
         """Return the means; 0 where there is no value."""
@@ -157,6 +170,17 @@ class Values:
         some = piece[:, self.whole]
         self.whole[self.whole] = ((np.floor(some) == some) | np.isnan(some)).all(0)
 
+    def join(self, other: Values) -> None:
+        """Take in the rows of another one."""
+        low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
+        self._n_low = sum(np.where(v.low == low, v._n_low, 0) for v in (self, other))
+        self._n_high = sum(np.where(v.high == high, v._n_high, 0) for v in (self, other))
+        self.low, self.high = low, high
+        self.missing = self.missing + other.missing
+        self.n_rows += other.n_rows
+        self.n_zeros = self.n_zeros + other.n_zeros
+        self.whole = self.whole & other.whole
+
     def n_at_ends(self) -> np.ndarray:
         """Return how many values are the lowest or the highest; of a constant column all."""
         return np.where(self.low < self.high, self._n_low + self._n_high, self._n_low)
@@ -198,6 +222,12 @@ class Distinct:
         is_one = (rest == rest[:1]).all(0)
         self._count(rest[:1, is_one], open_[is_one])
         self._count(rest[:, ~is_one], open_[~is_one])
+
+    def join(self, other: Distinct) -> None:
+        """Take in the rows of another one."""
+        self.counts[other.counts == DISTINCT_CAP] = DISTINCT_CAP
+        open_ = np.flatnonzero(self.counts < DISTINCT_CAP)
+        self._count(other._known[open_].T, open_)
 
     def _count(self, block: np.ndarray, columns: np.ndarray) -> None:
         """Count the values of the columns that have not reached the cap."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -84,7 +85,8 @@ def store(rows: Rows, device: str) -> Store:
 class Batches:
     """Iterate over rows as ``({"batch", "noise"}, weight)``, once for each epoch.
 
-    Order and noise are those of whole batches, and this process gets its part of each.
+    Order and noise are those of whole batches, and this process gets its part of each; where it
+    has rows of its own, they are those of these, and a batch has rows of all processes.
 
     Parameters
     ----------
@@ -115,8 +117,8 @@ class Batches:
         device: str = "cpu",
     ) -> None:
         self.rows = rows
-        self.n_rows = len(rows)
-        self.store = store(rows, device)
+        self.n_rows = world().parts(len(rows))
+        self.store = store(rows.or_one(), device)
         self.batch_size = batch_size
         self.latent_dim, self.n_samples = latent_dim, n_samples
         self.seed = seed
@@ -126,37 +128,36 @@ class Batches:
         self.device = device
 
     def __len__(self) -> int:
-        return n_batches(self.n_rows, self.batch_size)
+        return n_batches(sum(self.n_rows), self.batch_size)
 
     def _order(self) -> tuple[Iterator[Tensor], torch.Generator]:
         """Return the order of the rows in this epoch, in parts, and the generator of its noise."""
+        drawn = partial(generator, self.seed, rank=world().place)
         if not self.shuffle:
-            return self.rows.in_order(), generator(self.seed, Stream.VALIDATION, device=self.device)
-        order = generator(self.seed, Stream.TRAINING, 2 * self.epoch)
-        noise = generator(self.seed, Stream.TRAINING, 2 * self.epoch + 1, self.device)
+            return self.rows.in_order(), drawn(Stream.VALIDATION, device=self.device)
+        order = drawn(Stream.TRAINING, 2 * self.epoch)
+        noise = drawn(Stream.TRAINING, 2 * self.epoch + 1, self.device)
         self.epoch += 1
         return self.rows.shuffled(order), noise
 
-    def _positions(self, order: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Yield the rows of each batch; what a part leaves goes before the next one."""
+    def _positions(self, order: Iterator[Tensor]) -> Iterator[tuple[Tensor, slice]]:
+        """Yield the rows of each batch, and which of them are for this process."""
         device = self.store.order_device
         left = torch.empty(0, dtype=torch.int64, device=device)
-        for part in order:
-            part = part.to(device)
-            part = torch.cat([left, part]) if len(left) else part
-            n_full = len(part) - len(part) % self.batch_size
-            yield from part[:n_full].split(self.batch_size) if n_full else ()
-            left = part[n_full:]
-        if len(left):
-            yield left
+        for n, mine in world().batches(self.n_rows, self.batch_size):
+            while len(left) < n:
+                part = next(order).to(device)
+                left = torch.cat([left, part]) if len(left) else part
+            # Where it has none of the batch, some row stands in, which does not count.
+            yield left[:n] if n else left.new_zeros(1), mine
+            left = left[n:]
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
         order, generator = self._order()
-        for positions in self._positions(order):
+        for positions, mine in self._positions(order):
             if not self.steps_left:
                 break
             self.steps_left -= 1
-            mine = world().part(len(positions))
             batch = self.store.take(positions[mine])
             shape = self.n_samples, len(positions), self.latent_dim
             noise = torch.randn(shape, generator=generator, device=self.device)

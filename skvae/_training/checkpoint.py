@@ -13,6 +13,7 @@ from skorch.history import History
 from torch import Tensor
 
 from skvae import _modelfile
+from skvae._training.batches import n_batches
 from skvae._training.net import plain_history
 from skvae._training.state import load_arrays, state_arrays
 from skvae._version import __version__
@@ -65,18 +66,23 @@ class Checkpoint(Callback):
             group["lr"] = lr
         net.history = History({**row, "batches": []} for row in state["history"])
         if state["labels"] is not None:
-            X.set_labels(state["labels"])
+            X.set_labels(state["labels"][world().place])
         for (_, callback), kept in zip(_with_state(net), state["callbacks"], strict=True):
             callback.load_state_dict(_as_tensors(kept))
         batches = {"epoch": len(net.history)}
         if net.iterator_train.keywords["max_steps"] is not None:
-            n_done = state["n_epochs"] * -(-len(X) // net.batch_size)
+            n_done = state["n_epochs"] * n_batches(X.n_in_all(), net.batch_size)
             batches["max_steps"] = max(0, net.iterator_train.keywords["max_steps"] - n_done)
         net.iterator_train = partial(net.iterator_train, **batches)
 
     def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Write the file, unless the last one is so new that it would cost too much time."""
-        if self.path_ is None or world().rank:
+        if self.path_ is None:
+            return
+        labels = None
+        if dataset_train.label is not None:
+            labels = world().parts(dataset_train.labels())
+        if world().rank:
             return
         n_epochs = len(net.history) - self.n_before_
         is_due = time.monotonic() - self.written_ >= self.seconds_ / LONGEST_SHARE
@@ -88,7 +94,7 @@ class Checkpoint(Callback):
             "lr": [group["lr"] for group in net.optimizer_.param_groups],
             "history": plain_history(net),
             "n_epochs": n_epochs,
-            "labels": None if dataset_train.label is None else dataset_train.labels(),
+            "labels": labels,
             "callbacks": [_as_arrays(callback.state_dict()) for _, callback in _with_state(net)],
         }
         header = {"class": "checkpoint", "versions": {"skvae": __version__}}

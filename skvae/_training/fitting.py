@@ -37,7 +37,7 @@ def train(net: VAENet, rows: Rows, held_out: Rows | None, key: str | None = None
     max_steps = net.iterator_train.keywords["max_steps"]
     if max_steps is not None:
         # Rows that are repeated make an epoch longer: there is to be none without a step.
-        net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(len(rows), net.batch_size)))
+        net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(rows.n_in_all(), net.batch_size)))
     checkpoint = Checkpoint(key)
     net.callbacks_.append(("checkpoint", checkpoint))
     with kept_heap(), flushed_denormals(), shared(net):
@@ -58,7 +58,8 @@ def _check_weights(net: VAENet, rows: Rows) -> None:
     Every epoch's loss is that before its steps. The elbo draws no numbers of its own.
     """
     net._set_training(False)
-    for x, _ in net.get_iterator(rows.subset(rows.spread(CHECKED_ROWS)), training=False):
+    some = rows.subset(rows.spread(world().n_of(CHECKED_ROWS, len(rows))))
+    for x, _ in net.get_iterator(some, training=False):
         with torch.no_grad():
             loss = ELBO()(x["batch"].x, *net.infer(x)).loss.mean()
             check_loss(float(world().total(loss)), net)

@@ -56,7 +56,9 @@ def repeat_labelled(rows: Rows) -> Rows:
     if rows.label is None:
         return rows
     known = ~np.isnan(rows.labels())
-    wanted = LABELLED_SHARE * np.count_nonzero(~known) / np.count_nonzero(known)
+    counts = world().parts((np.count_nonzero(known), np.count_nonzero(~known)))
+    n_known, n_unknown = map(sum, zip(*counts, strict=True))
+    wanted = LABELLED_SHARE * n_unknown / n_known
     repeats = np.where(known, max(1, round(wanted)), 1)
     return rows.subset(np.repeat(np.arange(len(rows)), repeats))
 
@@ -148,7 +150,7 @@ def place_classes(prior: Any, Z: np.ndarray, label: np.ndarray, seed: int) -> No
     prior.place(*(torch.as_tensor(a) for a in (weights / weights.sum(), loc, scale)))
 
 
-def _some(values: np.ndarray, n: int = MAX_ROWS) -> np.ndarray:
+def _some(values: np.ndarray, n: int) -> np.ndarray:
     """Return at most so many of some values, evenly spread."""
     return values[np.linspace(0, len(values) - 1, min(len(values), n)).astype(int)]
 
@@ -174,10 +176,12 @@ class GuessLabels(Callback):
         self.labels_ = X.labels()[once]
         known = ~np.isnan(self.labels_)
         first = WITHOUT_LABELS * net.max_epochs
-        n_rounds = 1 if known.all() else N_ROUNDS
+        n_rounds = 1 if all(world().parts(known.all())) else N_ROUNDS
         rounds = np.linspace(first, net.max_epochs, n_rounds, endpoint=False)
         self.epochs_ = {len(net.history) + int(epoch) for epoch in rounds}
-        self.chosen_ = np.sort(np.concatenate([_some(np.flatnonzero(k)) for k in (known, ~known)]))
+        each = [np.flatnonzero(known), np.flatnonzero(~known)]
+        some = [_some(every, world().n_of(MAX_ROWS, len(every))) for every in each]
+        self.chosen_ = np.sort(np.concatenate(some))
         self.rows_ = X.subset(once[self.chosen_])
         self.graph_: csr_array | None = None
         self.n_classes_ = net.module_.prior.n_classes
@@ -187,7 +191,7 @@ class GuessLabels(Callback):
         if len(net.history) - 1 not in self.epochs_:
             return
         loc, draw = self._encoded(net)
-        guess = self.rows_.labels()
+        guess = world().joined(self.rows_.labels())
         if np.isnan(guess).any() and len(guess) > 1:
             if self.graph_ is None:
                 self.graph_ = neighborhood(self._principal_components(net))
@@ -197,8 +201,9 @@ class GuessLabels(Callback):
         # Processes of other processors may have come to another guess.
         guess = world().same(guess)
         world().same_weights(net.module_.prior)
+        ends = np.cumsum(world().parts(len(self.rows_)))
         labels = self.labels_.copy()
-        labels[self.chosen_] = guess
+        labels[self.chosen_] = np.split(guess, ends)[world().place]
         dataset_train.set_labels(labels[self.copies_])
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
@@ -206,9 +211,9 @@ class GuessLabels(Callback):
         self.rows_ = self.graph_ = self.labels_ = self.copies_ = self.chosen_ = None
 
     def _encoded(self, net: Any) -> tuple[np.ndarray, ...]:
-        """Return the means of q(z|x), and a draw from each."""
+        """Return the means of q(z|x), and a draw from each, for the rows of all processes."""
         module, training = net.module_, net.module_.training
-        noise = generator(self.seed, Stream.LABELS, len(net.history))
+        noise = generator(self.seed, Stream.LABELS, len(net.history), rank=world().place)
         module.train(False)
         every: list[tuple[Tensor, ...]] = []
         with torch.no_grad():
@@ -218,7 +223,7 @@ class GuessLabels(Callback):
                 z = posterior.reparameterize(z.to(posterior.mean.device))[0]
                 every.append((posterior.mean.cpu(), z.cpu()))
         module.train(training)
-        return tuple(torch.cat(parts).numpy() for parts in zip(*every, strict=True))
+        return tuple(world().joined(torch.cat(p).numpy()) for p in zip(*every, strict=True))
 
     def _principal_components(self, net: Any) -> np.ndarray:
         """Return rows as the encoder sees them, in fewer columns with about the same distances."""
@@ -227,7 +232,9 @@ class GuessLabels(Callback):
             with torch.no_grad():
                 return net.module_.embedded(batch.x).cpu().numpy()
 
-        some = embedded(self.rows_.batch(self.rows_.spread(COMPARED_ROWS), net.device))
+        n_some = world().n_of(COMPARED_ROWS, len(self.rows_))
+        some = world().joined(embedded(self.rows_.batch(self.rows_.spread(n_some), net.device)))
         axes = PCA(min(N_AXES, *some.shape), random_state=self.seed).fit(some)
         batches = self.rows_.batches(net.batch_size * 8, net.device)
-        return np.concatenate([axes.transform(embedded(batch)) for _, batch in batches])
+        mine = np.concatenate([axes.transform(embedded(batch)) for _, batch in batches])
+        return world().joined(mine)

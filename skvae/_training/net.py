@@ -356,7 +356,7 @@ def plain_history(net: VAENet) -> list[dict[str, Any]]:
 
 
 def n_held_out(n_rows: int, validation_fraction: float) -> int:
-    """Return how many rows early stopping holds out.
+    """Return how many of these rows early stopping holds out.
 
     Raises
     ------
@@ -387,6 +387,6 @@ def split(rows: Rows, plan: TrainingPlan) -> tuple[Rows, Rows | None]:
         labels = rows.labels()
         is_needed = ~np.isnan(labels[held_out]) & ~np.isin(labels[held_out], labels[kept])
         held_out, kept = held_out[~is_needed], np.append(kept, held_out[is_needed])
-    if not len(held_out):
+    if not any(world().parts(len(held_out))):
         return rows, None
     return rows.subset(np.sort(kept)), rows.subset(np.sort(held_out))

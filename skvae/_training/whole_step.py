@@ -124,7 +124,7 @@ class WholeStep:
             return False
         n_epochs = self.net.max_epochs - (len(self.net.history) - self.n_epochs_before)
         fewest = FEWEST_REPLAYED if self.is_replayed else FEWEST_EPOCHS
-        return n_rows == world().n_mine(self.net.batch_size) or n_epochs >= fewest
+        return world().may_be_whole(n_rows, self.net.batch_size) or n_epochs >= fewest
 
     def _watch(self, layout: Any, batch: Any) -> dict[str, Any]:
         """Take a step as it is written, and note what it shows."""
