@@ -181,6 +181,8 @@ class Architecture:
         likelihood.initialize(loc, scale)
         if columns is not None:
             method_of(likelihood, "observe")(columns)
+            # Of what lies beyond the support the embedding may not be finite.
+            method_of(likelihood, "check")(x)
         prior = copy.deepcopy(self.prior)
         sees_context = getattr(prior, "sees_context", False)
         prior.initialize(self.n_components, *([self.n_context] if sees_context else []))

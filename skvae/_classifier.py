@@ -27,6 +27,7 @@ from skvae._model_card import library_versions
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._world import world
 from skvae.priors import ClassMixture
 
 CLASSIFIER = VariationalAutoencoder(16, hidden_layer_sizes=(256,))
@@ -156,14 +157,15 @@ class VAEClassifier(
             raise ValueError(
                 "This VAEClassifier estimator requires y to be passed, but the target y is None."
             )
-        check_consistent_length(X, y)
-        weight = check_weight(sample_weight, X)
-        classes, label = _numbered(y, weight)
-        vae = clone(CLASSIFIER if self.vae is None else self.vae)
-        if self.random_state is not None:
-            vae.set_params(random_state=self.random_state)
-        vae.set_params(prior=self._prior(vae.prior, classes, label, weight))
-        vae._validate_params()
+        with world().alike():
+            check_consistent_length(X, y)
+            weight = check_weight(sample_weight, X)
+            classes, label = _numbered(y, weight)
+            vae = clone(CLASSIFIER if self.vae is None else self.vae)
+            if self.random_state is not None:
+                vae.set_params(random_state=self.random_state)
+            vae.set_params(prior=self._prior(vae.prior, classes, label, weight))
+            vae._validate_params()
         self.vae_ = vae._fit(X, sample_weight, False, label=label)
         self.classes_ = classes
         self.n_features_in_ = vae.n_features_in_
@@ -184,11 +186,13 @@ class VAEClassifier(
                 "prior='normal', or pass a skvae.priors.ClassMixture."
             )
         known = ~np.isnan(label)
+        of_known = None if weight is None else weight[known]
+        counts = np.bincount(label[known].astype(int), of_known, len(classes))
         weights = compute_class_weight(
             self.class_weight,
             classes=classes,
-            y=classes[label[known].astype(int)],
-            sample_weight=None if weight is None else weight[known],
+            y=classes,
+            sample_weight=np.sum(world().parts(counts), 0),
         )
         weights = tuple((self.label_weight * weights).tolist())
         return clone(prior, safe=False).set_params(n_classes=len(classes), label_weight=weights)
@@ -382,10 +386,18 @@ def _numbered(y: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray
         hidden = np.zeros(len(y), bool)
     # A row without weight is none.
     hidden = hidden if weight is None else hidden | (weight == 0)
-    if hidden.all():
+    if not hidden.all():
+        check_classification_targets(y[~hidden])
+    # Of all processes; those without a label say nothing of the type of classes.
+    each = [found for found in world().parts(np.unique(y[~hidden])) if len(found)]
+    if not each:
         raise ValueError("y holds no label. Give at least one row of each class its label.")
-    check_classification_targets(y[~hidden])
-    classes = np.unique(y[~hidden])
+    if len({found.dtype.kind in "OU" for found in each}) > 1:
+        raise ValueError(
+            "The classes of y are numbers in some processes and texts in others. Give them the "
+            "same type in all."
+        )
+    classes = np.unique(np.concatenate(each))
     if len(classes) > 2 and -1 in classes.tolist():
         hidden |= y == -1
         classes = classes[classes != -1]

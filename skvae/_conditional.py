@@ -34,6 +34,7 @@ from skvae._model_card import library_versions
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._world import world
 
 
 @_state.keeps(_state.CONDITIONAL_VAE)
@@ -195,25 +196,26 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
                 "This ConditionalVAE estimator requires y to be passed, but the target y is None. "
                 "Pass fit(X, y), or set condition= to columns of X."
             )
-        if not continued:
-            model._positions = None if by_y else self._look_for_columns(X)
-        rows, given = model._split(X, y, reset=not continued)
-        # A row without weight is none, whatever it is given.
-        weight = check_weight(sample_weight, X)
-        weight = np.ones(len(given[0].values)) if weight is None else weight
-        kept = np.flatnonzero(weight)
-        told = [one.subset(kept) for one in given]
-        if continued:
-            vae = model.vae_
-        else:
-            vae = VariationalAutoencoder() if self.vae is None else clone(self.vae)
-            if self.random_state is not None:
-                vae.set_params(random_state=self.random_state)
-            vae._validate_params()
-            model._conditions = Conditions.learn(told, "y" if by_y else "X", weight[kept])
-        encoded = model._conditions.encode(told, takes_unknown=False)
-        context = np.zeros((len(weight), encoded.shape[1]), encoded.dtype)
-        context[kept] = encoded
+        with world().alike():
+            if not continued:
+                model._positions = None if by_y else self._look_for_columns(X)
+            rows, given = model._split(X, y, reset=not continued)
+            # A row without weight is none, whatever it is given.
+            weight = check_weight(sample_weight, X)
+            weight = np.ones(len(given[0].values)) if weight is None else weight
+            kept = np.flatnonzero(weight)
+            told = [one.subset(kept) for one in given]
+            if continued:
+                vae = model.vae_
+            else:
+                vae = VariationalAutoencoder() if self.vae is None else clone(self.vae)
+                if self.random_state is not None:
+                    vae.set_params(random_state=self.random_state)
+                vae._validate_params()
+                model._conditions = Conditions.learn(told, "y" if by_y else "X", weight[kept])
+            encoded = model._conditions.encode(told, takes_unknown=False)
+            context = np.zeros((len(weight), encoded.shape[1]), encoded.dtype)
+            context[kept] = encoded
         model.vae_ = vae._fit(rows, sample_weight, continued, one_epoch, context, not by_y)
         if by_y:
             model.n_features_in_ = vae.n_features_in_

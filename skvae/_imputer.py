@@ -22,6 +22,7 @@ from skvae._numbers import is_number, whole
 from skvae._random import Stream
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, asks_what_was_meant
+from skvae._world import world
 from skvae.likelihoods import LIKELIHOODS
 from skvae.likelihoods._mixed import columns_without, ordered_columns
 from skvae.objectives import IWAE
@@ -187,26 +188,30 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         return self
 
     def _fit(self, X: Any) -> VAEImputer:
-        likelihood = "mixed" if self.vae is None else self.vae.likelihood
-        named = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
-        takes_categories = getattr(named, "takes_categories", False)
-        reader, values = Reader.meet(self, X, takes_categories and self._is_nan)
-        values = self._marked(values)
-        missing = np.isnan(values)
-        self._kept = ~missing.all(0)
-        if not self._kept.any():
-            raise ValueError("X holds missing values alone, so that there is nothing to learn.")
-        self.indicator_ = None
-        if self.add_indicator:
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(values)
-        vae = self._default(len(values), reader) if self.vae is None else self.vae
-        state = vae.random_state if self.random_state is None else self.random_state
-        state = check_random_state(_random.draw_seed(state))
-        seeds = [_random.draw_seed(state) for _ in range(self.n_estimators)]
-        table = self._table(X, values)
-        self._reader = reader
-        kept = values[:, self._kept]
-        hidden = self._some_of(kept, likelihood, seeds)
+        with world().alike():
+            likelihood = "mixed" if self.vae is None else self.vae.likelihood
+            named = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
+            takes_categories = getattr(named, "takes_categories", False)
+            reader, values = Reader.meet(self, X, takes_categories and self._is_nan)
+            values = self._marked(values)
+            missing = np.isnan(values)
+            self._kept = ~np.all(world().parts(missing.all(0)), 0)
+            if not self._kept.any():
+                raise ValueError("X holds missing values alone, so that there is nothing to learn.")
+            self.indicator_ = None
+            if self.add_indicator:
+                has_gaps = np.any(world().parts(missing.any(0)), 0)
+                pattern = np.where(has_gaps, np.nan, 0.0)[np.newaxis]
+                self.indicator_ = MissingIndicator(error_on_new=False).fit(pattern)
+            n_rows = sum(world().parts(len(values)))
+            vae = self._default(n_rows, reader) if self.vae is None else self.vae
+            state = vae.random_state if self.random_state is None else self.random_state
+            state = check_random_state(_random.draw_seed(state))
+            seeds = [_random.draw_seed(state) for _ in range(self.n_estimators)]
+            table = self._table(X, values)
+            self._reader = reader
+            kept = values[:, self._kept]
+            hidden = self._some_of(kept, likelihood, seeds)
         self.estimators_ = [
             clone(vae).set_params(random_state=seed)._fit_without(table, some)
             for seed, some in zip(seeds, hidden, strict=True)
@@ -224,22 +229,27 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         are_numbers = np.array(ordered_columns(likelihood, values.shape[1], names))
         are_numbers[np.isin(names, list(self._reader.categories)).nonzero()] = False
         # Two distinct values are no numbers: they say yes and no, or are of one-hot categories.
-        low, high = np.nanmin(values, 0), np.nanmax(values, 0)
-        are_numbers &= ((low < values) & (values < high)).any(0)
+        low = np.fmin.reduce(world().parts(np.fmin.reduce(values)))
+        high = np.fmax.reduce(world().parts(np.fmax.reduce(values)))
+        are_between = ((low < values) & (values < high)).any(0)
+        are_numbers &= np.any(world().parts(are_between), 0)
         observed = ~np.isnan(values)
         hidden = []
         for seed in seeds:
             some = np.random.default_rng(seed).random(values.shape) < HIDDEN
             some &= observed & are_numbers
             # Of a column, two values stay at least: nothing can be learned of less.
-            hidden.append(some & ((observed & ~some).sum(0) > 1))
+            n_left = np.sum(world().parts((observed & ~some).sum(0)), 0)
+            hidden.append(some & (n_left > 1))
         return hidden
 
     def _look_at(self, table: Any, hidden: list[np.ndarray], seeds: list[int]) -> Widening:
         """Return how far intervals are to be widened, for what the models were not shown."""
         each = zip(self.estimators_, hidden, seeds, strict=True)
         found = [self._not_shown(vae, table, some, seed) for vae, some, seed in each]
-        x, draws, columns = (np.concatenate(parts, -1) for parts in zip(*found, strict=True))
+        x, draws, columns = (
+            world().joined(np.concatenate(parts, -1).T).T for parts in zip(*found, strict=True)
+        )
         return Widening.of(x, draws, self._are_whole[columns])
 
     def _not_shown(
@@ -249,7 +259,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         whole = vae._read(table)
         some = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(hidden.any(1)))
         n_before = hidden[some].sum(1).cumsum()
-        some = some[: np.searchsorted(n_before, N_HIDDEN / len(self.estimators_)) + 1]
+        n_some = world().n_of(math.ceil(N_HIDDEN / len(self.estimators_)), int(hidden.sum()))
+        some = some[: np.searchsorted(n_before, n_some) + 1]
         at, columns = np.nonzero(hidden[some])
         x = whole.subset(some).block(slice(None))[at, columns]
         n = min(self._n_draws, N_DRAWS)
@@ -307,7 +318,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
 
     def _look_for_whole_numbers(self, values: np.ndarray) -> np.ndarray:
         """Return the columns in which all values are whole, and all draws of the model too."""
-        observed = ((values == np.floor(values)) | np.isnan(values)).all(0)
+        are_whole = ((values == np.floor(values)) | np.isnan(values)).all(0)
+        observed = np.all(world().parts(are_whole), 0)
         draws = self.vae_.sample(N_PROBES, random_state=0)
         return observed & (draws == np.floor(draws)).all(0)
 
@@ -316,7 +328,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         support = self.vae_.likelihood_.support
         is_not_negative = np.array(columns_without(-1.0, support, values.shape[1]))
         is_share = np.array(columns_without(2.0, support, values.shape[1]))
-        is_share &= np.nanmax(values, 0) <= 1
+        is_share &= np.fmax.reduce(world().parts(np.fmax.reduce(values))) <= 1
         return np.where(is_not_negative, 0, -np.inf), np.where(is_share, 1, np.inf)
 
     def _read(self, X: Any) -> tuple[np.ndarray, Any, np.ndarray]:

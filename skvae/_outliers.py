@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import OutlierMixin, _fit_context, clone
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
@@ -21,6 +22,7 @@ from skvae._data import Rows, has_categories, n_columns
 from skvae._model_card import library_versions
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._world import world
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
 from skvae.objectives import Trimmed
@@ -35,6 +37,9 @@ LATEST_ROWS, LATEST_VALUES = 2000, 2**22
 EXPECTED_ROWS, EXPECTED_CALLS = 200, 2**13
 """The model's own rows, whose columns are as strange as is to be expected: so many, and fewer
 where they would be scored more often than that."""
+
+MOST_SCORES = 2**24
+"""The threshold of more rows is found by so many scores, evenly spread."""
 
 N_FOLDS, FEWEST_ROWS = 5, 20
 """Of clean rows, so many parts, of which each model leaves out one; not of fewer rows."""
@@ -203,11 +208,13 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, and on X that the model does not take. The object is then
-            as it was before.
+            On parameters out of range, on X that the model does not take, and on several jobs
+            within ``data_parallel(shards=True)``. The object is then as it was before.
         """
-        models = self._models(X)
-        weights = self._left_out(X, models)
+        with world().alike():
+            self._check_jobs()
+            models = self._models(X)
+            weights = self._left_out(X, models)
         models = Parallel(n_jobs=self.n_jobs)(
             delayed(_trained)(vae, X, self.vae is None, weight)
             for vae, weight in zip(models, weights, strict=True)
@@ -219,7 +226,9 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
             each = zip(models, weights, strict=True)
             of_others = [_scores([vae], rows.subset(np.flatnonzero(w == 0))) for vae, w in each]
             scores = np.concatenate(of_others)
-        self._adopt(models, scores)
+        scores = np.sort(scores)
+        some = np.linspace(0, len(scores) - 1, world().n_of(MOST_SCORES, len(scores)))
+        self._adopt(models, world().joined(scores[some.round().astype(np.int64)]))
         self.__dict__.pop("_latest", None)
         return self
 
@@ -279,7 +288,8 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         models = [_trained(vae, X, self.vae is None, one_epoch=True) for vae in models]
         rows = models[0]._read(X)
         n_kept = self._n_latest(rows.n_features)
-        latest = rows.block(np.arange(len(rows))[-n_kept:])
+        n_mine = world().n_of(n_kept, len(rows))
+        latest = world().joined(rows.block(np.arange(len(rows))[-n_mine:]))
         before = getattr(self, "_latest", latest[:0])
         latest = np.concatenate([before, latest])[-n_kept:]
         self._adopt(models, _scores(models, _rows(latest)))
@@ -322,6 +332,14 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         trimmed = Trimmed(objective=self.vae._objective())
         return clone(self.vae).set_params(objective=trimmed, **unweighted)
 
+    def _check_jobs(self) -> None:
+        """Raise ``ValueError`` where jobs would fit to the rows of one process alone."""
+        if len(world().parts(self.n_jobs)) > 1 and effective_n_jobs(self.n_jobs) > 1:
+            raise ValueError(
+                f"n_jobs={self.n_jobs!r} fits each model in a process of its own, which would see "
+                "the rows of this one of data_parallel(shards=True) alone. Set n_jobs=1."
+            )
+
     def _left_out(self, X: Any, models: list[VariationalAutoencoder]) -> list[Any]:
         """Return for each model weights of the rows, 0 for those that it is not to see.
 
@@ -329,7 +347,7 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         the threshold is found by what each model has not seen: a fifth of the rows.
         """
         n_rows = _num_samples(X)
-        if not self.novelty or n_rows < FEWEST_ROWS:
+        if not self.novelty or min(world().parts(n_rows)) < FEWEST_ROWS:
             return [None] * len(models)
         seed = _random.draw_seed(models[0].random_state)
         fold = np.random.default_rng(seed).permutation(n_rows) % N_FOLDS

@@ -546,7 +546,7 @@ def data_parallel(
     shards : bool, default=False
         Whether each process has rows of its own. ``False``: all give ``fit`` the same X, of which
         each works on a part of every batch. ``True``: X is this process's part of the rows, as are
-        y and ``sample_weight``, and no process sees those of the others. What is learnt of the
+        y and ``sample_weight``, and no process reads those of the others. What is learnt of the
         columns, the moments, likelihood, categories and classes, is that of all rows; a batch
         takes of each process in proportion to its rows, each of which comes once in an epoch.
     checkpoint : path-like, default=None

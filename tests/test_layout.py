@@ -57,13 +57,13 @@ ALLOWED = (
         | {"_modelfile"}
         | {"_outliers", "_state", "_vae"},
         "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
-        | {"_validation"},
+        | {"_validation", "_world"},
         "_classifier": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
-        | {"_validation", "priors"},
+        | {"_validation", "_world", "priors"},
         "_outliers": {"_data", "_model_card", "_modelfile", "_random", "_state", "_vae"}
-        | {"_validation", "exceptions", "likelihoods", "objectives"},
+        | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "_validation"}
-        | {"likelihoods", "objectives"},
+        | {"_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},

@@ -7,33 +7,49 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors import safe_open
 
 import skvae
 from skvae import VAEClassifier, VariationalAutoencoder, _world
-from skvae._training import checkpoint, whole_step
+from skvae._data import Rows
+from skvae._data.columns import Look
+from skvae._data.frames import joined_kinds, joined_levels
+from skvae._training import batches, checkpoint, whole_step
 from skvae.objectives import ELBO
 from tests import ranks
-from tests.ranks import FEW, FITS, LEARNS, After, X, described, vae
+from tests.ranks import FEW, FITS, LEARNS, OF_SHARDS, ORDER, After, X, described, vae
 
 ROOT = Path(skvae.__file__).parents[1]
 
+BAND = {"partial_fit": 0.5, "iwae, vamp": 0.5, "VAEImputer": 0.6}
+"""Nats per row between two fits of another order and other noise, where they are more than ¼."""
 
-@pytest.mark.filterwarnings("ignore")
-def test_two_processes_fit_what_one_does(tmp_path):
-    """In one call, since each process takes seconds to start."""
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Return what two processes say of their fits; in one call, since each takes seconds to start.
+
+    Each has two files with its own rows, as the second half of the call wants them.
+    """
+    folder = tmp_path_factory.mktemp("ranks")
+    for rank, mine in enumerate((ORDER[:190], ORDER[190:])):
+        np.save(folder / f"rows{rank}.npy", X[mine])
+        table = pd.DataFrame(X[mine], columns=list("abcdef"))
+        table.to_parquet(folder / f"rows{rank}.parquet", row_group_size=16)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--max-restarts=3", "--standalone", ranks.__file__, tmp_path]
+    command += ["--max-restarts=3", "--standalone", ranks.__file__, folder]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+    return lambda name: [json.loads((folder / f"{name}{rank}.json").read_text()) for rank in (0, 1)]
 
-    def told(name):
-        return [json.loads((tmp_path / f"{name}{rank}.json").read_text()) for rank in (0, 1)]
 
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_fit_what_one_does(told):
     (refused, fits, there), other = told("first")
     assert [refused, fits, there] == other  # bit for bit
     assert there
@@ -57,6 +73,136 @@ def test_two_processes_fit_what_one_does(tmp_path):
         "one of them",
         "OSError: no space left, says one of them",
     ]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_processes_with_rows_of_their_own_learn_what_all_rows_say(told):
+    """They end alike bit for bit; what is learnt of the columns is what one process learns."""
+    (refused, fits, learnt, warned), other = told("shards")
+    assert [refused, fits, learnt, warned] == other
+    for cause, said in refused.items():
+        assert cause in said
+        assert said.startswith("ValueError")
+    assert "hold the same rows" in warned[0]
+    for name, fit in OF_SHARDS.items():
+        found = fit()
+        known, alone = ranks.learnt(found), ranks.of_shards(found)
+        if name == "clean rows":  # which of them a model is not shown differs
+            del known["moments"], learnt[name]["moments"]
+        assert learnt[name] == known, name
+        # Another order and other noise, but the same model of the same rows.
+        assert len(fits[name]["loss"]) == len(alone["loss"]) or name == "early stopping"
+        assert_allclose(fits[name]["loss"][0], alone["loss"][0], atol=BAND.get(name, 0.25))
+        if "score" in alone:
+            assert_allclose(fits[name]["score"], alone["score"], atol=BAND.get(name, 0.25))
+        if "offset_" in alone:
+            assert_allclose(fits[name]["offset_"], alone["offset_"], rtol=0.15)
+    assert fits["early stopping"]["epochs"][0] < LEARNS["max_epochs"]
+    assert told("files") == [learnt["plain"]] * 2
+    assert_allclose(fits["npy"]["score"], fits["plain"]["score"], atol=0.1)
+    assert_allclose(fits["parquet"]["score"], fits["plain"]["score"], atol=0.1)
+
+
+def test_each_row_of_unequal_shards_comes_once_in_an_epoch(told):
+    for seen, _ in told("own"):
+        assert seen == [True] * 3
+
+
+def test_a_fit_to_own_rows_goes_on_from_its_checkpoint(told):
+    for _, resumed in told("own"):
+        assert resumed == [[True, [8]], [True, [8]]]
+
+
+class Shard(_world.Shards):
+    """One of several processes with own rows, which knows what the others would say."""
+
+    def __init__(self, rank, others):
+        self.rank = self.place = rank
+        self.size = len(others)
+        self.others = others
+        self.share = 1.0
+
+    def parts(self, value):
+        told = self.others(value) if callable(self.others) else list(self.others)
+        return [*told[: self.rank], value, *told[self.rank + 1 :]]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32, 1000])
+@pytest.mark.parametrize(
+    "sizes", [(101, 40), (40, 101), (1, 1000), (5, 5, 5), (7, 0, 3), (64, 1, 1, 1)]
+)
+def test_a_batch_takes_of_each_process_in_proportion(sizes, batch_size):
+    n_all = sum(sizes)
+    taken = np.zeros((len(sizes), -(-n_all // batch_size)), int)
+    places = []
+    for rank in range(len(sizes)):
+        shard = Shard(rank, sizes)
+        for i, (n, mine) in enumerate(shard.batches(sizes, batch_size)):
+            taken[rank, i] = n
+            assert mine == slice(0, max(1, n))
+            assert shard.share == n / min(batch_size, n_all - i * batch_size)
+            places.append((i, shard._rows.start, shard._rows.stop))
+    assert_array_equal(taken.sum(1), sizes)  # each row once
+    assert_array_equal(taken.sum(0)[:-1], batch_size)  # and batches are full
+    # Nobody is far ahead of its share: single rows of several processes share a place.
+    ahead = taken.cumsum(1) - np.outer(sizes, taken.sum(0).cumsum() / n_all)
+    assert np.abs(ahead).max() <= max(1, len(sizes) / 2)
+    # Their rows lie side by side in the whole batch.
+    for i, n in enumerate(taken.sum(0)):
+        inside = [k for batch, start, stop in places if batch == i for k in range(start, stop)]
+        assert sorted(inside) == list(range(n))
+
+
+@pytest.mark.parametrize("sizes", [(23, 10), (33, 1)])
+def test_own_rows_are_shuffled_and_each_comes_once(sizes):
+    for rank, n in enumerate(sizes):
+        token = _world._CURRENT.set(Shard(rank, sizes))
+        try:
+            rows = Rows(np.arange(n, dtype=np.float32)[:, None])
+            epoch = batches.Batches(rows, 4, 2, 1, seed=0, shuffle=True)
+            seen = [x["batch"].x[:, 0].tolist() for x, _ in epoch if _world.world().share]
+            assert len(epoch) == -(-sum(sizes) // 4)
+        finally:
+            _world._CURRENT.reset(token)
+        flat = [row for batch in seen for row in batch]
+        assert sorted(flat) == list(range(n))
+        assert n < 3 or flat != sorted(flat)
+
+
+def test_looks_at_parts_of_rows_join_to_that_at_all():
+    rng = np.random.default_rng(0)
+    table = np.column_stack(
+        [
+            rng.normal(size=900) ** 3,
+            rng.integers(5, size=900),
+            np.repeat([0.0, 1.0, 7.5], 300),
+            np.where(np.arange(900) < 300, np.nan, rng.normal(size=900)),
+            np.full(900, 2.0),
+            np.where(rng.random(900) < 0.3, np.nan, rng.integers(700, size=900)),
+        ]
+    )
+    whole = Look.at(Rows(table, has_missing=True), counts_distinct=True)
+    parts = [
+        Look.at(Rows(some, has_missing=True), counts_distinct=True)
+        for some in (table[:300], table[300:310], table[310:])
+    ]
+    joined = parts[0]
+    for other in parts[1:]:
+        joined.values.join(other.values)
+        joined.distinct.join(other.distinct)
+    for name in ("low", "high", "missing", "n_rows", "n_zeros", "whole"):
+        assert_array_equal(getattr(joined.values, name), getattr(whole.values, name), name)
+    assert_array_equal(joined.values.n_at_ends(), whole.values.n_at_ends())
+    assert_array_equal(joined.distinct.counts, whole.distinct.counts)
+
+
+def test_categories_of_several_frames_are_joined():
+    levels = [{"a": ["low", "high"]}, {"a": ["low", "mid", "high"]}]
+    assert joined_levels(levels) == {"a": ["low", "mid", "high"]}  # one declares them all
+    assert joined_levels([{"a": ["z", "y"]}, {"a": ["x"]}]) == {"a": ["x", "y", "z"]}
+    assert joined_kinds([["whole", None], ["real", None]]) == ["real", None]
+    with pytest.raises(ValueError, match="different types"):
+        joined_kinds([["whole"], ["category"]])
 
 
 @pytest.fixture

@@ -528,10 +528,11 @@ def _learned(given: Given, label: str, weight: np.ndarray) -> Categories | Numbe
     distinct, of_row = np.unique(numbers[seen], return_inverse=True)
     is_few = len(distinct) <= MOST_CATEGORIES and (distinct == np.floor(distinct)).all()
     few = world().parts(distinct if is_few else None)
-    if all(some is not None for some in few):
-        levels = np.unique(np.concatenate(few))
-        if len(levels) <= MOST_CATEGORIES:
-            return Categories(given.name, label, [*map(int, levels), *[None] * has_missing])
+    some = [levels for levels in few if levels is not None]
+    if len(some) == len(few):
+        every = np.unique(np.concatenate(some))
+        if len(every) <= MOST_CATEGORIES:
+            return Categories(given.name, label, [*map(int, every), *[None] * has_missing])
     totals = np.bincount(of_row, weights=weight[seen])
     total, first = map(sum, zip(*world().parts((totals.sum(), totals @ distinct)), strict=True))
     loc = float(first / total)

@@ -173,13 +173,16 @@ class Values:
     def join(self, other: Values) -> None:
         """Take in the rows of another one."""
         low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
-        self._n_low = sum(np.where(v.low == low, v._n_low, 0) for v in (self, other))
-        self._n_high = sum(np.where(v.high == high, v._n_high, 0) for v in (self, other))
+        for one in (self, other):  # values at an end that has moved count no more
+            one._n_low[one.low != low] = 0
+            one._n_high[one.high != high] = 0
+        self._n_low += other._n_low
+        self._n_high += other._n_high
         self.low, self.high = low, high
-        self.missing = self.missing + other.missing
+        self.missing += other.missing
         self.n_rows += other.n_rows
-        self.n_zeros = self.n_zeros + other.n_zeros
-        self.whole = self.whole & other.whole
+        self.n_zeros += other.n_zeros
+        self.whole &= other.whole
 
     def n_at_ends(self) -> np.ndarray:
         """Return how many values are the lowest or the highest; of a constant column all."""

@@ -41,7 +41,9 @@ class Sums:
 
     def means(self) -> list[float]:
         """Return the mean of each term over all rows."""
-        return (torch.as_tensor(self.total) / self.n_rows).tolist()
+        # Before a batch has had rows of this process there is no sum yet.
+        total = torch.as_tensor(self.total).expand(len(Bound._fields))
+        return (total / self.n_rows).tolist()
 
 
 def sums_of(bound: Bound) -> Tensor:

@@ -37,7 +37,9 @@ def train(net: VAENet, rows: Rows, held_out: Rows | None, key: str | None = None
     max_steps = net.iterator_train.keywords["max_steps"]
     if max_steps is not None:
         # Rows that are repeated make an epoch longer: there is to be none without a step.
-        net.max_epochs = min(net.max_epochs, -(-max_steps // n_batches(rows.n_in_all(), net.batch_size)))
+        net.max_epochs = min(
+            net.max_epochs, -(-max_steps // n_batches(rows.n_in_all(), net.batch_size))
+        )
     checkpoint = Checkpoint(key)
     net.callbacks_.append(("checkpoint", checkpoint))
     with kept_heap(), flushed_denormals(), shared(net):
