@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.datasets import load_iris
 from skorch.callbacks import Callback
 
 import skvae
@@ -94,6 +95,10 @@ PIXELS[ORDER[:190]] = PIXELS[ORDER[:190]] > 100
 TIMES = np.repeat([0, 1, 2, 3], [50, 100, 150, 1])
 FRAME = pd.DataFrame({"a": X[:, 0], "b": COUNTS[:, 1], "c": np.array(["x", "y", "z"])[Y]})
 TEXTS = np.array(["x", "y", "z"])[Y]
+IRIS = load_iris().data  # in the order of its classes
+MINE_OF_IRIS = {-1: slice(None), 0: slice(100), 1: slice(100, None)}[RANK]
+AUTO = {"max_epochs": "auto", "hidden_layer_sizes": None, "early_stopping": True}
+AUTO |= {"n_iter_no_change": 1}
 
 
 def frame():
@@ -101,19 +106,20 @@ def frame():
     return FRAME.iloc[MINE].astype({"c": "category"})
 
 
-def mixed_columns():
+def imputer():
     params = {"missing_values": np.nan, "add_indicator": True, "n_estimators": 2}
     return VAEImputer(vae(max_epochs=2), random_state=0, **params).fit(LATE_GAPS[MINE])
 
 
 OF_SHARDS = {
     "plain": lambda: vae().fit(X[MINE]),
-    "auto": lambda: vae(max_epochs="auto", hidden_layer_sizes=None, batch_size=5000).fit(X[MINE]),
+    "iris": lambda: vae(max_epochs=40, batch_size=32).fit(IRIS[MINE_OF_IRIS]),
+    "auto": lambda: vae(**AUTO).fit(X[MINE]),
     "weights": lambda: vae().fit(X[MINE], sample_weight=WEIGHT[MINE]),
     "repeats": lambda: vae().fit(X[MINE], sample_weight=TIMES[MINE]),
     "early stopping": lambda: vae(**LEARNS).fit(X[MINE]),
     "schedule, steps": lambda: vae(**STEPS).fit(X[MINE]),
-    "batches of 1": lambda: vae(batch_size=1, max_epochs=1).fit(X[MINE]),
+    "batches of 1": lambda: vae(batch_size=1).fit(X[MINE[MINE < 60]]),
     "iwae, vamp": lambda: vae(objective="iwae", prior="vamp").fit(X[MINE]),
     "trimmed": lambda: vae(objective=Trimmed(0.3, ELBO(free_bits=0.1))).fit(X[MINE]),
     "noise of a process": lambda: vae(dropout=0.2, random_state=None).fit(X[MINE]),
@@ -128,13 +134,16 @@ OF_SHARDS = {
     "VAEOutlierDetector": lambda: VAEOutlierDetector(vae(), n_estimators=2).fit(X[MINE]),
     "clean rows": lambda: VAEOutlierDetector(vae(), novelty=True, n_estimators=2).fit(X[MINE]),
     "latest rows": lambda: VAEOutlierDetector(vae()).partial_fit(X[MINE]).partial_fit(X[MINE]),
-    "VAEImputer": mixed_columns,
+    "VAEImputer": imputer,
     "ConditionalVAE": lambda: ConditionalVAE(vae()).fit(X[MINE], TEXTS[MINE]),
     "a number given": lambda: ConditionalVAE(vae(), condition=[1]).fit(X[MINE]),
     "VAEClassifier": lambda: VAEClassifier(vae(max_epochs=9), class_weight="balanced").fit(
         X[MINE], FEW[MINE]
     ),
 }
+
+SEEN = {"binary at first": SHARES, "iris": IRIS}
+"""The rows of a fit, where they are not those of X."""
 
 SHARDS_REFUSED = {
     "counts, whole numbers": lambda: vae(likelihood="poisson").fit(COUNTS[MINE] - RANK),
@@ -187,7 +196,7 @@ def learnt(found):
         "likelihood": repr(model.likelihood_),
         "moments": moments.hexdigest(),
         "n_samples_": model.n_samples_,
-        "n_iter_": model.n_iter_ if not model.early_stopping else None,
+        "max_epochs": model.net_.max_epochs,
         "sees_missing": model._architecture.encoder_sees_missing,
         "layers": model._architecture.hidden_layer_sizes,
         "unit_": model.unit_,
@@ -205,12 +214,16 @@ def learnt(found):
     return json.loads(json.dumps(told, default=str))
 
 
-def of_shards(found):
-    """Return what both processes must have the same of a fit."""
+def of_shards(found, rows=X):
+    """Return what both processes must have the same of a fit, and its score of some rows."""
     model = found if isinstance(found, VariationalAutoencoder) else found.vae_
     same = described(model)
-    if model.n_features_in_ == 6 and model.unit_ == 1 and not model._architecture.n_context:
-        same["score"] = model.score(X)
+    if (
+        model.n_features_in_ == rows.shape[1]
+        and model.unit_ == 1
+        and not model._architecture.n_context
+    ):
+        same["score"] = model.score(rows)
     if isinstance(found, VAEOutlierDetector):
         same["offset_"] = found.offset_
     if isinstance(found, VAEImputer):
@@ -265,14 +278,16 @@ def resumed(folder):
     def stepped(*callbacks):
         return vae(max_epochs=8, max_steps=26, callbacks=list(callbacks)).fit(X[MINE])
 
-    return [going_on(folder, fit) for fit in (labelled, stepped)]
+    # The labels of some rows have been guessed by then.
+    return [going_on(folder, labelled, 13), going_on(folder, stepped, 5)]
 
 
-def going_on(folder, fit):
+def going_on(folder, fit, failing):
     epochs = []
+    watch = [After(n, lambda n=n: epochs.append(n)) for n in (failing - 2, failing + 1)]
     with skvae.data_parallel(shards=True, checkpoint=folder / "disturbed"):
-        assert "no space left" in caught(lambda: fit(After(7, fail)))
-        model = fit(After(5, lambda: epochs.append(5)), After(8, lambda: epochs.append(8)))
+        assert "no space left" in caught(lambda: fit(After(failing, fail)))
+        model = fit(*watch)
     with skvae.data_parallel(shards=True, checkpoint=folder / "undisturbed"):
         return [described(model) == described(fit()), epochs]
 
@@ -353,7 +368,7 @@ def shards(folder):
     with skvae.data_parallel(shards=True):
         said = {name: caught(fit) for name, fit in SHARDS_REFUSED.items()}
         fitted = {name: fit() for name, fit in OF_SHARDS.items()}
-        same = {name: of_shards(found) for name, found in fitted.items()}
+        same = {name: of_shards(found, SEEN.get(name, X)) for name, found in fitted.items()}
         known = {name: learnt(found) for name, found in fitted.items()}
         files, of_parquet = of_files(folder)
         seen = rows_seen()
