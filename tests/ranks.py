@@ -142,6 +142,14 @@ OF_SHARDS = {
     ),
 }
 
+
+def late():
+    """Find a fault in the rows of one process when the others are done with theirs."""
+    with world().alike():
+        if RANK == 1:
+            raise ValueError("after all else")
+
+
 SEEN = {"binary at first": SHARES, "iris": IRIS}
 """The rows of a fit, where they are not those of X."""
 
@@ -182,6 +190,7 @@ SHARDS_REFUSED = {
     "The conditions of process 1 are [0, 1]": lambda: ConditionalVAE(vae()).fit(
         X[MINE], np.stack([Y[MINE]] * (1 + RANK), 1)
     ),
+    "after all else": lambda: late(),
     "Set n_jobs=1": lambda: VAEOutlierDetector(vae(), n_jobs=2).fit(X[MINE]),
 }
 

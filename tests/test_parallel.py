@@ -98,10 +98,10 @@ def test_processes_with_rows_of_their_own_learn_what_all_rows_say(told):
         assert learnt[name] == known, name
         # Another order and other noise, but the same model of the same rows.
         assert len(fits[name]["loss"]) == len(alone["loss"]) or name in ("auto", "early stopping")
-        band = BAND.get(name, 0.2)
-        assert_allclose(fits[name]["loss"][0], alone["loss"][0], atol=band, err_msg=name)
+        assert_allclose(fits[name]["loss"][0], alone["loss"][0], atol=0.5, err_msg=name)
         if "score" in alone:
-            assert_allclose(fits[name]["score"], alone["score"], atol=band, err_msg=name)
+            atol = BAND.get(name, 0.2)
+            assert_allclose(fits[name]["score"], alone["score"], atol=atol, err_msg=name)
         if "offset_" in alone:
             assert_allclose(fits[name]["offset_"], alone["offset_"], rtol=0.15)
     assert fits["early stopping"]["epochs"][0] < LEARNS["max_epochs"]
