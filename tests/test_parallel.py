@@ -300,7 +300,7 @@ def test_another_fit_does_not_go_on_from_it(tmp_path):
 def test_steps_are_not_compiled_by_themselves_beside_a_checkpoint(tmp_path):
     assert whole_step.missing_compiler("cpu") or whole_step.resolve_compile("auto", "cpu", 10**6)
     with skvae.data_parallel(checkpoint=tmp_path):
-        assert whole_step.resolve_compile("auto", "cpu", 10**6) is False
+        assert whole_step.resolve_compile("auto", "cpu", 10**6) == "replay"
 
 
 def test_a_checkpoint_is_arrays_and_json(tmp_path):

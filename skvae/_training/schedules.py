@@ -8,6 +8,8 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
+from skvae._training.batches import n_batches
+
 PEAK = 0.3
 """Where in its course one cycle is at its largest."""
 
@@ -50,7 +52,7 @@ class ScheduleLearningRate(Callback):
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Start at the first step."""
         self.step_ = 0
-        n_steps = net.max_epochs * math.ceil(len(X) / net.batch_size)
+        n_steps = net.max_epochs * n_batches(X.n_in_all(), net.batch_size)
         self.n_steps_ = n_steps if self.max_steps is None else min(n_steps, self.max_steps)
 
     def state_dict(self) -> dict[str, Any]:
