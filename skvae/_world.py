@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import secrets
 import time
 import warnings
@@ -125,8 +126,9 @@ class World:
             The rows, and which of them this process works on: never none, but then of no
             ``share``.
         """
-        for start in range(0, sum(n_rows), batch_size):
-            n = min(batch_size, sum(n_rows) - start)
+        n_all = sum(n_rows)
+        for start in range(0, n_all, batch_size):
+            n = min(batch_size, n_all - start)
             yield n, self._part(n)
 
     def _part(self, n_rows: int) -> slice:
@@ -440,12 +442,21 @@ class Shards(Group):
             if error is not self._told:
                 error.add_note(f"Found by process {self.rank}, which holds rows of its own.")
                 # Those who look at rows yet hear it in the place of the next of our parts.
-                errors = [error for _, error in self._everyone((None, error))]
+                errors = [error for _, error in self._everyone((None, _portable(error)))]
                 first = next(rank for rank, error in enumerate(errors) if error is not None)
                 if first != self.rank:
                     raise errors[first] from None
             raise
         self.parts(None)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error as other processes can read it: by its text where it has no pickle."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class makes of it
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _apportioned(sizes: np.ndarray, n: int) -> np.ndarray:

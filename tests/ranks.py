@@ -151,6 +151,20 @@ def late():
             raise ValueError("after all else")
 
 
+class UnreadableError(Exception):
+    """An error that cannot be made of its text alone."""
+
+    def __init__(self, where, what):
+        super().__init__(f"{what} in {where}")
+
+
+def unreadable():
+    with world().alike():
+        if RANK == 1:
+            raise UnreadableError("its file", "no such column")
+        world().parts(1)
+
+
 SEEN = {"binary at first": SHARES, "iris": IRIS}
 """The rows of a fit, where they are not those of X."""
 
@@ -192,6 +206,7 @@ SHARDS_REFUSED = {
         X[MINE], np.stack([Y[MINE]] * (1 + RANK), 1)
     ),
     "after all else": lambda: late(),
+    "UnreadableError: no such column in its file": lambda: unreadable(),
     "Set n_jobs=1": lambda: VAEOutlierDetector(vae(), n_jobs=2).fit(X[MINE]),
 }
 
