@@ -206,7 +206,6 @@ SHARDS_REFUSED = {
         X[MINE], np.stack([Y[MINE]] * (1 + RANK), 1)
     ),
     "after all else": lambda: late(),
-    "UnreadableError: no such column in its file": lambda: unreadable(),
     "Set n_jobs=1": lambda: VAEOutlierDetector(vae(), n_jobs=2).fit(X[MINE]),
 }
 
@@ -397,14 +396,14 @@ def shards(folder):
         same = {name: of_shards(found, SEEN.get(name, X)) for name, found in fitted.items()}
         known = {name: learnt(found) for name, found in fitted.items()}
         files, of_parquet = of_files(folder)
-        seen = rows_seen()
+        seen, unread = rows_seen(), caught(unreadable)
         with warnings.catch_warnings(record=True) as caught_warnings:
             warnings.simplefilter("always")
             vae().fit(X)
         warned = [str(one.message) for one in caught_warnings]
     write(folder / f"shards{RANK}.json", [said, same | files, known, warned])
     write(folder / f"files{RANK}.json", of_parquet)
-    write(folder / f"own{RANK}.json", [seen, resumed(folder)])
+    write(folder / f"own{RANK}.json", [seen, resumed(folder), unread])
 
 
 def write(path, value):
