@@ -601,10 +601,10 @@ def data_parallel(
     With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too;
     ``compile="auto"`` compiles nothing beside a checkpoint.
 
-    With ``shards`` a fit depends on which process holds which rows, and in which order: these
-    decide what a batch is made of. Every process must hold at least one row, two with
-    ``early_stopping``. What stands before a model, such as a scaler in a pipeline, or around it,
-    such as a search, knows the rows of its process alone.
+    With ``shards`` a fit depends on which process holds which rows, since that decides what a batch
+    is made of. Every process must hold at least one row, two with ``early_stopping``. What stands
+    before a model, such as a scaler in a pipeline, or around it, such as a search, knows the rows
+    of its process alone.
 
     Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
 
