@@ -78,204 +78,207 @@ class _Start(NamedTuple):
 class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedEstimator):
     """Variational autoencoder (VAE).
 
-    A latent-variable model with a neural network on each side: a prior p(z), a likelihood
-    p(x|z) whose parameters a decoder computes from z, and an amortised posterior q(z|x)
-    that an encoder computes from x. ``fit`` maximises the bound
+    The model has three distributions: a prior p(z), a likelihood p(x|z), whose parameters a neural
+    network (the decoder) computes from z, and an approximate posterior q(z|x), which a second
+    network (the encoder) computes from x. ``fit`` maximises the bound
 
     ``log p(x) ≥ elbo = E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))``,
 
-    sums over features and components, means over rows, in nats per row. ``transform``
-    returns the mean of q(z|x), ``inverse_transform`` the mean of p(x|z).
+    which is summed over features and components, averaged over rows, and given in nats per row.
+    ``transform`` returns the mean of q(z|x), ``inverse_transform`` the mean of p(x|z).
 
     Parameters
     ----------
     n_components : int, default=2
-        Latent dimension.
+        Number of latent dimensions: how many numbers describe a row.
     image_shape : tuple of int, default=None
-        ``None``: rows are tables; the networks are dense. ``(height, width)`` or
-        ``(height, width, channels)``: rows are images, ``X[i].reshape(image_shape)``;
-        the networks are convolutional. One entry may be −1.
+        With ``None``, X is a table and the networks are dense. With ``(height, width)`` or
+        ``(height, width, channels)``, each row is an image, ``X[i].reshape(image_shape)``, and the
+        networks are convolutional. One entry may be −1.
     hidden_layer_sizes : int or sequence of int, default=None
-        Dense layers of the encoder; mirrored in the decoder of a table. For images, the
-        dense layers between the convolutions and the latent. ``()``: none; the model of a
-        table is then linear, as in factor analysis. ``None``: for tables with a linear path one
-        layer of four features for every row that there is for each column, at least 32 and at
-        most 256; for other tables ``(32,)`` up to 512 rows, rising to ``(256, 128)`` at 1,800;
-        for images ``(128,)`` (measured; see the user guide). ``partial_fit`` counts the rows of
-        its first call.
+        Sizes of the dense layers of the encoder. The decoder of a table has the same layers in
+        reverse order. For images, these are the dense layers between the convolutions and z. ``()``
+        means no hidden layer: the model of a table is then linear, as in factor analysis. ``None``
+        chooses by the size of X: for tables with a linear path, one layer of
+        ``4 * n_samples / n_features`` units, at least 32 and at most 256; for other tables
+        ``(32,)`` up to 512 rows, growing to ``(256, 128)`` at 1,800 rows; for images ``(128,)``
+        (measured; see the user guide). ``partial_fit`` uses the number of rows of its first call.
     conv_channels : sequence of int, default=(32, 64)
-        Channels of one stride-2 convolution each, mirrored by transposed convolutions.
+        Number of channels of each stride-2 convolution of the encoder. The decoder has transposed
+        convolutions in reverse order.
     conv_block : {"plain", "residual"}, default="plain"
-        ``"residual"`` puts a residual block of two convolutions behind every convolution that
-        changes the resolution (He et al. 2016, https://arxiv.org/abs/1603.05027); ``"plain"``
-        puts nothing there.
+        ``"residual"`` adds a residual block of two convolutions after every convolution that
+        changes the resolution (He et al. 2016, https://arxiv.org/abs/1603.05027). ``"plain"`` adds
+        none.
     activation : {"relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "softplus", "gated"}, \
             default="relu"
-        Non-linearity of every hidden layer. ``"gated"``: each layer has twice the outputs,
-        one half multiplied by the sigmoid of the other (Dauphin et al. 2017,
+        Activation function of every hidden layer. With ``"gated"``, each layer has twice as many
+        outputs, and one half is multiplied by the sigmoid of the other (Dauphin et al. 2017,
         https://arxiv.org/abs/1612.08083).
     normalization : {"batch", "layer"} or None, default=None
-        Before every activation. ``"layer"`` normalises each row by itself, images over
-        channels and pixels; ``"batch"`` by the batch, in inference by running statistics.
+        Normalisation before every activation. ``"layer"`` normalises each row by itself (images
+        over channels and pixels). ``"batch"`` normalises over the batch in training, and uses
+        running statistics afterwards.
     dropout : float or "auto", default="auto"
-        Fraction of every hidden layer's features that training sets to zero. ``"auto"``: 0.1
-        where there is a linear path, which stays whole, else 0.
+        Fraction of the outputs of every hidden layer that is set to zero in training. ``"auto"``
+        means 0.1 when there is a linear path (dropout never applies to the path itself), else 0.
     linear_path : bool or "auto", default="auto"
         Whether the dense networks of a table have a linear path beside their hidden layers.
-        Training then starts where the likelihood has a linear model to offer, under most of
-        them the factor analysis of the rows, at the bound of that model. ``"auto"``: under those
-        likelihoods. Images, and networks of your own, have none.
+        Training then starts from the best linear model that the likelihood offers, and from its
+        bound; for most likelihoods, this is a factor analysis of the rows. ``"auto"`` adds the path
+        under those likelihoods. Networks for images, and your own networks, have no such path.
     encoder, decoder : torch.nn.Module, default=None
-        Your own networks, as templates that ``fit`` copies: the encoder maps a batch
-        (images as ``(n, C, H, W)``, tables as ``(n, n_features)``, as the likelihood's
-        ``embed`` returns them: standardised, logarithms of counts, or one column for each
-        category) to features ``(n, n_out)``; the decoder maps z
-        ``(n, n_components)`` to features ``(n, n_out)``, or for images
-        ``(n, channels, H, W)``. The layers from there to the parameters of q(z|x) and
-        p(x|z) are added. Training starts from the weights of the template.
+        Your own networks. ``fit`` copies them and leaves the originals unchanged. The encoder maps
+        a batch to features ``(n, n_out)``. It gets images as ``(n, C, H, W)`` and tables as
+        ``(n, n_features)``, as the likelihood's ``embed`` returns them: standardised, as logarithms
+        of counts, or with one column for each category. The decoder maps z ``(n, n_components)`` to
+        features ``(n, n_out)``, or for images ``(n, channels, H, W)``. The last layers, which
+        compute the parameters of q(z|x) and p(x|z), are added for you. Training starts from the
+        weights of the networks that you give.
     likelihood : str or Likelihood, default="auto"
-        p(x|z). ``"auto"``: Bernoulli when X holds only 0 and 1, ContinuousBernoulli when
-        all values lie in [0, 1] and rows are images, or most columns pile up at an end as grey
-        pixels do; else Gaussian, or StudentT for tables whose columns have heavier tails than
-        that on average; see ``likelihood_``. Images of uint8 in [0, 255] count as values in
-        [0, 1]; see ``unit_``. ``"mixed"``: by the columns of a data frame, each by its dtype and
-        values; see
-        :class:`skvae.likelihoods.Mixed`. Or ``"bernoulli"``, ``"continuous_bernoulli"``,
-        ``"gaussian"``, ``"student_t"``, ``"laplace"``, ``"rounded_gaussian"``,
-        ``"log_normal"``, ``"zero_inflated_log_normal"``, ``"poisson"``,
-        ``"negative_binomial"``, ``"zero_inflated_negative_binomial"``,
-        ``"categorical"``, or an object of :mod:`skvae.likelihoods`.
+        The distribution p(x|z). ``"auto"`` chooses by the values of X: Bernoulli when X holds only
+        0 and 1; ContinuousBernoulli when all values lie in [0, 1] and either rows are images, or
+        most columns have many values near 0 or 1, as grey pixels do; StudentT for tables whose
+        columns have, on average, heavier tails than a normal distribution; else Gaussian. The
+        choice is stored in ``likelihood_``. Images of uint8 in [0, 255] count as values in [0, 1];
+        see ``unit_``. ``"mixed"`` chooses for each column of a data frame, by its dtype and its
+        values; see :class:`skvae.likelihoods.Mixed`. The other names are ``"bernoulli"``,
+        ``"continuous_bernoulli"``, ``"gaussian"``, ``"student_t"``, ``"laplace"``,
+        ``"rounded_gaussian"``, ``"log_normal"``, ``"zero_inflated_log_normal"``, ``"poisson"``,
+        ``"negative_binomial"``, ``"zero_inflated_negative_binomial"`` and ``"categorical"``. An
+        object of :mod:`skvae.likelihoods` can be given as well.
     prior : {"normal", "mixture", "vamp", "flow"} or Prior, default="normal"
-        p(z); see :mod:`skvae.priors`.
+        The distribution p(z); see :mod:`skvae.priors`.
     posterior_family : {"diagonal", "full", "flow"} or Posterior, default="diagonal"
-        q(z|x); see :mod:`skvae.posteriors`. ``"flow"``, here and as prior, needs the extra
-        ``flows``.
+        The distribution q(z|x); see :mod:`skvae.posteriors`. ``"flow"``, here and as prior, needs
+        the extra ``flows``.
     objective : {"elbo", "iwae", "beta_tcvae", "infovae"} or Objective, default="elbo"
-        What is maximised; see :mod:`skvae.objectives`. A name takes those of the next
-        three parameters that it knows and that are not at their defaults. An object
-        brings its own: the three must then stay at their defaults.
+        What training maximises; see :mod:`skvae.objectives`. If it is a name, the next three
+        parameters are passed on to the objective, as far as it has them. If it is an object, it has
+        its own parameters, and the next three must stay at their defaults.
     beta : float, default=1.0
-        Weight of the KL in the loss; never in the elbo. See
-        :class:`skvae.objectives.ELBO` for this and the next two.
+        Weight of the KL in the training loss. It does not change the elbo that ``score`` returns.
+        See :class:`skvae.objectives.ELBO` for this and the next two parameters.
     kl_warmup_epochs : int, default=0
         Epochs over which that weight rises linearly to ``beta``.
     free_bits : float, default=0.0
-        Nats per component below which the KL costs nothing.
+        Amount of KL per component, in nats, that is not penalised.
     max_epochs : int or "auto", default="auto"
-        Passes over X. ``"auto"``: as many as make 3,000 steps of the optimiser, beyond
-        2,000 rows √(n_samples / 2,000) times that, and never more than 1,000 epochs: 1,000
-        for 150 rows, 200 for 1,797, 36 for 60,000. For tables of fewer than 10 rows for each
-        column fewer in proportion, down to 300 steps (measured; see the user guide).
+        Number of passes over X. ``"auto"`` gives 3,000 steps of the optimiser; above 2,000 rows,
+        √(n_samples / 2,000) times as many; and never more than 1,000 epochs. This makes 1,000
+        epochs for 150 rows, 200 for 1,797 rows and 36 for 60,000 rows. Tables with fewer than 10
+        rows per column get fewer steps in proportion, but at least 300 (measured; see the user
+        guide).
     max_steps : int, default=None
-        Steps of the optimiser, each on ``batch_size`` rows: a budget that does not depend on
-        the number of rows. The last epoch ends with the last step. With
-        ``max_epochs="auto"`` it is the only limit, else the fit ends with the one that it
-        reaches first. Not used by ``partial_fit``.
+        Number of steps of the optimiser, each on ``batch_size`` rows. Unlike ``max_epochs``, this
+        does not depend on the number of rows. The last epoch ends with the last step. With
+        ``max_epochs="auto"`` this is the only limit; otherwise training ends at the limit that is
+        reached first. Not used by ``partial_fit``.
     batch_size : int, default=128
-        Rows for each step of the optimiser.
+        Number of rows in each step of the optimiser.
     learning_rate : float, default=1e-3
-        Step size of the optimiser. For the weights of dense layers of more than 4,096 inputs,
-        as behind the convolutions of large images, it falls in proportion; see the user guide.
+        Step size of the optimiser. For dense layers with more than 4,096 inputs, such as the layer
+        after the convolutions of large images, it is reduced in proportion; see the user guide.
     learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-        ``"cosine"`` falls to 0 over ``max_epochs``; ``"one_cycle"`` rises from 1/25 to the
-        full rate over the first 30 % and then falls to 0 (Smith and Topin 2019,
-        https://arxiv.org/abs/1708.07120). Every call of ``fit`` is one course. Not used by
-        ``partial_fit``.
+        How the learning rate changes during a fit. ``"cosine"`` falls to 0 over ``max_epochs``.
+        ``"one_cycle"`` rises from 1/25 to the full rate over the first 30 % of the steps and then
+        falls to 0 (Smith and Topin 2019, https://arxiv.org/abs/1708.07120). Every call of ``fit``
+        starts the schedule again. Not used by ``partial_fit``.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
-        torch's optimisers; ``"sgd"`` with Nesterov momentum 0.9.
+        An optimiser of torch. ``"sgd"`` has a Nesterov momentum of 0.9.
     weight_decay : float, default=0.0
-        Decay of the networks' weights, not their biases: added to the gradient, or under
-        ``"adamw"`` decoupled from it (Loshchilov and Hutter 2019,
+        Weight decay of the networks; biases do not decay. It is added to the gradient, or with
+        ``"adamw"`` applied separately from it (Loshchilov and Hutter 2019,
         https://arxiv.org/abs/1711.05101).
     gradient_clip : float, default=None
-        Largest norm of a step's gradient; a longer one is scaled down.
+        Largest norm of the gradient in a step. A larger gradient is scaled down to this norm.
     early_stopping : bool, default=False
-        Hold out ``validation_fraction`` of the rows, stop when their loss has not
-        improved by ``tol`` for ``n_iter_no_change`` epochs, and restore the weights of
-        the best epoch. The held-out loss has the full weight of the KL from the start, so
-        with ``beta=1`` it is the negative held-out elbo. Not used by ``partial_fit``.
+        If true, ``validation_fraction`` of the rows are held out. Training stops when their loss
+        has not improved by ``tol`` for ``n_iter_no_change`` epochs, and the weights of the best
+        epoch are restored. The held-out loss always has the full weight of the KL, so with
+        ``beta=1`` it is the negative held-out elbo. Not used by ``partial_fit``.
     validation_fraction : float, default=0.1
         Fraction of the rows that early stopping holds out.
     n_iter_no_change : int, default=10
-        Epochs without improvement before early stopping stops.
+        Number of epochs without improvement after which early stopping ends the training.
     tol : float, default=1e-4
-        Nats per row that count as an improvement.
+        Smallest improvement that counts, in nats per row.
     callbacks : list of skorch.callbacks.Callback, default=None
-        Copied in every fit and appended to ours.
+        Callbacks for training. Every fit uses copies of them, and calls them after its own.
     warm_start : bool, default=False
-        Continue from the last ``fit``: weights, optimiser and random streams.
+        If true, ``fit`` continues from the last ``fit``: weights, optimiser and random numbers.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, order of the rows, noise and held-out rows; an int makes
-        results repeatable on a CPU. ``None`` takes fresh entropy. No global generator is
-        used or changed.
+        Seed of the initial weights, the order of the rows, the noise and the choice of held-out
+        rows. An int makes results repeatable on a CPU. ``None`` gives a different result in every
+        fit. No global random generator is used or changed.
     verbose : int, default=0
-        1: a progress bar over the rows of all epochs, with the mean loss, reconstruction and
-        KL of the epoch so far, rows a second and time left; a widget in notebooks. 2: a table
-        with a line for each epoch. Above 0, ``transform``, ``sample`` and other calls that
-        take longer than a second show a bar as well.
+        1 shows a progress bar over the rows of all epochs, with the mean loss, reconstruction and
+        KL of the epoch so far, rows per second and the time left; in notebooks it is a widget. 2
+        prints a table with a line for each epoch. Above 0, ``transform``, ``sample`` and other
+        calls that take longer than a second show a bar as well.
     device : str, default="auto"
-        A torch device such as ``"cpu"`` or ``"cuda:1"``. ``"auto"``: CUDA when there is.
+        A torch device such as ``"cpu"`` or ``"cuda:1"``. ``"auto"`` takes CUDA if there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the networks in training. ``"bfloat16"``: autocast; z, the KL and the bound are
-        still computed in float32. ``"auto"``: bfloat16 for our convolutions, and in a
-        step that is compiled for dense layers of 131,072 weights or more, where the hardware has it
-        (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on), else float32. What comes after training,
-        ``transform`` to ``score``, is float32, or float64 for such rows.
+        Precision of the networks in training. ``"bfloat16"`` uses torch's autocast; z, the KL and
+        the bound are still computed in float32. ``"auto"`` uses bfloat16 where the hardware
+        supports it (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on): for the built-in convolutions,
+        and in a compiled step for dense layers of 131,072 weights or more. Everything else is
+        float32. After training, ``transform``, ``score`` and the other methods use float32, or
+        float64 for rows of float64.
     compile : bool or "auto", default="auto"
-        Compile a whole step of training, from the networks to the optimiser, with torch's
-        compiler: 1 to 2 times the rows a second for large tables and images, 3 to 5 times for
-        small tables, after some seconds of compiling, once for models of one shape in a process.
-        Results are those without it up to rounding. ``"auto"``: in a ``fit`` of 30,000 steps or
-        more, where there is a compiler, but not beside a checkpoint. Shorter fits, from 100 steps
-        on, run a recorded step on the CPU, faster and with the same bits. ``True``: in every fit;
-        where a part cannot be compiled within a step, a warning says which, and only the
-        networks are. ``False``: steps run as they are written.
+        Whether to compile a whole training step, from the networks to the optimiser, with torch's
+        compiler. Large tables and images then train 1 to 2 times as many rows per second, small
+        tables 3 to 5 times as many. Compiling takes some seconds, once in a process for all models
+        of the same shape. Results are the same up to rounding. ``"auto"`` compiles a ``fit`` of
+        30,000 steps or more if there is a compiler and no checkpoint is written. Shorter fits, from
+        100 steps on, run a recorded step on the CPU, which is faster and gives the same bits.
+        ``True`` compiles every fit. If a part cannot be compiled in this way, a warning names it,
+        and only the networks are compiled. ``False`` runs every step as it is written.
 
     Attributes
     ----------
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, when X had any.
+        Names of the columns of X, if it has any.
     n_samples_ : int
-        Rows of X in the last call of ``fit`` or ``partial_fit``, whatever their weight; under
-        ``data_parallel(shards=True)`` those of all processes.
+        Number of rows of X in the last call of ``fit`` or ``partial_fit``, whatever their weight.
+        With ``data_parallel(shards=True)``, the number of rows of all processes together.
     categories_ : dict of list
-        The categories of the columns of type category in the data frame of ``fit`` under
-        ``likelihood="mixed"``; their codes, 0, 1, …, stand in rows that come out.
+        With ``likelihood="mixed"``: the categories of each categorical column of the data frame
+        that ``fit`` got. Rows that the model returns hold their codes, 0, 1, and so on.
     n_iter_ : int
-        Epochs run, all calls of ``partial_fit`` or warm-started ``fit`` together.
+        Number of epochs run, in all calls of ``partial_fit`` or of a warm-started ``fit``.
     best_epoch_ : int
-        The epoch whose weights the model has, counted from 1: under ``early_stopping`` the
-        one of the least held-out loss, else the last.
+        The epoch whose weights the model has, counted from 1. With ``early_stopping`` this is the
+        epoch with the lowest held-out loss, otherwise the last one.
     history_ : list of dict
-        One for each epoch: ``epoch``, ``train_loss``, ``train_reconstruction``,
-        ``train_kl`` (means over rows, nats), ``valid_*`` where rows were held out, and
-        ``dur`` in seconds.
+        One dict per epoch, with ``epoch``, ``train_loss``, ``train_reconstruction``, ``train_kl``
+        (means over rows, in nats), ``valid_*`` if rows were held out, and ``dur`` in seconds.
     kl_per_component_ : ndarray of shape (n_components,)
-        KL(q(z|x) ‖ p(z)) of each component, nats, mean over the training rows (those of
-        the last call), over 2,000 of them where there are more. Under a full or flow posterior
-        or a learned prior, where it does not split into components: that of the marginals, taken
+        KL(q(z|x) ‖ p(z)) of each component in nats, averaged over the training rows of the last
+        call, or over 2,000 of them if there are more. With a full or flow posterior or a learned
+        prior, the KL is not a sum over components. The value is then the KL of the marginals, taken
         as normal.
     active_components_ : ndarray of bool, shape (n_components,)
-        Where that is above 0.05.
+        Which components are active: those with a KL above 0.05 nats.
     unit_ : float
-        255 where ``fit`` saw images of uint8 in [0, 255] under a likelihood of values in
-        [0, 1]; else 1. Rows of uint8 are then read as ``X / unit_``, a batch at a time, and
-        what the model returns, densities too, is in those units.
+        255 if ``fit`` got images of uint8 in [0, 255] and the likelihood is one of values in
+        [0, 1]; otherwise 1. Rows of uint8 are then read as ``X / unit_``, a batch at a time.
+        Everything that the model returns, densities included, is in those units.
     likelihood_ : Likelihood
-        What was chosen and fitted.
+        The likelihood that was chosen, fitted.
     encoder_, decoder_ : torch.nn.Module
-        The networks with their heads.
+        The networks, with the layers that were added to them.
     net_ : skorch.NeuralNet
         The trained net.
 
     Warns
     -----
     PosteriorCollapseWarning
-        When no component is active after ``fit``.
+        If no component is active after ``fit``.
     UndertrainedWarning
-        When the bound still rose steeply at the end of ``fit``; a ``ConvergenceWarning``.
+        If the bound still rose steeply at the end of ``fit``. It is a ``ConvergenceWarning``.
 
     See Also
     --------
@@ -438,29 +441,30 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows. Floats, integers or booleans; NaN is a value that was not observed. Sparse
-            rows are made dense a batch at a time; a memmap is read a batch at a time. Whatever
-            else has ``shape``, ``dtype`` and slicing, such as a dataset of h5py, an array of zarr
-            or dask, or :class:`skvae.sources.ParquetRows`, is read some chunks at a time; see the
-            user guide for the order in which its rows are then seen.
+            The rows: floats, integers or booleans. NaN means that a value was not observed. Sparse
+            rows are made dense one batch at a time, and a memmap is read one batch at a time. Any
+            other object with ``shape``, ``dtype`` and slicing is read a few chunks at a time: a
+            dataset of h5py, an array of zarr or dask, or :class:`skvae.sources.ParquetRows`. The
+            user guide says in which order training then sees the rows.
         y : Ignored
             Present for scikit-learn's conventions.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative. A whole number n counts a row n times, exactly as if it were
-            there n times; 0 leaves it out; fractions scale its loss.
+            Weights of the rows, not negative. A whole number n has exactly the effect of repeating
+            the row n times; 0 leaves it out. Fractions multiply the loss of the row.
 
         Returns
         -------
         self : VariationalAutoencoder
-            Fitted. After Ctrl-C: the model as far as it got, with a warning.
+            The fitted estimator. If Ctrl-C stops the training, the model is kept as it is then, and
+            a warning is given.
 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, on X that is not a matrix of numbers, holds infinities or
-            a column of missing values alone, lies outside the likelihood's support or does not
-            fit ``image_shape``, and when the loss stops being finite. The estimator is then as
-            it was before.
+            When a parameter is out of range; when X is not a matrix of numbers, holds infinities or
+            a column with no value at all, has values that the likelihood does not allow, or does
+            not fit ``image_shape``; and when the loss is no longer finite. The estimator is then
+            left unchanged.
         """
         return self._fit(X, sample_weight, self.warm_start and hasattr(self, "net_"))
 
@@ -468,10 +472,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def partial_fit(
         self, X: Any, y: Any = None, sample_weight: Any = None
     ) -> VariationalAutoencoder:
-        """Train for one epoch on X, continuing from where the model stands.
+        """Train for one epoch on X, starting from the present state of the model.
 
-        The first call fixes what is learnt of the data as a whole: the likelihood under
-        ``"auto"`` and the location and scale of the columns. No rows are held out.
+        The first call decides what is learned from the data as a whole: the likelihood of
+        ``"auto"``, and the mean and scale of the columns. No rows are held out.
 
         Parameters
         ----------
@@ -485,12 +489,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Returns
         -------
         self : VariationalAutoencoder
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            As ``fit``.
+            For the same reasons as ``fit``.
         """
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 
@@ -809,32 +813,34 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     __metadata_request__transform = {"out": metadata_routing.UNUSED}  # noqa: RUF012 - sklearn's
 
     def transform(self, X: Any, *, out: Any = None) -> Any:
-        """Return the mean of q(z|x) for each row: the same for the same row, always.
+        """Return the mean of q(z|x) for each row: the same row always gives the same result.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; NaN is a value that was not observed. Also what is not in memory, as in ``fit``.
+            Rows; NaN means that a value was not observed. Data that is not in memory can be given
+            as in ``fit``.
         out : array-like of shape (n_samples, n_components), default=None
-            Where the result is written, some megabytes at a time: a memory-mapped array, an array
-            of zarr, a dataset of h5py. ``None``: a new array.
+            Array that the result is written to, some megabytes at a time: a memory-mapped array, an
+            array of zarr or a dataset of h5py. If ``None``, a new array is made.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            float32 for rows of float32, or of a type that float32 holds exactly (booleans,
-            integers of 8 and 16 bits), else float64. ``out``, where it is given. For a dask array
-            without ``out``, a dask array of the same chunks of rows, not yet computed.
+            float32 if X is float32 or of a type that float32 holds exactly (booleans, integers of 8
+            and 16 bits), else float64. If ``out`` is given, ``out`` is returned. For a dask array
+            without ``out``, the result is a dask array with the same chunks of rows, not yet
+            computed.
 
         Raises
         ------
         ValueError
-            When X has another number of columns than in ``fit``, or infinities, or ``out`` has
-            another shape.
+            When X has another number of columns than in ``fit`` or holds infinities, or when
+            ``out`` has another shape.
         TypeError
-            When X holds objects that are no numbers.
+            When X holds objects that are not numbers.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         model = self._whole()
         shape = (model._n_features_out,)
@@ -851,29 +857,29 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return lazily(self, name, X, shape, dtype, **kwargs)
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of q(z|x) for each row.
+        """Return the mean and the standard deviation of q(z|x) for each row.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; NaN is a value that was not observed.
+            Rows; NaN means that a value was not observed.
 
         Returns
         -------
         loc, scale : ndarray of shape (n_samples, n_components)
-            Of the posterior.
+            Means and standard deviations.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``.
+            For the same reasons as ``transform``.
         """
         model = self._whole()
         rows = model._read(X)
         return model._inference(rows.dtype, "posterior").posterior(rows)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Return the mean of p(x|z) for each z, in the units of X.
+        """Decode z: return the mean of p(x|z) for each point, in the units of X.
 
         Parameters
         ----------
@@ -888,11 +894,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError
-            When Z has another number of columns than ``n_components``, NaN or infinities.
+            When Z does not have ``n_components`` columns, or holds NaN or infinities.
         TypeError
             When Z holds objects that are no numbers.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         model = self._whole()
         points = model._read_latent(Z)
@@ -908,24 +914,25 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return Rows(Z)
 
     def reconstruct(self, X: Any, *, out: Any = None) -> Any:
-        """Return ``inverse_transform(transform(X))``.
+        """Encode and decode the rows: return ``inverse_transform(transform(X))``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; NaN is a value that was not observed.
+            Rows; NaN means that a value was not observed.
         out : array-like of shape (n_samples, n_features), default=None
             As in ``transform``.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Reconstructions, in the units of X; ``out`` and dask arrays as in ``transform``.
+            The reconstructions, in the units of X. ``out`` and dask arrays are treated as in
+            ``transform``.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``.
+            For the same reasons as ``transform``.
         """
         model = self._whole()
         shape = (model.n_features_in_,)
@@ -951,24 +958,25 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         n_samples : int, default=1
-            How many rows.
+            Number of rows.
         mean : bool, default=False
-            Return E[x|z] instead of a draw of x: what one shows for images.
+            Return E[x|z] instead of a random draw of x. This is usual for images.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: the estimator's ``random_state``; an int there
-            gives the same rows in every call.
+            Seed of the draws. If ``None``, the ``random_state`` of the estimator is used; if that
+            is an int, every call returns the same rows.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the units of X and of the type that ``transform`` gave in ``fit``.
+            The rows, in the units of X, with the dtype that ``transform`` has for the rows of
+            ``fit``.
 
         Raises
         ------
         ValueError, TypeError
             When ``n_samples`` is not a positive whole number.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample")
@@ -986,21 +994,23 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of points.
         random_state : int, RandomState instance or None, default=None
-            As in ``sample``; with the same int, these are the z behind its rows.
+            As in ``sample``. With the same int, these are the z of the rows that ``sample``
+            returns.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            Points in the latent space, of the type that ``transform`` gave in ``fit``.
+            Points in the latent space, with the dtype that ``transform`` has for the rows of
+            ``fit``.
 
         Raises
         ------
         ValueError, TypeError
             When ``n_samples`` is not a positive whole number.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         model = self._whole()
         inference, generator = model._sampling(random_state, "sample_latent")
@@ -1016,42 +1026,43 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def score_samples(self, X: Any, *, n_importance_samples: int = 1, out: Any = None) -> Any:
         """Return a lower bound on log p(x) for each row, in nats.
 
-        A row so unlikely that its bound lies beyond the largest float has the lowest float
-        of the type: a score is never NaN, and never −inf. Of a row with missing values it is a
-        bound on log p of those that are observed, 0 where none is.
+        A score is never NaN and never −inf: if the bound of a very unlikely row is too large a
+        number, the lowest float of the dtype is returned. For a row with missing values, the score
+        is a bound on log p of the observed values; it is 0 if no value is observed.
 
-        The noise is fixed for each row, so results repeat and do not depend on the order
-        of the rows or on their company; the errors of different rows are independent.
+        The noise depends on the values of the row alone. So results are repeatable, and do not
+        depend on the order of the rows or on the other rows. The errors of different rows are
+        independent.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         n_importance_samples : int, default=1
-            1: the elbo, its expectation over q(z|x) taken with eight balanced draws
-            (eight decoder passes a row). More: the importance-weighted bound of that
-            many draws (Burda, Grosse and Salakhutdinov 2016,
-            https://arxiv.org/abs/1509.00519), which rises with their number towards
-            log p(x); as many decoder passes a row.
+            1 gives the elbo; its expectation over q(z|x) is taken with eight balanced draws (eight
+            decoder passes per row). A larger number gives the importance-weighted bound with that
+            many draws (Burda, Grosse and Salakhutdinov 2016, https://arxiv.org/abs/1509.00519),
+            which rises towards log p(x) with their number, and takes as many decoder passes per
+            row.
         out : array-like of shape (n_samples,), default=None
             As in ``transform``.
 
         Returns
         -------
         bound : ndarray of shape (n_samples,)
-            Nats per row, in the units of X: a density of real features, a probability of
-            binary ones; ``out`` and dask arrays as in ``transform``.
+            Nats per row. For real features it bounds a log-density in the units of X, for binary
+            features a log-probability. ``out`` and dask arrays are treated as in ``transform``.
 
         Raises
         ------
         ValueError
-            When X lies outside the likelihood's support, has another number of columns
-            than in ``fit``, or infinities, or when ``n_importance_samples`` is not positive.
+            When X has values that the likelihood does not allow, has another number of columns than
+            in ``fit``, or holds infinities, or when ``n_importance_samples`` is not positive.
         TypeError
-            When ``n_importance_samples`` is not a whole number, or X holds objects that are
-            no numbers.
+            When ``n_importance_samples`` is not a whole number, or X holds objects that are not
+            numbers.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         n_draws = whole(n_importance_samples, "n_importance_samples")
         model = self._whole()
@@ -1065,12 +1076,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the two terms of the elbo for each row, in nats.
 
-        ``reconstruction − kl`` is ``score_samples(X)``.
+        ``score_samples(X)`` is ``reconstruction − kl``.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; NaN is a value that was not observed.
+            Rows; NaN means that a value was not observed.
 
         Returns
         -------
@@ -1080,7 +1091,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         """
         model = self._whole()
         rows = model._supported(X)
@@ -1110,7 +1121,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         """
         return float(np.asarray(self.score_samples(X)).mean(dtype=np.float64))
 
@@ -1123,12 +1134,12 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     @property
     def categories_(self) -> dict[str, list[Any]]:
-        """The categories of the data frame of ``fit``, by column."""
+        """The categories of the data frame that ``fit`` got, by column."""
         return self._reader.categories
 
     @property
     def unit_(self) -> float:
-        """The value of X that is read as 1."""
+        """The value of X that stands for 1."""
         return self._reader.unit
 
     @property
@@ -1157,26 +1168,26 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, for :func:`skvae.load`.
 
-        The file holds the parameters, weights, optimiser state, fitted attributes and
-        library versions, as arrays and JSON; no pickle. It is written atomically.
-        ``callbacks``, a ``random_state`` that is not an int, and objects of your own
-        classes are not in it; ``load`` takes them as keywords. Metadata requests, which
-        are a matter of the pipeline around the model, are not in it either.
+        The file holds the parameters, weights, optimiser state, fitted attributes and library
+        versions, as arrays and JSON. It holds no pickle. It is written atomically: after an error
+        an older file is still complete. ``callbacks``, a ``random_state`` that is not an int, and
+        objects of your own classes are not in the file; pass them to ``load`` as keywords. Metadata
+        requests are not in the file either, because they belong to the pipeline around the model.
 
         Parameters
         ----------
         path : path-like
-            The file; replaced if it exists.
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         ValueError, TypeError
-            When a parameter was set out of its range after ``fit``: ``load`` would refuse
-            the file.
+            When a parameter was set to a value out of its range after ``fit``, because ``load``
+            would refuse such a file.
         FileNotFoundError
-            When its folder is not there.
+            When the folder does not exist.
         OSError
             When the file cannot be written.
         """
@@ -1191,18 +1202,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return {name: value for name, value in self._plain_state().items() if name in names}
 
     def model_card(self, X: Any = None) -> str:
-        """Return a description of the fitted model as Markdown, to travel beside its file.
+        """Return a description of the fitted model in Markdown, to be kept beside its file.
 
-        The data, the model, its parameters, scores and components, how to load it and the
-        versions of the libraries; the same text for the same model. What only you know is
-        left open: what it is for, where the rows come from. On Hugging Face the text goes
-        into ``README.md`` (Mitchell et al. 2019, https://arxiv.org/abs/1810.03993).
+        It describes the data, the model, its parameters, scores and components, how to load it, and
+        the versions of the libraries. The same model always gives the same text. Places are left
+        open for what only you know: the purpose of the model, and where the rows come from. On
+        Hugging Face, such a text is the ``README.md`` of a model (Mitchell et al. 2019,
+        https://arxiv.org/abs/1810.03993).
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-            Rows that the fit has not seen, to be scored: the mean of ``score_samples`` with
-            its standard error goes into the card.
+            Rows that were not used in ``fit``. The card then gives the mean of their
+            ``score_samples`` with its standard error.
 
         Returns
         -------
@@ -1212,9 +1224,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError, TypeError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         return _model_card.model_card(self._whole(), X)
 
