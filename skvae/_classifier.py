@@ -1,4 +1,4 @@
-"""Classes of rows, few of which have a label."""
+"""A classifier that also learns from rows without a label."""
 
 from __future__ import annotations
 
@@ -38,57 +38,58 @@ CLASSIFIER = VariationalAutoencoder(16, hidden_layer_sizes=(256,))
 class VAEClassifier(
     ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, CheckedEstimator
 ):
-    """Classify rows by a variational autoencoder, also where few of them have a label.
+    """Classifier that is also trained on rows without a label.
 
-    All rows of ``fit`` teach the model p(x), those with a label p(y|z) too: each class y has
-    Gaussians of its own in the latent space, ``p(z) = Σ_y p(y) p(z|y)``, and ``p(y|z) = p(y)
-    p(z|y) / p(z)``. Rows without a label are given one while the model is trained, by their
-    neighbours.
+    The model learns p(x) from all rows of ``fit``, and p(y|z) from those with a label. Each class y
+    has its own Gaussians in the latent space, ``p(z) = Σ_y p(y) p(z|y)``, so that
+    ``p(y|z) = p(y) p(z|y) / p(z)``. During training, rows without a label are given the label of
+    their neighbours.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, default=None
-        A clone of it is fitted, with the prior :class:`skvae.priors.ClassMixture` in place of the
-        standard normal. ``None``: 16 components and a hidden layer of 256 features.
+        The model. A clone of it is fitted, with the prior :class:`skvae.priors.ClassMixture` in
+        place of the standard normal. If ``None``, it has 16 components and one hidden layer of 256
+        units.
     label_weight : float, default=5.0
-        How much ``log p(y|z)`` of a row counts beside its bound on log p(x), both in nats. With 1
-        their sum is the bound on log p(x, y).
+        Weight of ``log p(y|z)`` of a row relative to its bound on log p(x), both in nats. With a
+        weight of 1, their sum is the bound on log p(x, y).
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes beside it, as in scikit-learn's classifiers; those of "balanced" are
-        of the rows that have a label.
+        Weights of the classes, as in scikit-learn's classifiers. ``label_weight`` is multiplied by
+        them. "balanced" counts the rows that have a label.
     random_state : int, RandomState instance or None, default=None
-        Decides the fit. ``None``: the ``random_state`` of ``vae``.
+        Seed of the fit. If ``None``, the ``random_state`` of ``vae`` is used.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The classes, in order.
     vae_ : VariationalAutoencoder
-        The fitted model, for all that one does: densities, samples, displays, exports.
+        The fitted model. It can be used like any other: for densities, samples, displays, exports.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X had any.
+        Names of the columns of X, if it has any.
 
     See Also
     --------
-    sklearn.semi_supervised.LabelSpreading : Without a model: new rows by their neighbours.
-    ConditionalVAE : A latent of what the label does not say; classes are drawn, not predicted.
+    sklearn.semi_supervised.LabelSpreading : Spreads labels to neighbours, without a model.
+    ConditionalVAE : Draws rows of a given class; it does not predict classes.
 
     Notes
     -----
-    After a third of the training, in which labels play no part, and five more times after that,
-    labels are spread over a graph of nearest neighbours, in the latent space and among the rows as
-    the encoder sees them, until each row has the mean of its neighbours (Zhu, Ghahramani and
-    Lafferty 2003, https://www.aaai.org/Papers/ICML/2003/ICML03-118.pdf). The likeliest label is
-    then the row's own in training (Iscen et al. 2019, https://arxiv.org/abs/1904.04717), of which
-    the loss is
+    The first third of the training does not use labels. Then, and five more times later, labels are
+    spread over a graph of nearest neighbours, until each row has the mean of its neighbours (Zhu,
+    Ghahramani and Lafferty 2003, https://www.aaai.org/Papers/ICML/2003/ICML03-118.pdf). Neighbours
+    are found in the latent space and among the rows as the encoder sees them. Training then treats
+    the most probable label as the label of the row (Iscen et al. 2019,
+    https://arxiv.org/abs/1904.04717). The loss of a row is
 
     ``−elbo(x) − label_weight · E_q[log p(y|z)]``,
 
-    the weighting of Kingma et al. 2014 (https://arxiv.org/abs/1406.5298). Where all rows have a
-    label, nothing is spread. Rows with a label are repeated until they make up an eighth of all.
-    Of more than 65,536 rows without a label, so many are given one.
+    weighted as in Kingma et al. 2014 (https://arxiv.org/abs/1406.5298). If all rows have a label,
+    nothing is spread. Rows with a label are repeated until they make up an eighth of all rows. At
+    most 65,536 rows without a label are given one.
 
     Examples
     --------
@@ -134,24 +135,24 @@ class VAEClassifier(
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows, as a VariationalAutoencoder takes them.
+            Rows, as :meth:`VariationalAutoencoder.fit` takes them.
         y : array-like of shape (n_samples,)
-            Their labels: numbers or texts. None, NaN and ``pandas.NA`` stand for no label, and so
-            does −1 where there are two other classes or more.
+            Labels of the rows: numbers or strings. None, NaN and ``pandas.NA`` mean that a row has
+            no label. −1 means the same if there are at least two other classes.
         sample_weight : array-like of shape (n_samples,), default=None
             As in :meth:`VariationalAutoencoder.fit`.
 
         Returns
         -------
         self : VAEClassifier
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, when no row has a label, on y that holds no classes, on a
-            vae with a prior that tells no classes apart, and on what the model does not take. The
-            object is then as it was before.
+            When a parameter is out of range, no row has a label, y does not hold classes, the prior
+            of ``vae`` cannot tell classes apart, or the model does not take X. The object is then
+            left unchanged.
         """
         if y is None:
             raise ValueError(
@@ -210,12 +211,12 @@ class VAEClassifier(
         Returns
         -------
         P : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; the same for the same row, always.
+            Probabilities, in the order of ``classes_``. The same row always gives the same result.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As :meth:`VariationalAutoencoder.transform`.
+            For the same reasons as :meth:`VariationalAutoencoder.transform`.
         """
         check_is_fitted(self)
         rows = self.vae_._read(X)
@@ -232,18 +233,18 @@ class VAEClassifier(
         Returns
         -------
         log_P : ndarray of shape (n_samples, n_classes)
-            Nats.
+            Logarithms of the probabilities, in nats.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``predict_proba``.
+            For the same reasons as ``predict_proba``.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the likeliest class of each row.
+        """Return the most probable class of each row.
 
         Parameters
         ----------
@@ -253,18 +254,18 @@ class VAEClassifier(
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            Of ``classes_``.
+            Values of ``classes_``.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``predict_proba``.
+            For the same reasons as ``predict_proba``.
         """
         most_likely = self.predict_proba(X).argmax(1)
         return self.classes_[most_likely]
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the mean of q(z|x) for each row: in the latent space, where classes have places.
+        """Return the mean of q(z|x) for each row, in the latent space that separates the classes.
 
         Parameters
         ----------
@@ -274,12 +275,12 @@ class VAEClassifier(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            As :meth:`VariationalAutoencoder.transform` returns.
+            As returned by :meth:`VariationalAutoencoder.transform`.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As :meth:`VariationalAutoencoder.transform`.
+            For the same reasons as :meth:`VariationalAutoencoder.transform`.
         """
         check_is_fitted(self)
         return self.vae_.transform(X)
@@ -297,13 +298,13 @@ class VAEClassifier(
         Parameters
         ----------
         n_samples : int, default=1
-            How many rows.
+            Number of rows.
         y : object, default=None
-            A class of ``classes_``. ``None``: of all, z is drawn from p(z).
+            A class of ``classes_``. If ``None``, z is drawn from p(z), that is from all classes.
         mean : bool, default=False
-            Return E[x|z] instead of a draw of x: what one shows for images.
+            Return E[x|z] instead of a random draw of x. This is usual for images.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: what decided the fit.
+            Seed of the draws. If ``None``, the seed of the fit is used.
 
         Returns
         -------
@@ -313,9 +314,9 @@ class VAEClassifier(
         Raises
         ------
         ValueError, TypeError
-            When ``n_samples`` is not a positive whole number, or y no known class.
+            When ``n_samples`` is not a positive whole number, or y is not one of the classes.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         number = None if y is None else self._number(y)
@@ -339,19 +340,19 @@ class VAEClassifier(
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, for :func:`skvae.load`.
 
-        As :meth:`VariationalAutoencoder.save`.
+        It works as :meth:`VariationalAutoencoder.save` does.
 
         Parameters
         ----------
         path : path-like
-            The file; replaced if it exists.
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         ValueError, TypeError
-            When a parameter was set out of its range after ``fit``.
+            When a parameter was set to a value out of its range after ``fit``.
         OSError
             When the file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""A variational autoencoder of rows that are given something: classes, batches, ages."""
+"""A variational autoencoder with a condition for each row: a class, a batch, an age."""
 
 from __future__ import annotations
 
@@ -39,41 +39,45 @@ from skvae._world import world
 
 @_state.keeps(_state.CONDITIONAL_VAE)
 class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedEstimator):
-    """Variational autoencoder of rows x that are given a condition c.
+    """Variational autoencoder of rows x with a known condition c, such as a class or a batch.
 
-    A prior p(z), a likelihood p(x|z, c) and a posterior q(z|x) or q(z|x, c), trained by the bound
-    on log p(x|c) (Sohn, Lee and Yan 2015, https://papers.nips.cc/paper/5775). As the prior knows
-    nothing of c, the latent learns what c does not say: the hand that wrote a digit, the cell
-    behind a measurement in some batch.
+    The model has a prior p(z), a likelihood p(x|z, c) and a posterior q(z|x) or q(z|x, c). It is
+    trained by the bound on log p(x|c) (Sohn, Lee and Yan 2015,
+    https://papers.nips.cc/paper/5775). The prior does not depend on c. So z learns what c does not
+    say: the handwriting of a digit whose class is given, or the state of a cell whose batch is
+    given.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, default=None
-        A clone of it is fitted. ``None``: one with its defaults.
+        The model. A clone of it is fitted. If ``None``, it is a VariationalAutoencoder with default
+        parameters.
     condition : str, int, slice, callable or array-like, default="y"
-        ``"y"``: the y of ``fit``, of which the decoder alone is told, so that ``transform`` needs
-        no y. Else columns of X: a name or a position, several of them, a slice, a boolean mask of
-        shape (n_features,), or what :func:`sklearn.compose.make_column_selector` returns. The
-        encoder is then told, too, and these columns are not modelled.
+        Where the condition comes from. ``"y"`` takes the y of ``fit``. Only the decoder sees it, so
+        that ``transform`` needs no y. Otherwise, the condition is one or more columns of X: a name
+        or a position, several of them, a slice, a boolean mask of shape (n_features,), or what
+        :func:`sklearn.compose.make_column_selector` returns. The encoder then sees these columns
+        too, and they are not modelled.
     handle_unknown : {"error", "ignore"}, default="error"
-        Of a condition that ``fit`` did not meet: raise an error that names those that are known,
-        or average over the conditions of ``fit``. That a value is missing (NaN, None) is a
-        condition like others where ``fit`` met it in a column of X.
+        What to do with a condition that did not occur in ``fit``: raise an error that names the
+        known conditions, or average over the conditions of ``fit``. If a column of X had missing
+        values (NaN, None) in ``fit``, "missing" is a known condition, too.
     random_state : int, RandomState instance or None, default=None
-        Decides the fit and the draws. ``None``: the ``random_state`` of ``vae``.
+        Seed of the fit and of the draws. If ``None``, the ``random_state`` of ``vae`` is used.
 
     Attributes
     ----------
     vae_ : VariationalAutoencoder
-        The fitted model. Its methods need a condition: ask this object, or :meth:`given`.
+        The fitted model. Its methods need a condition: use those of this object instead, or
+        :meth:`given`.
     categories_ : dict of list
-        The categories of each condition that has some, by the name of the column, or ``"y"``.
+        The categories of each categorical condition. The key is the name of the column, or ``"y"``.
     classes_ : ndarray of shape (n_classes,)
-        Those of y, with ``condition="y"``, where y is no number.
+        The classes of y, with ``condition="y"`` and a categorical y.
     n_features_in_ : int
-        Columns of X, those of ``condition`` among them.
+        Number of columns of X, including those of ``condition``.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X had any.
+        Names of the columns of X, if it has any.
 
     See Also
     --------
@@ -81,14 +85,13 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
 
     Notes
     -----
-    Texts, booleans, columns of type category and whole numbers of at most 100 distinct values are
-    categories, and become one column each for the networks. Other numbers are standardised.
-    Several conditions stand side by side, with no effect of one on that of another but by the
-    hidden layers.
+    Strings, booleans, columns of type category and whole numbers with at most 100 distinct values
+    are categories: the networks see one column for each category. Other numbers are standardised.
+    Several conditions are put side by side; they interact only in the hidden layers.
 
-    An average over the conditions of ``fit``, for rows of which the condition is not known, is one
-    of what the model says under each of them, by their shares of the rows: of means, and of
-    probabilities (``log Σ_c p(c) p(x|c)``), over 64 of them, evenly spread, where there are more.
+    If the condition of a row is not known, the model averages over the conditions of ``fit``, each
+    weighted by its share of the rows. It averages means, or probabilities
+    (``log Σ_c p(c) p(x|c)``). If there are more than 64 conditions, 64 evenly spread ones are used.
 
     Examples
     --------
@@ -133,31 +136,32 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows, as a VariationalAutoencoder takes them; columns of conditions may hold text.
+            Rows, as :meth:`VariationalAutoencoder.fit` takes them. Columns of conditions may hold
+            strings.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
-            With ``condition="y"`` what the rows are given, else ignored.
+            With ``condition="y"``, the condition of each row. Otherwise ignored.
         sample_weight : array-like of shape (n_samples,), default=None
             As in :meth:`VariationalAutoencoder.fit`.
 
         Returns
         -------
         self : ConditionalVAE
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, missing conditions, columns that X has not, and on what
-            the model does not take. The object is then as it was before.
+            When a parameter is out of range, a condition is missing, X does not have the columns of
+            ``condition``, or the model does not take X. The object is then left unchanged.
         """
         return self._fit(X, y, sample_weight)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ConditionalVAE:
-        """Train for one epoch on X, continuing from where the model stands.
+        """Train for one epoch on X, starting from the present state of the model.
 
-        The first call fixes the conditions that there are, as well as what
-        :meth:`VariationalAutoencoder.partial_fit` learns in it.
+        The first call decides which conditions there are, and what
+        :meth:`VariationalAutoencoder.partial_fit` learns in its first call.
 
         Parameters
         ----------
@@ -171,12 +175,12 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Returns
         -------
         self : ConditionalVAE
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            As ``fit``; and on conditions that the first call did not hold.
+            For the same reasons as ``fit``, and for conditions that were not in the first call.
         """
         return self._fit(X, y, sample_weight, hasattr(self, "vae_"), one_epoch=True)
 
@@ -309,7 +313,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
     # Using the model
 
     def transform(self, X: Any) -> np.ndarray:
-        """Return the mean of q(z|x), or where columns of X are the condition of q(z|x, c).
+        """Return the mean of q(z|x), or of q(z|x, c) if columns of X are the condition.
 
         Parameters
         ----------
@@ -319,15 +323,15 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            As :meth:`VariationalAutoencoder.transform` returns.
+            As returned by :meth:`VariationalAutoencoder.transform`.
 
         Raises
         ------
         ValueError, TypeError
-            When X has other columns than in ``fit``, unknown conditions, or values that the model
+            When X has other columns than in ``fit``, an unknown condition, or values that the model
             does not take.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         return self._encode(*self._read(X))
 
@@ -339,21 +343,22 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Z : array-like of shape (n_samples, n_components)
             Points in the latent space.
         condition : object, default=None
-            One for all points, or one for each: a value or an array; where a condition has several
-            values a tuple, a mapping from the names of the columns, or a matrix or data frame.
-            ``None``: the average over those of ``fit``.
+            One condition for all points, or one for each point: a value or an array. A condition of
+            several columns is a tuple, a mapping from the names of the columns, a matrix or a data
+            frame. If ``None``, the result is the average over the conditions of ``fit``.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Without columns of conditions.
+            Rows without the columns of conditions.
 
         Raises
         ------
         ValueError, TypeError
-            As :meth:`VariationalAutoencoder.inverse_transform`, and for an unknown condition.
+            For the same reasons as :meth:`VariationalAutoencoder.inverse_transform`, and for an
+            unknown condition.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         points = self.vae_._read_latent(Z)
@@ -362,24 +367,25 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         )
 
     def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
-        """Return each row as the model sees it, there and back, in its own condition.
+        """Encode and decode each row under its own condition.
 
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Rows, with the columns of conditions.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
-            With ``condition="y"`` what the rows are given. ``None``: unknown, and averaged over.
+            With ``condition="y"``, the condition of each row. If ``None``, it is unknown, and the
+            result is the average over all conditions.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Without columns of conditions.
+            Rows without the columns of conditions.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``.
+            For the same reasons as ``transform``.
         """
         rows, context = self._read(X, y)
         return self._decode(Rows(self._encode(rows, context)), context)
@@ -387,9 +393,10 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
     def translate(self, X: Any, condition: Any) -> np.ndarray:
         """Return rows as they would look under another condition: the same z, another c.
 
-        So a batch effect is taken out, or a face made older. It is what the model associates with
-        the condition, and *not causal*: what merely goes along with it in the rows of ``fit``
-        changes with it, and what the latent has kept of it does not.
+        This removes a batch effect, for example, or makes a face older. It shows what the model
+        associates with the condition, and is *not causal*. Everything that goes along with the
+        condition in the rows of ``fit`` changes with it. What z itself still holds of the condition
+        does not change.
 
         Parameters
         ----------
@@ -406,7 +413,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``, and for an unknown condition.
+            For the same reasons as ``transform``, and for an unknown condition.
         """
         return self.inverse_transform(self._encode(*self._read(X)), condition)
 
@@ -423,25 +430,25 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Parameters
         ----------
         n_samples : int, default=1
-            How many rows.
+            Number of rows.
         condition : object, default=None
-            As in ``inverse_transform``. What is unknown is drawn from the conditions of ``fit``.
+            As in ``inverse_transform``, but an unknown condition is drawn from those of ``fit``.
         mean : bool, default=False
-            Return E[x|z, c] instead of a draw of x: what one shows for images.
+            Return E[x|z, c] instead of a random draw of x. This is usual for images.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: what decided the fit.
+            Seed of the draws. If ``None``, the seed of the fit is used.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Without columns of conditions.
+            Rows without the columns of conditions.
 
         Raises
         ------
         ValueError, TypeError
             When ``n_samples`` is not a positive whole number, and for an unknown condition.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         n_samples = whole(n_samples, "n_samples")
@@ -459,20 +466,21 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Rows, with the columns of conditions.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions), default=None
-            With ``condition="y"`` what the rows are given. ``None``: unknown; the bound is then
-            one on ``log p(x) = log Σ_c p(c) p(x|c)``, with the shares p(c) of ``fit``.
+            With ``condition="y"``, the condition of each row. If ``None``, it is unknown, and the
+            result is a bound on ``log p(x) = log Σ_c p(c) p(x|c)``, with the shares p(c) of
+            ``fit``.
         n_importance_samples : int, default=1
             As in :meth:`VariationalAutoencoder.score_samples`.
 
         Returns
         -------
         bound : ndarray of shape (n_samples,)
-            Nats per row, of the columns that are modelled.
+            Nats per row, for the columns that are modelled.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``, and as :meth:`VariationalAutoencoder.score_samples`.
+            For the same reasons as ``transform`` and :meth:`VariationalAutoencoder.score_samples`.
         """
         n_draws = whole(n_importance_samples, "n_importance_samples")
         rows, context = self._read(X, y, supported=True)
@@ -497,32 +505,32 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         """
         return float(self.score_samples(X, y).mean(dtype=np.float64))
 
     def given(self, condition: Any) -> VariationalAutoencoder:
-        """Return the model of rows that all have one condition.
+        """Return the model of the rows that have this condition.
 
-        A fitted model of its own, for displays, metrics, exports and files: of p(z), p(x|z, c) and
-        q(z|x) with c bound.
+        The result is a fitted VariationalAutoencoder with p(z), p(x|z, c) and q(z|x), in which c
+        is fixed. Displays, metrics, exports and files take it like any other model.
 
         Parameters
         ----------
         condition : object
-            One that is known, as in ``inverse_transform``.
+            A known condition, as in ``inverse_transform``.
 
         Returns
         -------
         vae : VariationalAutoencoder
-            Fitted; of the columns that are modelled.
+            The fitted model of the columns that are modelled.
 
         Raises
         ------
         ValueError
             When the condition is unknown.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         if condition is None:
@@ -531,7 +539,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
 
     @property
     def categories_(self) -> dict[Any, list[Any]]:
-        """The categories of each condition that has some, by the column's name, or ``"y"``."""
+        """The categories of each categorical condition, by the name of the column, or ``"y"``."""
         return self._conditions.categories
 
     @property
@@ -541,7 +549,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         Raises
         ------
         AttributeError
-            When y is not the condition, or a number.
+            When y is not the condition, or is a number.
         """
         if self._positions is not None or "y" not in self.categories_:
             raise AttributeError(
@@ -558,20 +566,20 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, for :func:`skvae.load`.
 
-        As :meth:`VariationalAutoencoder.save`. Where ``condition`` is a function or a slice, the
-        file holds the positions of the columns that it chose.
+        It works as :meth:`VariationalAutoencoder.save` does. If ``condition`` is a function or a
+        slice, the file holds the positions of the columns that it selected.
 
         Parameters
         ----------
         path : path-like
-            The file; replaced if it exists.
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         ValueError, TypeError
-            When a parameter was set out of its range after ``fit``.
+            When a parameter was set to a value out of its range after ``fit``.
         OSError
             When the file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""Missing values, filled by what a variational autoencoder expects in their place."""
+"""An imputer that fills missing values with the predictions of a variational autoencoder."""
 
 from __future__ import annotations
 
@@ -48,64 +48,67 @@ rows."""
 
 
 class VAEImputer(TransformerMixin, CheckedEstimator):
-    """Fill missing values by what a variational autoencoder expects, given the others of a row.
+    """Fill missing values with their expected values, given the observed values of the row.
 
-    The model is trained on the observed values alone (Nazábal et al. 2020,
-    https://arxiv.org/abs/1807.03653); none is filled in before. A missing value is then estimated
-    by its mean given the observed ones, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``, with z_k drawn
-    from q(z|x_o) and importance weights w_k that add up to 1 (Mattei and Frellsen 2019, MIWAE,
-    https://arxiv.org/abs/1812.02633). Values that are not missing stay as they are.
+    The model is trained on the observed values alone, and nothing is filled in before (Nazábal et
+    al. 2020, https://arxiv.org/abs/1807.03653). A missing value is then estimated by its mean given
+    the observed values, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``. The z_k are drawn from q(z|x_o),
+    and the importance weights w_k add up to 1 (Mattei and Frellsen 2019, MIWAE,
+    https://arxiv.org/abs/1812.02633). Observed values are not changed.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, default=None
-        A clone of it is fitted. ``None``: a model of 16 components, or of as many as there are
-        columns, and two hidden layers, trained on the bound of
-        :class:`~skvae.objectives.IWAE` with five draws by a learning rate that falls to 0, the
-        longer the more rows there are for each column; under ``likelihood="mixed"`` where X is a
-        data frame with columns of categories, else ``"gaussian"``.
+        The model. A clone of it is fitted. If ``None``, it has 16 components (or as many as there
+        are columns, if these are fewer) and two hidden layers. It is trained on the bound of
+        :class:`~skvae.objectives.IWAE` with five draws, with a learning rate that falls to 0, and
+        for longer when there are more rows per column. Its likelihood is ``"mixed"`` if X is a data
+        frame with categorical columns, otherwise ``"gaussian"``.
     n_importance_samples : int, default=1000
-        Draws z_k for each row.
+        Number of draws z_k for each row.
     n_estimators : int, default=3
-        Models that are fitted, from different seeds and each without another tenth of the observed
-        numbers: see ``fit``. Their estimates are averaged, and draws and intervals come from all:
-        where rows are few the models differ, and that is part of how uncertain a missing value is.
+        Number of models that are fitted. They have different seeds, and each is fitted without
+        another tenth of the observed numbers (see ``fit``). Their estimates are averaged, and draws
+        and intervals use all of them. If there are few rows, the models differ, and this is part of
+        the uncertainty of a missing value.
     sample_posterior : bool, default=False
-        Fill in a draw from the distribution of the missing values in place of their mean: for
-        several imputations of one table see :meth:`draw`.
+        Fill in a random draw from the distribution of the missing values instead of their mean. For
+        several imputations of one table, see :meth:`draw`.
     add_indicator : bool, default=False
-        Append columns that say which values were missing, of those columns of X in which some
-        were in ``fit``, as :class:`~sklearn.impute.MissingIndicator` does.
+        Append columns that say which values were missing, as
+        :class:`~sklearn.impute.MissingIndicator` does. There is one for each column of X that had
+        missing values in ``fit``.
     keep_empty_features : bool, default=False
-        Keep columns that held no value in ``fit``, filled with 0, instead of leaving them out.
+        Keep columns that had no value at all in ``fit``, and fill them with 0. By default, they are
+        left out.
     missing_values : int, float, nan, None or pandas.NA, default=nan
-        What stands for a missing value in X. nan, None and pandas.NA stand for each other.
+        The value that means "missing" in X. nan, None and pandas.NA have the same effect.
     random_state : int, RandomState instance or None, default=None
-        Decides the fit and the draws. ``None``: the fit goes by the ``random_state`` of ``vae``.
+        Seed of the fit and of the draws. If ``None``, the fit uses the ``random_state`` of ``vae``.
 
     Attributes
     ----------
     vae_ : VariationalAutoencoder
-        The first of the fitted models, of the columns that are not empty.
+        The first of the fitted models. It has the columns that are not empty.
     estimators_ : list of VariationalAutoencoder
-        All of them.
+        All fitted models.
     indicator_ : MissingIndicator or None
-        The one behind ``add_indicator``.
+        The transformer that makes the columns of ``add_indicator``.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X had any.
+        Names of the columns of X, if it has any.
 
     See Also
     --------
-    sklearn.impute.IterativeImputer : A regression for each column, in turns.
-    VariationalAutoencoder : Takes missing values itself; no imputation is needed for it.
+    sklearn.impute.IterativeImputer : Fits a regression for each column in turn.
+    VariationalAutoencoder : Takes missing values itself, without imputation.
 
     Notes
     -----
-    Columns of categories and of 0 and 1, and counts, get values of their kind where the
-    likelihood is one for such columns, as ``likelihood="mixed"`` chooses it: the most
-    probable category, the nearest whole number. Under ``"gaussian"``, numbers are numbers.
+    With ``likelihood="mixed"``, a categorical or binary column gets the most probable category, and
+    a column of counts the nearest whole number. The same holds for other likelihoods of such
+    columns. With ``"gaussian"``, estimates are real numbers.
 
     Examples
     --------
@@ -160,27 +163,28 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Fit the model to the observed values of X.
 
-        Each of the ``n_estimators`` models is fitted without another tenth of the observed
-        numbers, which say how wide :meth:`interval` has to be. No category is hidden, no value of
-        a column of two distinct ones, and of each column two values stay at least.
+        Each of the ``n_estimators`` models is fitted without another tenth of the observed numbers.
+        These hidden numbers are used to find out how wide :meth:`interval` has to be. Categories
+        are not hidden, nor are values of columns with two distinct values; and at least two values
+        of each column stay.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows with missing values, or without.
+            Rows, with or without missing values.
         y : Ignored
             Present for scikit-learn's conventions.
 
         Returns
         -------
         self : VAEImputer
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, on X that the model does not take, that is sparse, or that
-            holds no value at all.
+            When a parameter is out of range, or when X is sparse, holds no value at all, or is not
+            taken by the model.
         """
         # A copy is fitted: should anything fail, this object is as it was.
         fitted = copy.copy(self)._fit(X)
@@ -341,8 +345,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Return X with its missing values filled.
 
-        The same values for the same row, whatever rows are beside it, unless
-        ``sample_posterior``.
+        A row always gets the same values, whatever the other rows are, unless
+        ``sample_posterior=True``.
 
         Parameters
         ----------
@@ -352,16 +356,16 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features_out)
-            Of X's type of floats; of objects where X is a data frame with categories. Columns
-            that were empty in ``fit`` are left out unless ``keep_empty_features``; those of
-            ``add_indicator`` come last.
+            The filled rows, with the float dtype of X, or with dtype object if X is a data frame
+            with categories. Columns that were empty in ``fit`` are left out unless
+            ``keep_empty_features``. The columns of ``add_indicator`` come last.
 
         Raises
         ------
         ValueError, TypeError
             When X has other columns than in ``fit``, or the model does not take its values.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         values, table, gaps = self._read(X)
         filled = values.copy()
@@ -395,29 +399,30 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     ) -> np.ndarray:
         """Return several imputations of X, drawn from the distribution of its missing values.
 
-        For multiple imputation: an analysis is made on each, and the results are pooled (Rubin
-        1987, https://doi.org/10.1002/9780470316696), so that its standard errors know what
-        was missing. Draws are of z from p(z|x_o), by sampling importance resampling, and of x
-        from p(x|z), under each of the models in turn.
+        This is for multiple imputation: make the analysis on each of them, and pool the results
+        (Rubin 1987, https://doi.org/10.1002/9780470316696), so that standard errors include the
+        uncertainty of the missing values. First z is drawn from p(z|x_o), by sampling importance
+        resampling, then x from p(x|z). The models take turns.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             Rows.
         n_draws : int
-            How many.
+            Number of imputations.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: the imputer's ``random_state``.
+            Seed of the draws. If ``None``, the ``random_state`` of the imputer is used.
 
         Returns
         -------
         draws : ndarray of shape (n_draws, n_samples, n_features_out)
-            Filled tables, without the columns of ``add_indicator``.
+            The filled tables, without the columns of ``add_indicator``.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``; and when ``n_draws`` is not a positive whole number.
+            For the same reasons as ``transform``, and when ``n_draws`` is not a positive whole
+            number.
         """
         n_draws = whole(n_draws, "n_draws")
         state = self.random_state if random_state is None else random_state
@@ -450,39 +455,41 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         return drawn
 
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Return between which values each missing one lies, with a probability.
+        """Return an interval that contains each missing value with a given probability.
 
-        Each model's quantiles of its share of ``n_importance_samples`` draws, averaged over the
-        models, and widened about the median by a factor. Networks that are fitted to few rows
-        are too sure: ``fit`` does not show each model a tenth of the observed numbers, and the
-        factor is the least by which intervals would have held their share ``level`` of these
-        (split conformal prediction, in the manner of Romano, Patterson and Candès 2019,
-        https://arxiv.org/abs/1905.03222). So they hold it of other values of these rows, too, that
-        are missing at random, over all columns together; less in new rows of many columns, or
-        with many more gaps than those of ``fit`` (``benchmarks/imputation.py``).
+        The interval lies between two quantiles of the draws. The quantiles are taken in each model,
+        averaged over the models, and moved away from the median by a factor. The factor is needed
+        because networks that are fitted to few rows are overconfident. ``fit`` hides a tenth of
+        the observed numbers from each model, and the factor is the smallest one with which the
+        intervals contain a share ``level`` of these hidden numbers (split conformal prediction,
+        similar to Romano, Patterson and Candès 2019, https://arxiv.org/abs/1905.03222). So the
+        intervals also contain this share of the values that are missing at random in these rows,
+        over all columns together. They contain less in new rows with many columns, or with many
+        more gaps than the rows of ``fit`` (``benchmarks/imputation.py``).
 
-        Where fewer numbers were hidden than the level needs (19 for .95), the factor is the
-        largest that any of them needs, and 1, the model's own interval, at least. Ends stay whole
-        numbers, and within what the likelihood takes. What :meth:`draw` returns is not widened.
+        If fewer numbers were hidden than the level needs (19 for .95), the factor is the largest
+        one that any of them needs, and at least 1, which is the interval of the model itself. Ends
+        of whole numbers stay whole, and stay within the values that the likelihood allows. The
+        results of :meth:`draw` are not widened.
 
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
             Rows.
         level : float, default=0.95
-            The probability, of each value by itself.
+            The probability, for each value by itself.
 
         Returns
         -------
         low, high : ndarray of shape (n_samples, n_features_out)
-            As ``transform`` returns, without the columns of ``add_indicator``; both are the value
-            itself where it is observed, and None where a category is missing, which has no
-            interval.
+            Arrays as ``transform`` returns, without the columns of ``add_indicator``. For an
+            observed value, both are the value itself. For a missing category, both are None,
+            because it has no interval.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``transform``; and when ``level`` does not lie in (0, 1).
+            For the same reasons as ``transform``, and when ``level`` does not lie in (0, 1).
         """
         if not (is_number(level, Real) and 0 < level < 1):
             raise ValueError(f"level={level!r} must be a number in (0, 1).")
@@ -540,19 +547,20 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         Parameters
         ----------
         input_features : array-like of str of shape (n_features,), default=None
-            Names of the columns of X; ``None``: ``feature_names_in_``, or x0, x1 and so on.
+            Names of the columns of X. If ``None``, these are ``feature_names_in_``, or x0, x1 and
+            so on.
 
         Returns
         -------
         names : ndarray of shape (n_features_out,)
-            Of str.
+            Array of str.
 
         Raises
         ------
         ValueError
-            When there are others than ``feature_names_in_``, or another number.
+            When the names differ from ``feature_names_in_``, or there is another number of them.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         input_features = _check_feature_names_in(self, input_features)

@@ -1,4 +1,4 @@
-"""Strange rows: found, with a threshold, and with the columns that make them strange."""
+"""A detector of outliers, with a threshold and the columns that make a row unusual."""
 
 from __future__ import annotations
 
@@ -88,36 +88,37 @@ def _has_outliers(detector: Any) -> bool:
 
 @_state.keeps(_state.VAE_OUTLIER_DETECTOR)
 class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
-    """Find strange rows by a variational autoencoder: a score, a threshold and a reason.
+    """Detect outliers with a variational autoencoder: a score, a threshold and reasons.
 
-    The score is a lower bound on log p(x), nats per row: the same for the same row in every call.
-    The model is trained on the likeliest rows of each batch alone, so that outliers among the rows
-    of ``fit`` do not bend it.
+    The score is a lower bound on log p(x) in nats per row. The same row has the same score in every
+    call. The model is trained only on the most likely rows of each batch, so that outliers among
+    the rows of ``fit`` do not distort it.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, default=None
-        A clone of it is fitted; its objective is trimmed (:class:`skvae.objectives.Trimmed`)
-        unless ``novelty``. ``None``: Student's t with tails learned for each column, columns
-        standardised by quartiles, few components, one small hidden layer and few steps, which
-        found most outliers on public tables; under ``novelty`` a larger model that is trained for
-        longer. Data frames with columns of categories get ``likelihood="mixed"``; for images and
-        counts, say what the model is.
+        The model. A clone of it is fitted, with a trimmed objective
+        (:class:`skvae.objectives.Trimmed`) unless ``novelty=True``. If ``None``, the model is the
+        one that found most outliers on public tables: a Student's t likelihood with tails learned
+        for each column, columns standardised by quartiles, few components, one small hidden layer
+        and few steps. With ``novelty=True`` it is a larger model that is trained for longer. Data
+        frames with categorical columns get ``likelihood="mixed"``. For images and counts, give a
+        model with a suitable likelihood.
     contamination : float or "auto", default="auto"
-        The share of the rows of ``fit`` that is flagged, in (0, 0.5]. ``"auto"``: what scores
-        far below the others, however many rows that are; see Notes.
+        The share of the rows of ``fit`` that is flagged, in (0, 0.5]. ``"auto"`` flags the rows
+        that score far below the others, however many these are; see Notes.
     novelty : bool, default=False
-        Whether the rows of ``fit`` are known to be clean, so that new rows alone can be strange.
-        Nothing is then trimmed, the default model is one that follows the rows more closely, and
-        each model leaves out a fifth of them, by which the threshold is found: ``contamination``
-        is then the share of false alarms. A switch of its own, and not ``contamination=0``, so
-        that this share can be asked for.
+        Whether the rows of ``fit`` are known to be free of outliers, so that only new rows can be
+        outliers. Nothing is then trimmed, the default model follows the rows more closely, and each
+        model leaves out a fifth of the rows, which are used to find the threshold.
+        ``contamination`` is then the share of false alarms. That is why this is a parameter of its
+        own, and not ``contamination=0``.
     n_estimators : int, default=3
-        Models that are fitted, from different seeds; their scores are averaged.
+        Number of models that are fitted, with different seeds. Their scores are averaged.
     random_state : int, RandomState instance or None, default=None
-        Decides the fit. ``None``: the ``random_state`` of ``vae``.
+        Seed of the fit. If ``None``, the ``random_state`` of ``vae`` is used.
     n_jobs : int, default=None
-        Models that are fitted at once, by joblib; −1 is one for each processor.
+        Number of models that are fitted at the same time, by joblib. −1 uses all processors.
 
     Attributes
     ----------
@@ -126,25 +127,26 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     vae_ : VariationalAutoencoder
         The first of the fitted models.
     estimators_ : list of VariationalAutoencoder
-        All of them.
+        All fitted models.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, where X had any.
+        Names of the columns of X, if it has any.
 
     See Also
     --------
-    sklearn.ensemble.IsolationForest : By random splits; quicker.
+    sklearn.ensemble.IsolationForest : Uses random splits, and is faster.
     skvae.display.OutlierDisplay : A picture of :meth:`explain`.
 
     Notes
     -----
-    ``contamination="auto"`` is the fence of a box plot of the scores, adjusted to their skewness
-    (in the manner of Hubert and Vandervieren 2008, https://doi.org/10.1016/j.csda.2007.11.008):
-    ``median − m · (median − lower quartile)`` with m four times the ratio of the distances of
-    lower and upper quartile from the median, between 6.5 and 30; the least likely row is beyond it
-    in any case. Of clean rows, normal, with heavy tails or log-normal, it flags up to 3 %, 1 % as
-    a rule; a quarter of outliers and more hides them. Measured in ``benchmarks/outliers.py``.
+    ``contamination="auto"`` takes the fence of a box plot of the scores, adjusted to their skewness
+    (similar to Hubert and Vandervieren 2008, https://doi.org/10.1016/j.csda.2007.11.008). The
+    threshold is ``median − m · (median − lower quartile)``. Here m is four times the ratio of the
+    distances of the lower and the upper quartile from the median, but at least 6.5 and at most 30.
+    The least likely row is always flagged. Of rows without outliers (normal, heavy-tailed or
+    log-normal), usually 1 % and at most 3 % are flagged. If a quarter of the rows or more are
+    outliers, they are not found. Measured in ``benchmarks/outliers.py``.
 
     Examples
     --------
@@ -196,20 +198,21 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows, as a VariationalAutoencoder takes them; NaN is a value that was not observed.
+            Rows, as :meth:`VariationalAutoencoder.fit` takes them. NaN means that a value was not
+            observed.
         y : Ignored
             Present for scikit-learn's conventions.
 
         Returns
         -------
         self : VAEOutlierDetector
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, on X that the model does not take, and on several jobs
-            within ``data_parallel(shards=True)``. The object is then as it was before.
+            When a parameter is out of range, when the model does not take X, or when there are
+            several jobs within ``data_parallel(shards=True)``. The object is then left unchanged.
         """
         with world().alike():
             self._check_jobs()
@@ -236,7 +239,7 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     def fit_predict(self, X: Any, y: Any = None, **kwargs: Any) -> np.ndarray:
         """Fit, and return −1 for outliers among the rows and 1 for all others.
 
-        Not there under ``novelty``, where the rows of ``fit`` are known to be clean.
+        Not available with ``novelty=True``, because then no row of ``fit`` is an outlier.
 
         Parameters
         ----------
@@ -245,26 +248,26 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         y : Ignored
             Present for scikit-learn's conventions.
         **kwargs
-            For ``fit``.
+            Keyword arguments for ``fit``.
 
         Returns
         -------
         labels : ndarray of int, shape (n_samples,)
-            As ``predict`` returns.
+            As returned by ``predict``.
 
         Raises
         ------
         ValueError, TypeError
-            As ``fit``.
+            For the same reasons as ``fit``.
         """
         return self.fit(X, y, **kwargs).predict(X)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train for one epoch on X, continuing from where the models stand; move the threshold.
+        """Train for one epoch on X, starting from the present state; update the threshold.
 
-        For rows that come by and by. The threshold is that of the latest rows under the models as
-        they are now: up to 2,000, fewer where rows are long, which are kept for it.
+        Use this for rows that arrive over time. The threshold is computed from the latest rows with
+        the present models. Up to 2,000 rows are kept for this, fewer if rows are long.
 
         Parameters
         ----------
@@ -276,12 +279,12 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Returns
         -------
         self : VAEOutlierDetector
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            As ``fit``.
+            For the same reasons as ``fit``.
         """
         is_first = not hasattr(self, "estimators_")
         models = self._models(X) if is_first else [vae._copy() for vae in self.estimators_]
@@ -374,7 +377,7 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return a lower bound on log p(x) for each row, in nats: higher is more normal.
 
-        The mean over the models of the elbo, as :meth:`VariationalAutoencoder.elbo_terms` has it,
+        This is the elbo (see :meth:`VariationalAutoencoder.elbo_terms`), averaged over the models,
         with the same eight draws of noise for every row.
 
         Parameters
@@ -385,20 +388,20 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Nats per row, finite.
+            Nats per row, always finite.
 
         Raises
         ------
         ValueError, TypeError
-            As :meth:`VariationalAutoencoder.score_samples`.
+            For the same reasons as :meth:`VariationalAutoencoder.score_samples`.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         return _scores(self.estimators_, self.vae_._supported(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return ``score_samples(X) − offset_``: how far from the threshold, nats per row.
+        """Return ``score_samples(X) − offset_``: the distance from the threshold, in nats per row.
 
         Parameters
         ----------
@@ -413,7 +416,7 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         """
         return self.score_samples(X) - self.offset_
 
@@ -433,36 +436,38 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``.
+            For the same reasons as ``score_samples``.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def explain(self, X: Any) -> np.ndarray:
-        """Return how much each column adds to the strangeness of each row, in nats.
+        """Return how much each column contributes to making a row unusual, in nats.
 
-        A column is strange where the others make one expect another value: by so much as the
-        score rises when the column is hidden, ``−log p(x_j | x_others)``, less the same of rows
-        that the model draws itself. What columns are strange for together is shared out equally,
-        so that a row adds up to ``E[score] − score_samples``, the expectation being over rows
-        that the models draw. 0 for a value that is missing.
+        A value is unusual if the other columns make one expect another value. To measure this, the
+        column is hidden, and the rise of the score is ``−log p(x_j | x_others)``. The average rise
+        for rows that the model draws itself is subtracted. What several columns contribute only
+        together is divided equally between them, so that the contributions of a row add up to
+        ``E[score] − score_samples``; the expectation is over rows that the models draw. A missing
+        value contributes 0.
 
-        It takes a call of ``score_samples`` for each column. The pixels of images are hidden a
-        patch at a time, and share what it adds; there are at most 256 patches.
+        This takes one call of ``score_samples`` for each column. The pixels of images are hidden in
+        patches, at most 256 of them, and the pixels of a patch share its contribution.
 
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows: outliers, as a rule, and few.
+            Rows, usually a few outliers.
 
         Returns
         -------
         nats : ndarray of shape (n_samples, n_features)
-            Positive where a column is stranger than is to be expected.
+            Contributions; positive if a value is more unusual than expected.
 
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As ``score_samples``; and when the likelihood is one that does not split into columns.
+            For the same reasons as ``score_samples``, and when the likelihood does not split into
+            columns.
         """
         check_is_fitted(self)
         x = self.vae_._supported(X).block(slice(None))
@@ -473,21 +478,21 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted detector to one safetensors file, for :func:`skvae.load`.
 
-        As :meth:`VariationalAutoencoder.save`, with all models and the threshold, and the latest
-        rows that ``partial_fit`` keeps. An objective of your own class is given to ``load`` as
-        the models have it: ``objective=Trimmed(objective=Mine())``.
+        It works as :meth:`VariationalAutoencoder.save` does. The file holds all models, the
+        threshold, and the latest rows that ``partial_fit`` keeps. If the objective is of your own
+        class, pass it to ``load`` as the models have it: ``objective=Trimmed(objective=Mine())``.
 
         Parameters
         ----------
         path : path-like
-            The file; replaced if it exists.
+            The file to write. An existing file is replaced.
 
         Raises
         ------
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         ValueError, TypeError
-            When a parameter was set out of its range after ``fit``.
+            When a parameter was set to a value out of its range after ``fit``.
         OSError
             When the file cannot be written.
         """

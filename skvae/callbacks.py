@@ -16,25 +16,25 @@ __all__ = ["OptunaPruning", "TensorBoard"]
 
 
 class OptunaPruning(Callback):
-    """Stop a fit that Optuna's pruner expects nothing of.
+    """Stop a fit early when Optuna's pruner decides that its trial is not promising.
 
-    After every epoch the bound of the held-out rows, nats per row, is reported to the trial, with
-    the number of the epoch as the step. Where the study's pruner says so, ``fit`` raises
-    ``optuna.TrialPruned``, which the study counts as it should; the estimator is then as it was
-    before. See Akiba et al. 2019 (https://arxiv.org/abs/1907.10902).
+    After every epoch, the bound of the held-out rows, in nats per row, is reported to the trial.
+    The step is the number of the epoch. When the pruner of the study decides to stop, ``fit``
+    raises ``optuna.TrialPruned``, so that the study counts the trial as pruned. The estimator is
+    then left unchanged. See Akiba et al. 2019 (https://arxiv.org/abs/1907.10902).
 
-    One fit reports to one trial: with cross-validation inside a trial the folds would report to
-    the same steps, of which Optuna keeps the first.
+    Use one fit for one trial. With cross-validation inside a trial, all folds would report to the
+    same steps, and Optuna keeps only the first report of a step.
 
     Parameters
     ----------
     trial : optuna.trial.Trial
-        Of a study of ``direction="maximize"``.
+        A trial of a study with ``direction="maximize"``.
 
     Raises
     ------
     ValueError
-        At ``fit``, when no rows are held out or the study minimises.
+        In ``fit``, when no rows are held out or the study minimises.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class OptunaPruning(Callback):
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Report the epoch, and stop where the pruner says so.
+        """Report the epoch, and stop if the pruner decides so.
 
         Parameters
         ----------
@@ -131,27 +131,28 @@ class OptunaPruning(Callback):
 class TensorBoard(Callback):
     """Log every epoch to TensorBoard.
 
-    Every fit is a run of its own, a new folder ``run_1``, ``run_2``, … of ``log_dir``, also
-    when many processes fit at once, as in a grid search. ``partial_fit`` and a warm-started
-    ``fit`` go on in the run and with the epochs of the model that they continue, whose
-    ``history_`` holds its name under ``"run"``.
+    Every fit is a new run and has its own folder ``run_1``, ``run_2``, … in ``log_dir``, also when
+    many processes fit at the same time, as in a grid search. ``partial_fit`` and a warm-started
+    ``fit`` continue the run of the model, and count its epochs on. The ``history_`` of the model
+    has the name of the run under ``"run"``.
 
-    A run has a line for training and one for held-out rows, where there are any, on charts
-    ``loss``, ``reconstruction`` and ``kl``, nats per row; ``dur``, seconds an epoch;
-    ``learning_rate``; and whatever numbers callbacks before this one write to the history.
-    See them with ``tensorboard --logdir runs``.
+    The charts ``loss``, ``reconstruction`` and ``kl`` (nats per row) have a line for training and,
+    if there are held-out rows, one for these. Other charts are ``dur`` (seconds per epoch),
+    ``learning_rate``, and all numbers that callbacks before this one write to the history. To see
+    them, run ``tensorboard --logdir runs``.
 
     Unlike skorch's callback of this name, it can be cloned and pickled.
 
     Parameters
     ----------
     log_dir : path-like, default=None
-        The folder of all runs; it is made. ``None``: ``runs`` in the working directory.
+        The folder of all runs. It is created if needed. If ``None``, it is ``runs`` in the working
+        directory.
 
     Raises
     ------
     ImportError
-        At ``fit``, when tensorboard (extra ``tensorboard``) is not installed.
+        In ``fit``, when tensorboard (extra ``tensorboard``) is not installed.
 
     Examples
     --------
@@ -170,7 +171,7 @@ class TensorBoard(Callback):
         self.log_dir = log_dir
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Find the run that the model began, or begin one.
+        """Continue the run of the model, or start a new one.
 
         Parameters
         ----------

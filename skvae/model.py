@@ -99,7 +99,7 @@ class VAE(nn.Module):
     latent_dim : int
         Dimension of z.
     n_features : int
-        Columns of X.
+        Number of columns of X.
 
     Examples
     --------
@@ -152,7 +152,7 @@ class VAE(nn.Module):
         x : Tensor of shape (n, n_features)
             Rows; NaN where a value is missing.
         context : Tensor of shape (n, n_context), default=None
-            What they are given.
+            The context of these rows.
 
         Returns
         -------
@@ -258,7 +258,7 @@ class VAE(nn.Module):
         Parameters
         ----------
         context : Tensor of shape (n_context,)
-            What they are given.
+            The context of these rows.
 
         Returns
         -------
@@ -301,7 +301,7 @@ def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) ->
     posterior : torch.distributions.Distribution
         The q(z|x) of n rows.
     prior : torch.distributions.Distribution
-        That of z.
+        The distribution p(z).
     z : Tensor of shape (n_samples, n, latent_dim)
         Drawn from the posterior.
 
@@ -343,7 +343,7 @@ def marginal_kl(posterior: Distribution, prior: Distribution) -> Tensor:
     posterior : torch.distributions.Distribution
         The q(z|x) of n rows.
     prior : torch.distributions.Distribution
-        That of z.
+        The distribution p(z).
 
     Returns
     -------

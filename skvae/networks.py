@@ -484,7 +484,7 @@ def parameter_head(
     features : torch.Size
         Shape of one row's features: ``(n_out,)`` or ``(n_channels, height, width)``.
     n_features : int
-        Columns of X.
+        Number of columns of X.
     n_params : int
         Numbers that the likelihood takes for each of them.
     image_shape : tuple of int or None
@@ -562,7 +562,7 @@ class Encoder(nn.Module):
         x : Tensor of shape (n, n_embedded)
             Rows as the likelihood embeds them.
         context : Tensor of shape (n, n_context), default=None
-            What they are given.
+            The context of these rows.
 
         Returns
         -------

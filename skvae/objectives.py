@@ -90,7 +90,7 @@ class LinearWarmup(Parameters):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range or no number.
+        In ``fit``, when a parameter is out of its range or not a number.
 
     Examples
     --------
@@ -112,12 +112,12 @@ class LinearWarmup(Parameters):
         Parameters
         ----------
         epoch : int or None
-            Epochs done before this one. ``None``: the final value.
+            Number of epochs before this one. ``None`` asks for the final value.
 
         Returns
         -------
         weight : float
-            Without unit.
+            A number without a unit.
         """
         weight, start = self._real("weight"), self._real("start")
         n_epochs = self._whole("n_epochs", least=0)
@@ -146,7 +146,7 @@ class CyclicalAnnealing(Parameters):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range or no number.
+        In ``fit``, when a parameter is out of its range or not a number.
 
     Examples
     --------
@@ -170,12 +170,12 @@ class CyclicalAnnealing(Parameters):
         Parameters
         ----------
         epoch : int or None
-            Epochs done before this one. ``None``: the final value.
+            Number of epochs before this one. ``None`` asks for the final value.
 
         Returns
         -------
         weight : float
-            Without unit.
+            A number without a unit.
         """
         weight, n_epochs, n_cycles = (
             self._real("weight"), self._whole("n_epochs"), self._whole("n_cycles")
@@ -244,7 +244,7 @@ class Objective(Parameters):
         likelihood : torch.distributions.Distribution
             The p(x|z), of batch shape ``(n_samples, n)``.
         prior : torch.distributions.Distribution
-            That of z.
+            The distribution p(z).
         epoch : int, default=None
             Epochs done before this one. ``None`` outside training: schedules are over.
 
@@ -266,7 +266,7 @@ class Objective(Parameters):
         Parameters
         ----------
         epoch : int or None
-            Epochs done before this one. ``None``: schedules are over.
+            Number of epochs before this one. ``None`` means that all schedules are over.
 
         Returns
         -------
@@ -314,7 +314,7 @@ class ELBO(Objective):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range or no number.
+        In ``fit``, when a parameter is out of its range or not a number.
 
     Examples
     --------
@@ -336,12 +336,12 @@ class ELBO(Objective):
         Parameters
         ----------
         epoch : int or None
-            Epochs done before this one. ``None``: schedules are over.
+            Number of epochs before this one. ``None`` means that all schedules are over.
 
         Returns
         -------
         weight : float
-            Without unit.
+            A number without a unit.
         """
         beta = self.beta(epoch) if callable(self.beta) else self._real("beta")
         n_epochs = self._whole("kl_warmup_epochs", least=0)
@@ -481,7 +481,7 @@ class BetaTCVAE(Objective):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range or no number.
+        In ``fit``, when a parameter is out of its range or not a number.
 
     Examples
     --------
@@ -557,7 +557,7 @@ class InfoVAE(Objective):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range or no number.
+        In ``fit``, when a parameter is out of its range or not a number.
 
     Examples
     --------

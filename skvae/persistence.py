@@ -1,4 +1,4 @@
-"""Loading models from files, which may come from anybody."""
+"""Loading models from files that ``save`` wrote."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ COLUMN = 2**8
 def load(
     path: str | os.PathLike[str], **objects: Any
 ) -> VariationalAutoencoder | ConditionalVAE | VAEClassifier | VAEOutlierDetector:
-    """Load a model that its method ``save`` wrote.
+    """Load a model from a file that its method ``save`` wrote.
 
-    Nothing in the file is executed: it holds arrays and JSON. The model predicts and
-    continues training bit for bit as the one that was saved.
+    Nothing in the file is executed: it holds arrays and JSON. The loaded model gives the same
+    results as the saved one and continues training in the same way, bit for bit.
 
-    A file may come from anybody. Whatever it holds, reading it takes at most five times the
-    memory of its arrays, 64 times that of its JSON (some kilobytes, and 250 bytes an epoch),
-    256 bytes a column of X for each model within and 100 MB, and the time that goes with that.
-    Networks and parts of your own, given as ``objects``, take what they take.
+    A file may come from an unknown source. Whatever it holds, reading it takes at most five times
+    the memory of its arrays, 64 times that of its JSON (some kilobytes, and 250 bytes per epoch),
+    256 bytes per column of X for each model in it, and 100 MB, and a corresponding time. Your own
+    networks and parts, given as ``objects``, are not included in this.
 
     Parameters
     ----------
     path : path-like
         The file.
     **objects
-        Parameters that were objects of the user's own classes and so are not in the file:
-        ``encoder=``, ``decoder=``, ``likelihood=``, ``prior=``, ``posterior_family=``,
-        ``objective=``, unfitted as they were given to the constructor. ``callbacks=`` and
-        ``random_state=`` may be given; they are ``None`` otherwise.
+        Parameters that are objects of your own classes, which are not in the file: ``encoder=``,
+        ``decoder=``, ``likelihood=``, ``prior=``, ``posterior_family=``, ``objective=``. Give them
+        unfitted, as they were given to the constructor. ``callbacks=`` and ``random_state=`` can be
+        given as well; otherwise they are ``None``.
 
     Returns
     -------
     VariationalAutoencoder, ConditionalVAE, VAEClassifier or VAEOutlierDetector
-        Fitted; what was saved.
+        The fitted estimator that was saved.
 
     Raises
     ------
     OSError
         When there is no such file, or it cannot be read.
     MemoryError
-        When the memory of this machine does not suffice.
+        When this machine does not have enough memory.
     ValueError
-        When the file is truncated, corrupted, foreign, of a later format or not a valid
-        model, or an object of the user's is missing.
+        When the file is truncated, corrupted, of another kind, of a later format or not a valid
+        model, or when an object of your own class is missing.
     ImportError
         When the model has a flow and zuko (extra ``flows``) is not installed.
 

@@ -233,16 +233,16 @@ class InverseAutoregressiveFlow(Posterior):
     n_transforms : int, default=2
         Steps; the order of the components is reversed from one to the next.
     hidden_layer_sizes : sequence of int, default=(64, 64)
-        Of the network in each step.
+        Layers of the network in each step.
     context_size : int, default=32
         Width of h(x), a linear function of the encoder's features.
 
     Raises
     ------
     ImportError
-        At ``fit``, when zuko is not installed.
+        In ``fit``, when zuko is not installed.
     ValueError
-        At ``fit``, when a parameter is not a positive whole number.
+        In ``fit``, when a parameter is not a positive whole number.
 
     Examples
     --------

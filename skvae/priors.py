@@ -197,7 +197,7 @@ class ClassMixture(Prior):
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is out of its range.
+        In ``fit``, when a parameter is out of its range.
 
     Examples
     --------
@@ -404,16 +404,16 @@ class FlowPrior(Prior):
     n_transforms : int, default=2
         Steps.
     hidden_layer_sizes : sequence of int, default=(64, 64)
-        Of the network in each step.
+        Layers of the network in each step.
     n_bins : int, default=8
         Bins of the splines.
 
     Raises
     ------
     ImportError
-        At ``fit``, when zuko is not installed.
+        In ``fit``, when zuko is not installed.
     ValueError
-        At ``fit``, when a parameter is not a positive whole number.
+        In ``fit``, when a parameter is not a positive whole number.
 
     Examples
     --------

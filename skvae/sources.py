@@ -1,4 +1,4 @@
-"""Where rows can come from, beyond arrays: what is read a chunk at a time in ``fit``."""
+"""Sources of rows that are not arrays, and are read one chunk at a time."""
 
 from __future__ import annotations
 
@@ -13,42 +13,44 @@ __all__ = ["ParquetRows"]
 
 
 class ParquetRows:
-    """Columns of Parquet files as an array, which is read a row group at a time.
+    """Columns of Parquet files as an array that is read one row group at a time.
 
-    It has ``shape``, ``dtype`` and slicing, so that ``fit``, ``transform`` and the other methods
-    of a :class:`skvae.VariationalAutoencoder` take it; no more than some row groups are in memory.
-    Row groups are written with ``row_group_size=`` of ``pyarrow.parquet.write_table`` or of
-    ``DataFrame.to_parquet``: some 10,000 to 100,000 rows are a good size.
+    It has ``shape``, ``dtype`` and slicing, so that ``fit``, ``transform`` and the other methods of
+    a :class:`skvae.VariationalAutoencoder` take it. Only a few row groups are in memory at a time.
+    The size of row groups is set when a file is written, by ``row_group_size=`` of
+    ``pyarrow.parquet.write_table`` or ``DataFrame.to_parquet``. A good size is 10,000 to 100,000
+    rows.
 
     Parameters
     ----------
     path : path-like or sequence of path-like
-        A file, or files of the same columns, or a folder, whose files ``*.parquet`` are taken in
-        the order of their names.
+        A file, a list of files with the same columns, or a folder. The files ``*.parquet`` of a
+        folder are read in the order of their names.
     columns : sequence of str, default=None
-        The columns of X, in this order. ``None``: all.
+        The columns of X, in this order. If ``None``, all columns are taken.
 
     Attributes
     ----------
     shape : tuple of int
-        Rows of all files, and columns.
+        Number of rows in all files, and number of columns.
     dtype : numpy.dtype
-        float32 where it holds the values of every column exactly, else float64; a null is NaN.
+        float32 if it holds the values of every column exactly, otherwise float64. A null becomes
+        NaN.
     columns : list of str
         The names of the columns.
     chunks : tuple of tuple of int
-        The rows of each row group, and the number of columns.
+        Number of rows of each row group, and number of columns.
 
     Raises
     ------
     ImportError
         When pyarrow is not installed.
     FileNotFoundError
-        When there is no such file, or a folder holds none.
+        When a file does not exist, or a folder holds no Parquet file.
     KeyError
-        When a file has no column of a name.
+        When a file does not have one of the columns.
     TypeError
-        When a column holds no numbers.
+        When a column does not hold numbers.
 
     Examples
     --------
@@ -115,12 +117,12 @@ class ParquetRows:
         Parameters
         ----------
         rows : slice
-            Without a step.
+            A slice without a step.
 
         Returns
         -------
         X : ndarray of shape (n, n_columns)
-            Of ``dtype``.
+            The rows, with dtype ``dtype``.
         """
         start, stop, _ = rows.indices(self.shape[0])
         first = int(np.searchsorted(self._starts, start, "right")) - 1

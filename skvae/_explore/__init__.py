@@ -24,65 +24,68 @@ def explore(
     image_shape: Sequence[int] | None = None,
     title: str = "Latent space",
 ) -> Path:
-    """Write a page that shows the latent plane, its rows, and what is decoded under the pointer.
+    """Write an HTML page that shows the latent plane, its rows, and the decoded row at the pointer.
 
-    The page is one HTML file that holds everything: it needs no network and no server, and
-    its content policy forbids both. The pointer moves over the posterior means of the rows
-    of X; beside them are the nearest row with its label and the decoded row under the
-    pointer, as pictures, or for tables as values on the scale of each feature. Boxes choose
-    the two components, the column that colours the rows, and the condition that the decoder of a
-    :class:`~skvae.ConditionalVAE` is given; another one finds a row by its number or by a label.
-    A click lists the rows that are nearest to a row in all components. Rows inside a lasso are
-    saved as CSV, with their components, labels and values, and the plane as PNG. All works with a
-    mouse, a finger or the keyboard: Tab to the plane, then the arrow keys.
+    The page is one HTML file that holds everything. It needs no network and no server, and its
+    content policy forbids both. The plane shows the posterior means of the rows of X. When the
+    pointer moves over it, the page shows the nearest row with its label, and the row that the model
+    decodes at the pointer: as pictures, or for tables as values on the scale of each feature.
+    Select boxes choose the two components, the column that colours the rows, and the condition for
+    the decoder of a :class:`~skvae.ConditionalVAE`. A search box finds a row by its number or by a
+    label. A click on a row lists the rows that are nearest to it in all components. Rows inside a
+    lasso can be saved as CSV, with their components, labels and values, and the plane as PNG.
+    Everything works with a mouse, a finger or the keyboard: press Tab until the plane has the
+    focus, then use the arrow keys.
 
-    Any decoder will do, a whole pipeline's too: it is asked at ``grid`` × ``grid`` points that
-    span the plane, for each pair of components and each condition, and between them the page
-    mixes the four nearest answers, linearly in both directions; of categories it takes the nearest.
+    Any decoder can be used, including that of a whole pipeline. It is called for ``grid`` ×
+    ``grid`` points of the plane, for each pair of components and each condition. Between these
+    points the page interpolates linearly in both directions; for categories it takes the nearest
+    point.
 
     Parameters
     ----------
     vae : estimator instance
-        Fitted, with ``transform``, ``inverse_transform`` and ``get_feature_names_out``: a
-        :class:`~skvae.VariationalAutoencoder`, a pipeline that ends in one, or a search
-        over either. Of a :class:`~skvae.ConditionalVAE` the conditions must be categories, or one
-        must be bound by ``given``.
+        A fitted estimator with ``transform``, ``inverse_transform`` and ``get_feature_names_out``:
+        a :class:`~skvae.VariationalAutoencoder`, a pipeline that ends in one, or a search over
+        either. The conditions of a :class:`~skvae.ConditionalVAE` must be categories; otherwise,
+        fix the condition by its method ``given``.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows to show.
     labels : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
-        What rows are called and coloured by, at first by the first column; or a data frame, or a
-        dict of columns by their names. Classes (strings, booleans, or integers of at most 20
-        distinct values) have a colour each and a button that hides them. Strings of more than 42
-        distinct values are names, and shown for the nearest row only. All else is a quantity
-        with a colour bar. The name of a pandas Series is its title. Columns of a table can be
-        chosen, too, without being passed here.
+        Labels that name and colour the rows. The page begins with the first column. A data frame or
+        a dict of columns by name can be given as well. Classes (strings, booleans, or integers with
+        at most 20 distinct values) each have a colour and a button that hides them. Strings with
+        more than 42 distinct values are names, and are shown for the nearest row only. Everything
+        else is a quantity with a colour bar. The name of a pandas Series is its title. The columns
+        of a table can be chosen on the page, too; they need not be passed here.
     path : path-like, default="latent.html"
-        The file; replaced if it exists, atomically: after an error it is as it was.
+        The file to write. An existing file is replaced only when the new one is complete.
     components : int or sequence of int, default=None
-        Components to choose from, at first the first along the horizontal axis and the second along
-        the vertical one; one for a strip. ``None``: the four with the greatest
-        ``kl_per_component_``, or where there is none, with the greatest variance of
-        ``transform(X)``; of a :class:`~skvae.ConditionalVAE` two. The components that are not shown
-        are 0 in all that is decoded.
+        The components to choose from. The page begins with the first on the horizontal axis and the
+        second on the vertical axis. A single component is shown as a strip. If ``None``, these are
+        the four components with the largest ``kl_per_component_``, or if the estimator has none,
+        with the largest variance of ``transform(X)``; for a :class:`~skvae.ConditionalVAE` there
+        are two. Components that are not shown are set to 0 for decoding.
     grid : int, default=32
-        Points at which the decoder is asked, along each axis; at least 2.
+        Number of points along each axis at which the decoder is called; at least 2.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be −1.
-        ``None``: that of the estimator; without one, the rows are a table.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``; one entry
+        may be −1. If ``None``, the ``image_shape`` of the estimator is used; if it has none, the
+        rows are a table.
     title : str, default="Latent space"
         Heading of the page.
 
     Returns
     -------
     path : pathlib.Path
-        The file that was written. As the last line of a cell of a notebook it is shown as the
-        page, up to 8 MB.
+        The file that was written. In a notebook, the page itself is shown if this is the last line
+        of a cell and the file is not larger than 8 MB.
 
     Raises
     ------
     ValueError
-        When X does not fit the model, ``labels`` are not one for each row, ``components``
-        are not in the model, ``grid`` is below 2, rows are not pictures of ``image_shape``, or
+        When X does not fit the model, there is not one label for each row, ``components`` are not
+        in the model, ``grid`` is below 2, rows are not pictures of ``image_shape``, or the
         conditions are numbers or more than 42.
     TypeError
         When ``grid`` or a component is not a whole number.
@@ -98,20 +101,21 @@ def explore(
 
     Notes
     -----
-    5,000 of MNIST's digits with two components make a file of 1.6 MB, 50,000 one of 3.9 MB, and
-    with four components to choose from 3.6 and 7.3 MB. That of 50,000 rows is shown after 0.2 to
-    0.4 s in Chromium, and a move of the pointer takes 1 to 2 ms. Between nodes its pictures
-    differ from the decoder's on average by 0.005 of the way from black to white, with
-    ``grid=24`` by 0.009.
+    With two components, the file has 1.6 MB for 5,000 of MNIST's digits and 3.9 MB for 50,000. With
+    four components to choose from, it has 3.6 and 7.3 MB. With 50,000 rows, it opens in 0.2 to 0.4
+    s in Chromium, and a move of the pointer takes 1 to 2 ms. Between the points of the grid, its
+    pictures differ from those of the decoder by 0.005 on average, where black is 0 and white is 1;
+    with ``grid=24`` by 0.009.
 
-    Pictures of rows, and of the grid, are made smaller by a whole number where all of a kind
-    have more than eight million pixels; the page says so. Of tables with more than 32 features
-    it shows those that change most over the plane: decoded near rows, in units of their
-    standard deviation. Files grow with the number of pairs of components times that of conditions.
-    For more than some 50,000 rows, pass a part of them.
+    If the pictures of all rows, or of the grid, have more than eight million pixels together, they
+    are made smaller by a whole factor, and the page says so. Of a table with more than 32 features,
+    it shows those that change most over the plane (decoded near rows, in units of their standard
+    deviation). The size of the file grows with the number of pairs of components, times the number
+    of conditions. If you have more than about 50,000 rows, pass a part of them.
 
-    Black is 0 and white is 1, unless values of X leave that range: then their extremes. The
-    scale of a feature reaches from its least value in X to its greatest.
+    Black is 0 and white is 1, unless X has values outside of this range; then black is the smallest
+    and white the largest value. The scale of a feature goes from its smallest value in X to its
+    largest.
 
     Examples
     --------

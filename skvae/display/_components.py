@@ -1,4 +1,4 @@
-"""What each component carries."""
+"""A display of how much each component carries."""
 
 from __future__ import annotations
 
@@ -19,39 +19,40 @@ MAX_NAMED_COMPONENTS = 40
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ComponentDisplay:
-    """Bars of the KL of each component, the greatest first.
+    """Bar chart of the KL of each component, the largest first.
 
-    The KL of a component is what it says of a row, in nats, mean over the training rows.
-    Components that are not active are grey, hatched and in brackets. It is recommended to use
+    The KL of a component says how much it tells about a row, in nats, on average over the training
+    rows. Components that are not active are grey, hatched and in brackets. It is recommended to use
     :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     kl_per_component : ndarray of shape (n_components,)
-        Nats, mean over rows.
+        KL of each component in nats, averaged over rows.
     active_components : ndarray of bool, shape (n_components,)
-        Which are active.
+        Which components are active.
     threshold : float, default=0.05
-        Nats above which they are; drawn as a line. ``None``: no line.
+        KL in nats above which a component is active; drawn as a line. If ``None``, there is no
+        line.
 
     Attributes
     ----------
     order_ : ndarray of shape (n_components,)
-        The component of each bar.
+        The number of the component of each bar.
     bars_ : matplotlib.container.BarContainer
         The bars.
     threshold_line_ : matplotlib.lines.Line2D or None
         The threshold.
     legend_ : matplotlib.legend.Legend
-        How many are active or not, and their sums.
+        The legend, with the number of active and other components and the sums of their KL.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    TraversalDisplay : What each component does.
+    TraversalDisplay : Shows what each component does.
 
     Examples
     --------
@@ -80,16 +81,16 @@ class ComponentDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            Fitted: a :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
+            A fitted :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         bar_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.bar`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.bar`. They replace the defaults.
 
         Returns
         -------
         display : ComponentDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -111,14 +112,14 @@ class ComponentDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         bar_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.bar`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.bar`. They replace the defaults.
 
         Returns
         -------
         display : ComponentDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""How training went."""
+"""A display of the course of training."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ CURVES = (
 class HistoryDisplay:
     """Curves of the loss and its terms over the epochs.
 
-    On the left the loss and the negative reconstruction term, whose distance is the
-    weighted KL; on the right the KL, which is of another scale. Held-out rows are dashed.
-    With ``beta=1``, no ``free_bits`` and the warm-up of the KL over, the loss is the
-    negative elbo. It is recommended to use :meth:`from_estimator`. All parameters are
-    stored as attributes.
+    The left panel shows the loss and the negative reconstruction term; the distance between them is
+    the weighted KL. The right panel shows the KL, which has another scale. Curves of held-out rows
+    are dashed. With ``beta=1`` and no ``free_bits``, and after the warm-up of the KL, the loss is
+    the negative elbo. It is recommended to use :meth:`from_estimator`. All parameters are stored as
+    attributes.
 
     Parameters
     ----------
     history : list of dict
-        One for each epoch: ``epoch``, ``train_loss``, ``train_reconstruction``,
-        ``train_kl`` and, where rows were held out, ``valid_loss`` and so on.
+        One dict per epoch, with ``epoch``, ``train_loss``, ``train_reconstruction``, ``train_kl``
+        and, if rows were held out, ``valid_loss`` and so on.
 
     Attributes
     ----------
     lines_ : dict of matplotlib.lines.Line2D
-        The curves, under their names in the history.
+        The curves. The keys are the names in the history.
     axes_ : ndarray of shape (2,) of matplotlib.axes.Axes
         The axes of the loss and of the KL.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     Examples
     --------
@@ -69,22 +69,23 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : estimator instance
-            Fitted: a :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
+            A fitted :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
         ax : matplotlib.axes.Axes or pair of them, default=None
-            Where to draw: a pair for the loss and the KL, or one for all curves.
-            ``None``: a new figure with a pair.
+            The axes to draw on: a pair for the loss and the KL, or one for all curves. If ``None``,
+            a new figure with a pair is made.
         line_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.plot`, over the defaults, for every curve.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.plot`, for every curve. They replace
+            the defaults.
 
         Returns
         -------
         display : HistoryDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            When ``ax`` is neither one nor two axes.
+            When ``ax`` is not one or two axes.
         TypeError
             When the estimator has no ``history_``.
         NotFittedError
@@ -99,20 +100,21 @@ class HistoryDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes or pair of them, default=None
-            Where to draw: a pair for the loss and the KL, or one for all curves.
-            ``None``: a new figure with a pair.
+            The axes to draw on: a pair for the loss and the KL, or one for all curves. If ``None``,
+            a new figure with a pair is made.
         line_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.plot`, over the defaults, for every curve.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.plot`, for every curve. They replace
+            the defaults.
 
         Returns
         -------
         display : HistoryDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When ``ax`` is neither one nor two axes.
+            When ``ax`` is not one or two axes.
         """
         from matplotlib.ticker import MaxNLocator
 

@@ -1,4 +1,4 @@
-"""Decoded points on the way from row to row."""
+"""A display of decoded points on paths from row to row."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from skvae.sampling import interpolate
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InterpolationDisplay(PicturesOrHeatMap):
-    """Decoded points on the way through the latent space from row to row.
+    """Decoded points on paths through the latent space, from each row to the next.
 
-    Each path is a row of pictures: an original, the decoded path, which starts and ends at the
-    reconstructions, and the original at its other end. Of a table, a heat map with the same
-    in its columns. It is recommended to use :meth:`from_estimator`. All parameters are stored
-    as attributes.
+    Each path is a row of pictures: the original at one end, the decoded path, and the original at
+    the other end. The path starts and ends at the reconstructions of the originals. For a table, a
+    heat map shows the same in its columns. It is recommended to use :meth:`from_estimator`. All
+    parameters are stored as attributes.
 
     Parameters
     ----------
@@ -33,29 +33,30 @@ class InterpolationDisplay(PicturesOrHeatMap):
     paths : ndarray of shape (n_paths, n, n_features)
         Decoded points of the path from ``originals[i]`` to ``originals[i + 1]``.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a heat map.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+        ``None``, a heat map is drawn.
     feature_names : array-like of str of shape (n_features,), default=None
-        Names for the heat map.
+        Names of the features, for the heat map.
     feature_moments : pair of ndarray of shape (n_features,), default=None
-        Mean and standard deviation, the origin and the unit of each feature in the heat map.
-        ``None``: 0 and 1.
+        Mean and standard deviation of each feature, which are its origin and its unit in the heat
+        map. If ``None``, these are 0 and 1.
 
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures of the paths, stitched into one, or the heat map.
+        The pictures of the paths, joined into one, or the heat map.
     original_images_ : list of matplotlib.image.AxesImage
-        The pictures on the left, and on the right; empty for a table.
+        The pictures on the left and on the right. Empty for a table.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of the heat map.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    skvae.sampling.interpolate : The paths themselves.
+    skvae.sampling.interpolate : Returns the paths as an array.
 
     Examples
     --------
@@ -90,40 +91,42 @@ class InterpolationDisplay(PicturesOrHeatMap):
         ax: Any = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Go from each row of X to the next, and plot the ways.
+        """Decode paths from each row of X to the next, and plot them.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted: a :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
+            A fitted :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Two rows or more; the first ``n_paths + 1`` of them are joined.
+            Two rows or more. The first ``n_paths + 1`` of them are joined.
         n : int, default=10
-            Points of each path, both ends included.
+            Number of points on each path, including both ends.
         n_paths : int, default=8
-            How many, at most.
+            Largest number of paths.
         method : {"linear", "spherical"}, default="linear"
             The path between two posterior means; see :func:`skvae.sampling.interpolate`.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be
-            −1. ``None``: that of the estimator; without one, the rows are a table.
+            Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``; one
+            entry may be −1. If ``None``, the ``image_shape`` of the estimator is used; if it has
+            none, the rows are a table.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : InterpolationDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            When X has fewer than two rows, these are not pictures of ``image_shape``, ``n`` is
-            below 2, ``n_paths`` is not positive, or ``method`` is neither.
+            When X has fewer than two rows, the rows are not pictures of ``image_shape``, ``n`` is
+            below 2, ``n_paths`` is not positive, or ``method`` has another value.
         TypeError
-            When the estimator holds no autoencoder, or what should be a number is not.
+            When the estimator holds no autoencoder, or a parameter that must be a number is not
+            one.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -146,22 +149,22 @@ class InterpolationDisplay(PicturesOrHeatMap):
         return display.plot(ax, imshow_kwargs=imshow_kwargs)
 
     def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
-        """Draw originals and paths.
+        """Draw the originals and the paths.
 
-        Of pictures, black is 0 and white is 1, unless values leave that range: then black
-        is the least and white the greatest of originals and paths together.
+        In pictures, black is 0 and white is 1. If values lie outside of this range, black is the
+        smallest and white the largest value of originals and paths together.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : InterpolationDisplay
-            Itself.
+            The display itself.
         """
         self.original_images_: list[Any] = []
         return self._draw(ax, imshow_kwargs)

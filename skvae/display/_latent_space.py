@@ -1,4 +1,4 @@
-"""Where the rows lie in the latent space."""
+"""A display of the rows in the latent space."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ from skvae.display._points import Points, Spread
 class LatentSpaceDisplay:
     """Scatter plot of posterior means, coloured by class or by a quantity.
 
-    Two components are a plane; one component is a strip; three or more are a pair grid, each
-    against each below the diagonal, histograms (a density for each class) on it. The posterior
-    spread of the rows can be drawn around them, and a projection takes the place of components.
-    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+    Two components are drawn as a plane, one component as a strip, and three or more as a pair grid:
+    each component against each other below the diagonal, and histograms (a density for each class)
+    on the diagonal. The posterior spread of the rows can be drawn around the points. A projection
+    of the components can be drawn instead of the components. It is recommended to use
+    :meth:`from_estimator`. All parameters are stored as attributes.
 
-    Classes (strings, booleans, or integers of at most 20 distinct values) have a colour
-    and a legend entry each; any other ``y`` is a quantity with a colour bar. Change the
-    type of ``y`` to have the other: ``y.astype(str)``, ``y.astype(float)``. Up to ten
-    classes have colours that are told apart with any colour vision.
+    Classes (strings, booleans, or integers with at most 20 distinct values) each have a colour and
+    an entry in the legend. Any other ``y`` is a quantity with a colour bar. To choose the other
+    kind, change the type of ``y``: ``y.astype(str)`` or ``y.astype(float)``. The colours of up to
+    ten classes can be told apart with any kind of colour vision.
 
-    With one component the horizontal axis is the component and the vertical axis is
-    ``y``: a strip of marks for each class, the value of a quantity, or one strip.
+    With one component, the horizontal axis is the component. The vertical axis is ``y``: a strip of
+    marks for each class, or the value of a quantity. Without ``y`` there is one strip.
 
     Parameters
     ----------
     Z : ndarray of shape (n_samples, n_shown)
-        Posterior means of the components shown, or what a projection makes of them.
+        Posterior means of the components shown, or their projection.
     components : sequence of int
-        Which components they are, or were made of.
+        The numbers of these components, or of the components that were projected.
     y : ndarray of shape (n_samples,), default=None
-        Classes or a quantity. ``None``: one colour.
+        Classes or a quantity. If ``None``, all points have one colour.
     y_name : str, default=None
-        What ``y`` is, for the legend or the colour bar.
+        Title of the legend or the colour bar.
     scale : ndarray of shape (n_samples, n_shown), default=None
         Posterior standard deviations, for ellipses.
     names : sequence of str of length n_shown, default=None
-        Of the axes. ``None``: ``"component 0"`` and so on.
+        Names of the axes. If ``None``, these are ``"component 0"`` and so on.
 
     Attributes
     ----------
     scatter_ : matplotlib.collections.PathCollection
-        The points; a list, row by row, in a pair grid.
+        The points. In a pair grid, a list, row by row.
     ellipses_ : matplotlib.collections.Collection or None
-        The posterior spread: ellipses, or lines along a strip; a list in a pair grid.
+        The posterior spread: ellipses, or lines along a strip. In a pair grid, a list.
     histograms_ : list of list of matplotlib.patches.StepPatch
-        Those of each component in a pair grid, for each class; else empty.
+        The histograms of each component in a pair grid, one for each class. Otherwise empty.
     legend_ : matplotlib.legend.Legend or None
         The legend of the classes.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of a quantity.
     ax_ : matplotlib.axes.Axes
-        The axes; in a pair grid those whose place the panels take.
+        The axes. In a pair grid, the axes whose place the panels take.
     axes_ : ndarray of matplotlib.axes.Axes, of shape (1, 1) or (n_shown, n_shown)
-        The panels; ``None`` above the diagonal.
+        The panels. ``None`` above the diagonal.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    ManifoldDisplay : What the decoder makes of the same plane.
+    ManifoldDisplay : Shows pictures that are decoded from the same plane.
 
     Examples
     --------
@@ -108,54 +109,55 @@ class LatentSpaceDisplay:
         scatter_kwargs: Mapping[str, Any] | None = None,
         ellipse_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Plot where a fitted estimator puts the rows of X.
+        """Plot the rows of X in the latent space of a fitted estimator.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``transform``: a :class:`~skvae.VariationalAutoencoder`, or a
+            A fitted estimator with ``transform``: a :class:`~skvae.VariationalAutoencoder`, or a
             pipeline that ends in one.
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Classes or a quantity to colour them by. The name of a pandas Series is the
-            title of the legend or colour bar.
+            Classes or a quantity that colour the points. The name of a pandas Series is the title
+            of the legend or the colour bar.
         components : int or sequence of int, default=None
-            One for strips; two for a plane, along the horizontal and the vertical axis; more
-            for a pair grid, such as ``range(5)``. ``None``: the first two, or with a
-            projection all.
+            One component for strips; two for a plane, on the horizontal and the vertical axis; more
+            for a pair grid, such as ``range(5)``. If ``None``, the first two are drawn, or with a
+            projection all of them are projected.
         projection : transformer, default=None
-            Makes fewer columns of the posterior means of ``components``: a clone of it is
-            fitted to them by ``fit_transform``, such as ``PCA(2)`` or ``TSNE()``.
+            A transformer such as ``PCA(2)`` or ``TSNE()`` that reduces the posterior means of
+            ``components`` to fewer columns. A clone of it is fitted with ``fit_transform``.
         ellipses : float, default=None
-            Draw the posterior spread of rows: axes of the ellipse are so many standard
-            deviations from its middle. In a plane, one standard deviation of an independent
-            normal posterior holds 0.39 of it, two 0.86. Those of a full posterior are drawn
-            without their correlation. ``None``: none.
+            Size of the ellipses that show the posterior spread of rows, in standard deviations from
+            the centre. In a plane, the ellipse of one standard deviation holds 0.39 of an
+            independent normal posterior, that of two holds 0.86. For a full posterior, correlations
+            are not drawn. If ``None``, no ellipses are drawn.
         max_ellipses : int, default=200
-            Rows that have one, at most: of more, evenly spaced ones. ``None``: all rows.
+            Largest number of rows that get an ellipse. If there are more rows, evenly spaced ones
+            get one. ``None`` means all rows.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; a pair grid takes its place. ``None``: a new figure.
+            The axes to draw on; a pair grid takes their place. If ``None``, a new figure is made.
         scatter_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.scatter`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.scatter`. They replace the defaults.
         ellipse_kwargs : dict, default=None
-            For :class:`matplotlib.collections.EllipseCollection`, or
-            :meth:`matplotlib.axes.Axes.hlines` with one component, over the defaults.
+            Keyword arguments for :class:`matplotlib.collections.EllipseCollection`, or with one
+            component for :meth:`matplotlib.axes.Axes.hlines`. They replace the defaults.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            When ``components`` are not in the model, ``y`` is not one value for each row,
-            ``ellipses`` or ``max_ellipses`` is not positive, or there are ellipses and a
-            projection, which has none.
+            When ``components`` are not in the model, ``y`` does not have one value for each row,
+            ``ellipses`` or ``max_ellipses`` is not positive, or ellipses are asked for together
+            with a projection.
         TypeError
-            When ``projection`` has no ``fit_transform``, there are ellipses and the estimator
-            has no ``posterior``, or what should be a number is not.
+            When ``projection`` has no ``fit_transform``, ellipses are asked for and the estimator
+            has no ``posterior``, or a parameter that must be a number is not one.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -190,37 +192,39 @@ class LatentSpaceDisplay:
     ) -> Self:
         """Draw the points.
 
-        The legend stands beside axes whose figure has a layout engine that makes room for
-        it, as a new figure has, and else in their upper right corner; above the diagonal of a
-        pair grid.
+        The legend is placed beside the axes if the figure has a layout engine that makes room for
+        it, as a new figure has. Otherwise it is placed in the upper right corner of the axes. In a
+        pair grid it is placed above the diagonal.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; a pair grid takes its place. ``None``: a new figure.
+            The axes to draw on; a pair grid takes their place. If ``None``, a new figure is made.
         ellipses : float, default=None
-            Standard deviations of the posterior to draw, from ``scale``. ``None``: none.
+            Size of the ellipses in standard deviations of the posterior, which are taken from
+            ``scale``. If ``None``, no ellipses are drawn.
         max_ellipses : int, default=200
-            Rows that have one, at most: of more, evenly spaced ones. ``None``: all rows.
+            Largest number of rows that get an ellipse. If there are more rows, evenly spaced ones
+            get one. ``None`` means all rows.
         scatter_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.scatter`, over the defaults. With ``c`` or
-            ``color`` in it there is no legend.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.scatter`. They replace the defaults.
+            With ``c`` or ``color`` in it there is no legend.
         ellipse_kwargs : dict, default=None
-            For :class:`matplotlib.collections.EllipseCollection`, or
-            :meth:`matplotlib.axes.Axes.hlines` with one component, over the defaults.
+            Keyword arguments for :class:`matplotlib.collections.EllipseCollection`, or with one
+            component for :meth:`matplotlib.axes.Axes.hlines`. They replace the defaults.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------
         ValueError
-            When there is no ``scale`` for ``ellipses``, these or ``max_ellipses`` are not
-            positive, or a pair grid shall take the place of axes that are not a subplot.
+            When ellipses are asked for without a ``scale``, ``ellipses`` or ``max_ellipses`` is not
+            positive, or a pair grid is to take the place of axes that are not a subplot.
         TypeError
-            When ``ellipses`` or ``max_ellipses`` is not a number, or not a whole one.
+            When ``ellipses`` is not a number, or ``max_ellipses`` is not a whole number.
         """
         self.legend_: Any = None
         self.colorbar_: Any = None

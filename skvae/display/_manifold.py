@@ -16,8 +16,8 @@ from skvae.display._model import FittedModel
 class ManifoldDisplay:
     """Pictures decoded from a grid over the latent space.
 
-    The first component grows to the right, the second upward; the others are at the median of
-    the prior, which is zero for a standard normal one. It is recommended to use
+    The first component grows to the right, the second one upward. The other components are at the
+    median of the prior, which is zero for a standard normal prior. It is recommended to use
     :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
@@ -31,21 +31,21 @@ class ManifoldDisplay:
     components : sequence of int
         The one or two components.
     vertical_values : ndarray of shape (n,), default=None
-        Those along the vertical axis. ``None``: the same.
+        Latent values along the vertical axis, ascending. If ``None``, these are ``values``.
 
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures, stitched into one.
+        The pictures, joined into one.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    LatentSpaceDisplay : Where the rows lie in the same plane.
-    TraversalDisplay : One component after the other.
+    LatentSpaceDisplay : Shows the rows in the same plane.
+    TraversalDisplay : Shows one component after the other.
 
     Examples
     --------
@@ -79,47 +79,49 @@ class ManifoldDisplay:
         ax: Any = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Decode a grid of points and plot the pictures.
+        """Decode a grid of points and plot them as pictures.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``inverse_transform``: a :class:`~skvae.VariationalAutoencoder`, or
-            a pipeline that ends in one.
+            A fitted estimator with ``inverse_transform``: a :class:`~skvae.VariationalAutoencoder`,
+            or a pipeline that ends in one.
         n : int, default=20
-            Pictures along each axis.
+            Number of pictures along each axis.
         components : int or pair of int, default=(0, 1)
-            Components along the horizontal and the vertical axis; one for a strip. A model
-            of one component needs none. The others are at the median of the prior.
+            Components on the horizontal and the vertical axis, or one component for a strip. It can
+            be left out for a model of one component. The other components are at the median of the
+            prior.
         quantile_range : pair of float, default=(0.02, 0.98)
-            The grid is at equally spaced quantiles of the prior of each component from the
-            first to the second, so that each row and each column of pictures stands for the
-            same share of it. Those of a learned prior are taken from 32,768 draws, the same
-            in every call; an estimator without a prior has the standard normal's.
+            The grid lies at equally spaced quantiles of the prior of each component, from the first
+            number to the second. So each row and each column of pictures stands for the same share
+            of the prior. Quantiles of a learned prior are those of 32,768 draws, the same in every
+            call. For an estimator without a prior, the standard normal distribution is used.
         linear_range : float or pair of float, default=None
-            Instead: equally spaced latent values from the first to the second, or from
-            minus the number to the number.
+            If given, it replaces ``quantile_range``: the grid lies at equally spaced latent values
+            from the first number to the second, or from minus the number to the number.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a decoded row; one entry
-            may be −1. ``None``: that of the estimator.
+            Shape of a decoded row as a picture: ``(height, width)`` or
+            ``(height, width, channels)``; one entry may be −1. If ``None``, the ``image_shape`` of
+            the estimator is used.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : ManifoldDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            When the rows are not pictures of ``image_shape``, ``components`` are not in the
-            model, ``n`` is not positive, or a range does not ascend (inside 0 and 1 for
-            ``quantile_range``).
+            When the rows are not pictures of ``image_shape``, ``components`` are not in the model,
+            ``n`` is not positive, or a range does not ascend (for ``quantile_range``, between 0 and
+            1).
         TypeError
-            When what should be a number is not.
+            When a parameter that must be a number is not one.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -141,22 +143,22 @@ class ManifoldDisplay:
     def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
         """Draw the pictures.
 
-        Black is 0 and white is 1, unless values leave that range: then black is the least
-        and white the greatest, for colours too. ``tiles[i, j]`` is centred at ``(j, i)`` of
-        the axes, so a latent value z lies at ``np.interp(z, values, range(n))``, on the vertical
-        axis with ``vertical_values``.
+        Black is 0 and white is 1. If values lie outside of this range, black is the smallest and
+        white the largest value; the same holds for colours. The centre of ``tiles[i, j]`` is at
+        ``(j, i)`` of the axes. So a latent value z lies at ``np.interp(z, values, range(n))``; use
+        ``vertical_values`` for the vertical axis.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : ManifoldDisplay
-            Itself.
+            The display itself.
         """
         rows, columns = self.tiles.shape[:2]
         self.ax_ = _tiles.tile_axes(ax, rows, columns, self.tiles, left=0.5, below=0.5)

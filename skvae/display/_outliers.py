@@ -1,4 +1,4 @@
-"""Why rows are strange: what each column adds."""
+"""A display of why rows are unusual."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class OutlierDisplay(PicturesOrHeatMap):
-    """Why rows are strange: the nats that each column adds, as ``explain`` returns them.
+    """Display of why rows are unusual: how many nats each column contributes.
 
-    One row of a table is a bar chart, the strangest column on top. Several rows are a heat map in
-    which a row is a column of colours, with its score below: red is stranger than is to be
-    expected, blue less so. Both show the columns that are strangest in any of the rows. Pictures
-    stand over a map of what their pixels add.
+    The contributions are those that ``explain`` returns. One row of a table is drawn as a bar
+    chart, with the most unusual column on top. Several rows are drawn as a heat map. There, each
+    row is a column of colours with its score below; red is more unusual than expected, blue less.
+    Both show the columns that are most unusual in any of the rows. Pictures are drawn above a map
+    of what their pixels contribute.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
 
@@ -31,34 +32,35 @@ class OutlierDisplay(PicturesOrHeatMap):
     originals : ndarray of shape (n_rows, n_features)
         Rows.
     nats : ndarray of shape (n_rows, n_features)
-        What each column adds to how strange they are.
+        How much each column contributes to making the row unusual.
     scores : ndarray of shape (n_rows,)
-        Their ``decision_function``, nats: negative for outliers.
+        ``decision_function`` of the rows, in nats: negative for outliers.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a table.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+        ``None``, the rows are a table.
     feature_names : array-like of str of shape (n_features,), default=None
         Names of the columns.
 
     Attributes
     ----------
     bars_ : matplotlib.container.BarContainer or None
-        Those of one row of a table.
+        The bars, for one row of a table.
     image_ : matplotlib.image.AxesImage or None
         The heat map, or the pictures.
     nats_image_ : matplotlib.image.AxesImage or None
-        What the pixels of pictures add.
+        The map of what the pixels of pictures contribute.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of the nats.
     shown_ : ndarray of int, shape (n_shown,)
-        The columns of a table that are shown, the strangest first.
+        The columns of a table that are shown, the most unusual first.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    skvae.VAEOutlierDetector.explain : What is shown.
+    skvae.VAEOutlierDetector.explain : Computes the contributions.
 
     Examples
     --------
@@ -94,33 +96,35 @@ class OutlierDisplay(PicturesOrHeatMap):
         bar_kwargs: Mapping[str, Any] | None = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Explain the first rows of X and plot what each column adds.
+        """Explain the first rows of X and plot what each column contributes.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted: a :class:`~skvae.VAEOutlierDetector`, or a pipeline that ends in one; the
-            columns are then those that the detector sees.
+            A fitted :class:`~skvae.VAEOutlierDetector`, or a pipeline that ends in one. The columns
+            shown are those that the detector gets.
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Rows; the first of them are shown.
+            Rows, of which the first are shown.
         n_rows : int, default=10
-            How many, at most.
+            Largest number of rows.
         n_features : int, default=15
-            How many columns of a table, at most.
+            Largest number of columns of a table.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: that of the
-            model; without one, the rows are a table.
+            Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+            ``None``, the ``image_shape`` of the model is used; if it has none, the rows are a
+            table.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         bar_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.barh`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.barh`. They replace the defaults.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow` of the nats, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow` of the nats. They replace the
+            defaults.
 
         Returns
         -------
         display : OutlierDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -159,23 +163,24 @@ class OutlierDisplay(PicturesOrHeatMap):
         bar_kwargs: Mapping[str, Any] | None = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Draw what the columns add.
+        """Draw what the columns contribute.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         n_features : int, default=15
-            How many columns of a table, at most.
+            Largest number of columns of a table.
         bar_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.barh`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.barh`. They replace the defaults.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow` of the nats, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow` of the nats. They replace the
+            defaults.
 
         Returns
         -------
         display : OutlierDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Rows of X, their reconstructions and what is left."""
+"""A display of rows, their reconstructions and the residuals."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ReconstructionDisplay(PicturesOrHeatMap):
-    """Rows of X, their reconstructions and what is left: pictures, or a heat map for tables.
+    """Rows of X, their reconstructions and the residuals: pictures, or a heat map for tables.
 
-    Pictures stand over their reconstructions, and these over the residuals, original minus
-    reconstruction, where white is 0 and red is more in the original; of pictures in colours,
-    each channel is grey at 0. Both extremes are the greatest residual shown.
+    From top to bottom there are pictures, their reconstructions, and the residuals (original minus
+    reconstruction). In the residuals, white is 0, and red means that the original is larger; for
+    pictures in colour, each channel is grey at 0. The scale ends at the largest residual shown.
 
-    In the heat map a row of X is a column, to have room for the names of the features:
-    originals on the left, then reconstructions, then residuals, all in their order. Each
-    feature has the mean and the standard deviation of the originals shown as its origin and
-    unit, so that features of any scale are seen beside each other; residuals have the same
-    unit.
+    In the heat map, a row of X is a column, so that there is room for the names of the features.
+    The originals are on the left, then come the reconstructions, then the residuals, in the same
+    order. Each feature is standardised by the mean and the standard deviation of the originals
+    shown, so that features of any scale can be compared. Residuals have the same unit.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -39,14 +38,15 @@ class ReconstructionDisplay(PicturesOrHeatMap):
     reconstructions : ndarray of shape (n_images, n_features)
         Their reconstructions.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a heat map.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+        ``None``, a heat map is drawn.
     feature_names : array-like of str of shape (n_features,), default=None
-        Names for the heat map.
+        Names of the features, for the heat map.
 
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures and their reconstructions, stitched into one, or the heat map.
+        The pictures and their reconstructions, joined into one, or the heat map.
     residual_image_ : matplotlib.image.AxesImage or None
         The residuals of pictures.
     colorbar_ : matplotlib.colorbar.Colorbar or None
@@ -54,11 +54,11 @@ class ReconstructionDisplay(PicturesOrHeatMap):
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    ManifoldDisplay : What the decoder makes of a grid of points.
+    ManifoldDisplay : Shows pictures that are decoded from a grid of points.
 
     Examples
     --------
@@ -92,35 +92,36 @@ class ReconstructionDisplay(PicturesOrHeatMap):
         imshow_kwargs: Mapping[str, Any] | None = None,
         residual_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Reconstruct the first rows of X and plot both, and their difference.
+        """Reconstruct the first rows of X, and plot rows, reconstructions and differences.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``transform`` and ``inverse_transform``: a
-            :class:`~skvae.VariationalAutoencoder`, a pipeline that ends in one, or for
-            comparison :class:`~sklearn.decomposition.PCA`.
+            A fitted estimator with ``transform`` and ``inverse_transform``: a
+            :class:`~skvae.VariationalAutoencoder`, a pipeline that ends in one, or for comparison
+            :class:`~sklearn.decomposition.PCA`.
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows; the first of them are shown.
+            Rows, of which the first are shown.
         n_images : int, default=10
-            How many, at most.
+            Largest number of rows.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be
-            −1. ``None``: that of the estimator; without one, the rows are a table.
+            Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``; one
+            entry may be −1. If ``None``, the ``image_shape`` of the estimator is used; if it has
+            none, the rows are a table.
         residuals : bool, default=True
-            Show what is left of a row without its reconstruction.
+            Whether to show the residuals.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
-            residuals of pictures.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`, for everything except the
+            residuals of pictures. They replace the defaults.
         residual_kwargs : dict, default=None
-            The same of the residuals of pictures.
+            The same for the residuals of pictures.
 
         Returns
         -------
         display : ReconstructionDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -155,25 +156,25 @@ class ReconstructionDisplay(PicturesOrHeatMap):
     ) -> Self:
         """Draw originals, reconstructions and residuals.
 
-        Of pictures, black is 0 and white is 1, unless values leave that range: then black
-        is the least and white the greatest of originals and reconstructions together.
+        In pictures, black is 0 and white is 1. If values lie outside of this range, black is the
+        smallest and white the largest value of originals and reconstructions together.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         residuals : bool, default=True
-            Show what is left of a row without its reconstruction.
+            Whether to show the residuals.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults, of everything but the
-            residuals of pictures.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`, for everything except the
+            residuals of pictures. They replace the defaults.
         residual_kwargs : dict, default=None
-            The same of the residuals of pictures.
+            The same for the residuals of pictures.
 
         Returns
         -------
         display : ReconstructionDisplay
-            Itself.
+            The display itself.
         """
         self.residual_image_: Any = None
         return self._draw(ax, imshow_kwargs, residuals=residuals, residual_kwargs=residual_kwargs)

@@ -1,4 +1,4 @@
-"""Rows drawn from the model, and the rows of X that are nearest to them."""
+"""A display of rows drawn from the model, and of the rows of X that are nearest to them."""
 
 from __future__ import annotations
 
@@ -20,38 +20,39 @@ from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 class SampleGridDisplay(PicturesOrHeatMap):
     """Rows drawn from the model: a grid of pictures, or a heat map for tables.
 
-    Below each picture, or on the right of the heat map, the row of X that is nearest to it can
-    be shown, to see whether the model invents or remembers. It is recommended to use
-    :meth:`from_estimator`. All parameters are stored as attributes.
+    The row of X that is nearest to each drawn row can be shown below each picture, or at the right
+    of the heat map. It shows whether the model makes new rows or repeats those of ``fit``. It is
+    recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     samples : ndarray of shape (n_samples, n_features)
         Drawn rows.
     nearest : ndarray of shape (n_samples, n_features), default=None
-        The row of X that is nearest to each. ``None``: not shown.
+        The row of X that is nearest to each drawn row. If ``None``, these are not shown.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a heat map.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+        ``None``, a heat map is drawn.
     feature_names : array-like of str of shape (n_features,), default=None
-        Names for the heat map.
+        Names of the features, for the heat map.
     feature_moments : pair of ndarray of shape (n_features,), default=None
-        Mean and standard deviation, the origin and the unit of each feature in the heat map.
-        ``None``: 0 and 1.
+        Mean and standard deviation of each feature, which are its origin and its unit in the heat
+        map. If ``None``, these are 0 and 1.
 
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures, stitched into one, or the heat map.
+        The pictures, joined into one, or the heat map.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of the heat map.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    ReconstructionDisplay : What the model makes of rows that there are.
+    ReconstructionDisplay : Shows how the model reconstructs given rows.
 
     Examples
     --------
@@ -92,33 +93,34 @@ class SampleGridDisplay(PicturesOrHeatMap):
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``sample``: a :class:`~skvae.VariationalAutoencoder`, or a pipeline
-            that ends in one, whose steps before are inverted.
+            A fitted estimator with ``sample``: a :class:`~skvae.VariationalAutoencoder`, or a
+            pipeline that ends in one. The steps before the model are inverted.
         X : array-like or sparse matrix of shape (n_rows, n_features), default=None
-            Rows among which the nearest to each drawn row is shown, such as those of ``fit``:
-            by Euclidean distance, of a table with every feature in its standard deviations.
-            ``None``: none.
+            Rows such as those of ``fit``. For each drawn row, the nearest of them is shown, by
+            Euclidean distance; the features of a table are divided by their standard deviations. If
+            ``None``, no nearest rows are shown.
         n_samples : int, default=50
-            How many.
+            Number of rows to draw.
         n_columns : int, default=10
-            Pictures in a row of the grid.
+            Number of pictures in a row of the grid.
         mean : bool, default=True
-            E[x|z], as is usual for pictures; ``False``: a draw of x, with the noise of the
-            likelihood, as comparisons with rows of a table need.
+            Show E[x|z], as is usual for pictures. ``False`` shows random draws of x with the noise
+            of the likelihood, which are needed for a comparison with rows of a table.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws; as in :meth:`skvae.VariationalAutoencoder.sample`.
+            Seed of the draws, as in :meth:`skvae.VariationalAutoencoder.sample`.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a row; one entry may be
-            −1. ``None``: that of the estimator; without one, the rows are a table.
+            Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``; one
+            entry may be −1. If ``None``, the ``image_shape`` of the estimator is used; if it has
+            none, the rows are a table.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : SampleGridDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
@@ -126,8 +128,8 @@ class SampleGridDisplay(PicturesOrHeatMap):
             When the rows are not pictures of ``image_shape``, or ``n_samples`` or ``n_columns``
             is not positive.
         TypeError
-            When the estimator has no ``sample``, or a step before it no ``inverse_transform``, or
-            what should be a number is not.
+            When the estimator has no ``sample``, a step before it has no ``inverse_transform``, or
+            a parameter that must be a number is not one.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -156,22 +158,22 @@ class SampleGridDisplay(PicturesOrHeatMap):
     ) -> Self:
         """Draw the rows.
 
-        Of pictures, black is 0 and white is 1, unless values leave that range: then black
-        is the least and white the greatest.
+        In pictures, black is 0 and white is 1. If values lie outside of this range, black is the
+        smallest and white the largest value.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         n_columns : int, default=10
-            Pictures in a row of the grid.
+            Number of pictures in a row of the grid.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : SampleGridDisplay
-            Itself.
+            The display itself.
 
         Raises
         ------

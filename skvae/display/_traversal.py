@@ -1,4 +1,4 @@
-"""Rows decoded while one component moves, one component after the other."""
+"""A display of what each component does."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from skvae.display._pictures_or_heat_map import PicturesOrHeatMap
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TraversalDisplay(PicturesOrHeatMap):
-    """Rows decoded while one component moves and the others stay at a base point.
+    """Decoded rows for which one component changes and the others stay at a base point.
 
-    A row of pictures for each component, the one with the greatest KL first; of a table, a
-    heat map with a group of columns for each component, which shows how far each feature is
-    from its value at the base point. It is recommended to use :meth:`from_estimator`. All
-    parameters are stored as attributes.
+    There is a row of pictures for each component, beginning with the one that has the largest KL.
+    For a table, there is a heat map with a group of columns for each component, which shows how far
+    each feature is from its value at the base point. It is recommended to use
+    :meth:`from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
@@ -31,37 +31,38 @@ class TraversalDisplay(PicturesOrHeatMap):
     values : ndarray of shape (n_shown, n)
         Latent values of each component, ascending.
     components : ndarray of shape (n_shown,)
-        Which components they are.
+        The numbers of these components.
     kl : ndarray of shape (n_shown,)
-        Their KL, nats, mean over rows.
+        KL of the components in nats, averaged over rows.
     base : ndarray of shape (n_components,)
-        The latent point where the components stay that do not move.
+        The base point: the latent values of the components that do not change.
     base_row : ndarray of shape (n_features,)
-        That point, decoded.
+        The base point, decoded.
     levels : ndarray of shape (n,), default=None
-        The quantiles that ``values`` are. ``None``: they are equally spaced.
+        The quantiles at which ``values`` lie. ``None`` means that ``values`` are equally spaced.
     image_shape : tuple of int, default=None
-        ``(height, width)`` or ``(height, width, channels)`` of a row. ``None``: a heat map.
+        Shape of a row as a picture: ``(height, width)`` or ``(height, width, channels)``. If
+        ``None``, a heat map is drawn.
     feature_names : array-like of str of shape (n_features,), default=None
-        Names for the heat map.
+        Names of the features, for the heat map.
     feature_scale : ndarray of shape (n_features,), default=None
-        What counts as 1 in the heat map. ``None``: the units of X.
+        The unit of each feature in the heat map. If ``None``, these are the units of X.
 
     Attributes
     ----------
     image_ : matplotlib.image.AxesImage
-        The pictures, stitched into one, or the heat map.
+        The pictures, joined into one, or the heat map.
     colorbar_ : matplotlib.colorbar.Colorbar or None
         The scale of the heat map.
     ax_ : matplotlib.axes.Axes
         The axes.
     figure_ : matplotlib.figure.Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    ComponentDisplay : How much each component says.
-    ManifoldDisplay : Two components at once.
+    ComponentDisplay : Shows how much each component carries.
+    ManifoldDisplay : Shows two components at once.
 
     Examples
     --------
@@ -104,50 +105,52 @@ class TraversalDisplay(PicturesOrHeatMap):
         ax: Any = None,
         imshow_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Move one component after the other, decode, and plot.
+        """Change one component after the other, decode the points, and plot them.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted: a :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
+            A fitted :class:`~skvae.VariationalAutoencoder`, or a pipeline that ends in one.
         X : array-like or sparse matrix of shape (n_samples, n_features), default=None
-            Rows whose posterior means have the quantiles that are meant. ``None``: those of
-            the prior.
+            Rows whose posterior means define the quantiles. If ``None``, quantiles of the prior are
+            used.
         n : int, default=11
-            Values of each component.
+            Number of values of each component.
         n_components : int, default=10
-            How many components to show, at most: those with the greatest KL.
+            Largest number of components to show. Those with the largest KL are shown.
         x : array-like of shape (n_features,) or (1, n_features), default=None
             A row of X whose posterior mean is the base point.
         z : array-like of shape (n_components,), default=None
-            The base point itself. ``None``, and no ``x``: the median of each component of
-            the prior, which is the origin for a standard normal one.
+            The base point itself. If neither ``z`` nor ``x`` is given, the base point is the median
+            of the prior, which is the origin for a standard normal prior.
         quantile_range : pair of float, default=(0.02, 0.98)
-            The values are at equally spaced quantiles from the first to the second.
+            The values lie at equally spaced quantiles from the first number to the second.
         linear_range : float or pair of float, default=None
-            Instead: equally spaced values from the first to the second, or from minus the
-            number to the number.
+            If given, it replaces ``quantile_range``: the values are equally spaced from the first
+            number to the second, or from minus the number to the number.
         image_shape : tuple of int, default=None
-            ``(height, width)`` or ``(height, width, channels)`` of a decoded row; one entry
-            may be −1. ``None``: that of the estimator; without one, the rows are a table.
+            Shape of a decoded row as a picture: ``(height, width)`` or
+            ``(height, width, channels)``; one entry may be −1. If ``None``, the ``image_shape`` of
+            the estimator is used; if it has none, the rows are a table.
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : TraversalDisplay
-            Drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
             When the rows are not pictures of ``image_shape``, ``n`` or ``n_components`` is not
-            positive, a range does not ascend (inside 0 and 1 for ``quantile_range``), ``x`` is
+            positive, a range does not ascend (for ``quantile_range``, between 0 and 1), ``x`` is
             not one row, ``z`` is not one point, or both are given.
         TypeError
-            When the estimator has no ``kl_per_component_``, or what should be a number is not.
+            When the estimator has no ``kl_per_component_``, or a parameter that must be a number is
+            not one.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -180,21 +183,21 @@ class TraversalDisplay(PicturesOrHeatMap):
     def plot(self, ax: Any = None, *, imshow_kwargs: Mapping[str, Any] | None = None) -> Self:
         """Draw the decoded rows.
 
-        Of pictures, black is 0 and white is 1, unless values leave that range: then black
-        is the least and white the greatest. In the heat map a feature that falls is blue, and
-        one that rises red.
+        In pictures, black is 0 and white is 1. If values lie outside of this range, black is the
+        smallest and white the largest value. In the heat map, a feature that falls is blue, and one
+        that rises is red.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw. ``None``: a new figure.
+            The axes to draw on. If ``None``, a new figure is made.
         imshow_kwargs : dict, default=None
-            For :meth:`matplotlib.axes.Axes.imshow`, over the defaults.
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`. They replace the defaults.
 
         Returns
         -------
         display : TraversalDisplay
-            Itself.
+            The display itself.
         """
         self._draw(ax, imshow_kwargs)
         if self.image_shape is None:

@@ -21,7 +21,7 @@ class Affine(td.Distribution):
     Parameters
     ----------
     base : torch.distributions.Distribution
-        Of u, of numbers, with batch shape ``(..., d)``.
+        The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
         In the units of x.
     scale : Tensor of shape (d,)

@@ -15,7 +15,7 @@ class Independent(td.Independent):
     Parameters
     ----------
     base_distribution : torch.distributions.Distribution
-        Of numbers, with batch shape ``(..., d)``.
+        A distribution of single numbers, with batch shape ``(..., d)``.
 
     Examples
     --------

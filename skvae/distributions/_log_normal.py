@@ -22,7 +22,7 @@ class LogNormal(Affine):
     Parameters
     ----------
     base : Normal
-        Of u, of numbers, with batch shape ``(..., d)``.
+        The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
         In the units of log x.
     scale : Tensor of shape (d,)

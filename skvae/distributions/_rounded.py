@@ -28,7 +28,7 @@ class Rounded(Affine):
     Parameters
     ----------
     base : Normal
-        Of u, of numbers, with batch shape ``(..., d)``.
+        The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
         In the units of x.
     scale : Tensor of shape (d,)

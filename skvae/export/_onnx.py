@@ -22,13 +22,13 @@ def to_onnx(
     dtype: Any = "float32",
     opset_version: int | None = None,
 ) -> None:
-    """Write a part of a fitted model to an ONNX file, which needs neither torch nor Python.
+    """Write a part of a fitted model to an ONNX file, which can be used without torch and Python.
 
-    The graph takes any number of rows and gives what the estimator's methods give, up to
-    rounding: to 1e-5 absolutely for the posterior and for values in [0, 1], to 1e-5 of a
-    column's standard deviation for real ones and of the mean itself for counts; for scores to
-    1e-5 nats, or 2e-6 of their size where that is more. All that goes on around the networks is
-    in it; draws are not.
+    The graph takes any number of rows and returns the same as the methods of the estimator, up to
+    rounding. The error is at most 1e-5 for the posterior and for values in [0, 1], 1e-5 standard
+    deviations of the column for real values, 1e-5 of the mean for counts, and for scores 1e-5 nats
+    or 2e-6 of the score, whichever is larger. The graph holds everything around the networks as
+    well, such as the scaling of columns, but it cannot draw samples.
 
     ========== ========================== ===================================================
     part       input                      outputs
@@ -42,56 +42,58 @@ def to_onnx(
     ========== ========================== ===================================================
 
     The score of a VariationalAutoencoder is the elbo with the same eight draws of noise for all
-    rows. Its ``score_samples`` has other noise for each row, as a hash of it says, so that the
-    two differ by the noise of eight draws.
+    rows. Its ``score_samples`` uses different noise for each row, so that the two differ by the
+    noise of eight draws.
 
-    X is in the units of ``fit``; for a model of bytes (see ``unit_``) these are [0, 1], and
-    bytes themselves go in under ``dtype="uint8"``. NaN is a value that was not observed, as in
-    ``posterior``. A column of type category under ``likelihood="mixed"`` goes in and comes out
-    as codes, positions in ``categories_``. The metadata of the file holds the version of skvae,
-    class, part, likelihood, unit, and the names of the features, as JSON, where the model has
-    them.
+    X has the units of ``fit``. If the model was fitted to bytes (see ``unit_``), X has values in
+    [0, 1]; with ``dtype="uint8"`` the graph takes the bytes themselves. NaN means that a value was
+    not observed, as in ``posterior``. With ``likelihood="mixed"``, categories go in and come out as
+    codes, which are positions in ``categories_``. The metadata of the file holds the version of
+    skvae, the class, the part, the likelihood, the unit and, if the model has them, the names of
+    the features as JSON.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, VAEOutlierDetector or a search over one
-        Fitted; it is not changed. Encoder and decoder of a detector are those of its ``vae_``.
+        The fitted model. It is not changed. The encoder and the decoder of a detector are those of
+        its ``vae_``.
     path : path-like
-        The file; replaced if it exists, atomically: after an error it is as it was.
+        The file to write. An existing file is replaced only when the new one is complete.
     part : {"encoder", "decoder", "score"}, default="encoder"
-        What the graph says.
+        The part of the model that the graph computes.
     dtype : {"float32", "float64", "uint8"}, default="float32"
-        Of the input, and but for bytes, for which it is float32, of the output. Under
-        ``"float64"`` columns far from 0 keep their digits; the networks stay in float32, as
-        they were trained, because runtimes have no convolutions in float64. ``"uint8"``, of
-        encoder and score: bytes, divided by ``unit_`` inside.
+        The dtype of the input and the output. ``"float64"`` keeps the digits of columns that are
+        far from 0; the networks stay in float32, because runtimes have no convolutions in float64.
+        ``"uint8"``, for the encoder and the score, takes bytes, divides them by ``unit_``, and
+        returns float32.
     opset_version : int, default=None
-        Version of ONNX's operators, 18 or later. ``None``: the one that torch recommends.
+        Version of ONNX's operators, 18 or later. If ``None``, the version that torch recommends is
+        used.
 
     Raises
     ------
     ImportError
         When the extra ``onnx`` is not installed.
     NotFittedError
-        Before ``fit``.
+        When the estimator is not fitted.
     TypeError
-        When ``vae`` is something else, or has steps before the model; see
+        When ``vae`` is another kind of object, or has steps before the model; see
         :func:`register_skl2onnx` for a Pipeline.
     ValueError
-        When ``part``, ``dtype`` or ``opset_version`` is none of the above or out of reach, and
-        for a model that is told a condition; see :meth:`ConditionalVAE.given`.
+        When ``part``, ``dtype`` or ``opset_version`` has another value or is not available, and for
+        a model that needs a condition; see :meth:`ConditionalVAE.given`.
     NotImplementedError
-        When a network or part of your own holds operations that ONNX does not have, or takes a
-        fixed number of rows.
+        When your own network or part uses operations that ONNX does not have, or takes only a fixed
+        number of rows.
     FileNotFoundError
-        When its folder is not there.
+        When the folder does not exist.
     OSError
         When the file cannot be written.
 
     See Also
     --------
-    register_skl2onnx : For a whole Pipeline.
-    skvae.load : For going on in Python.
+    register_skl2onnx : Converts a whole Pipeline.
+    skvae.load : Loads a model that ``save`` wrote, for use in Python.
 
     Examples
     --------

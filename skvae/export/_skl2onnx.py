@@ -13,15 +13,15 @@ from skvae.export._parts import Transform
 
 
 def register_skl2onnx() -> None:
-    """Teach skl2onnx the estimator, so that a whole fitted Pipeline becomes one graph.
+    """Register the estimator with skl2onnx, so that a whole fitted Pipeline becomes one graph.
 
-    After this ``skl2onnx.to_onnx`` takes a :class:`VariationalAutoencoder` wherever it takes a
-    transformer: in a Pipeline, ColumnTransformer, FeatureUnion or search. Its output is
-    ``transform(X)``, in float64 where the input is (networks in float32; see :func:`to_onnx`),
-    else in float32: integers of more than 24 bits are then rounded. Once is enough; calling it
-    again changes nothing.
+    After this call, ``skl2onnx.to_onnx`` takes a :class:`VariationalAutoencoder` wherever it takes
+    a transformer: in a Pipeline, ColumnTransformer, FeatureUnion or search. Its output is
+    ``transform(X)``. It is float64 if the input is float64 (with networks in float32; see
+    :func:`to_onnx`), otherwise float32, and integers of more than 24 bits are then rounded. One
+    call is enough; further calls change nothing.
 
-    The ``target_opset`` of skl2onnx must be 18 or later, which its default is.
+    The ``target_opset`` of skl2onnx must be 18 or later, as it is by default.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def register_skl2onnx() -> None:
 
     See Also
     --------
-    to_onnx : For the estimator alone, and all its parts.
+    to_onnx : Converts the estimator alone: its encoder, decoder or score.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""Likelihoods p(x|z): what the decoder's output says of a row.
+"""Likelihoods p(x|z): the distribution of a row, given the output of the decoder.
 
-A likelihood is a ``torch.nn.Module`` with the interface of :class:`Likelihood`. The
-estimator copies the object it was given, calls ``initialize`` once with the location and
-scale of the training columns, shows it by ``observe`` what else is known of them, and from then
-on asks it for two things: ``embed(x)``, how a row enters the encoder, and
-``likelihood(params)``, the distribution of a row.
+A likelihood is a ``torch.nn.Module`` with the interface of :class:`Likelihood`. The estimator
+copies the object that it was given. It calls ``initialize`` once, with the mean and the standard
+deviation of the training columns, and then ``observe``, with everything else that is known about
+the columns. After that it uses two methods: ``embed(x)`` returns a row as the encoder sees it, and
+``likelihood(params)`` returns the distribution of a row.
 """
 
 from skvae.likelihoods._auto import Auto

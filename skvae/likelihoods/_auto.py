@@ -12,14 +12,14 @@ from skvae.likelihoods._unit_interval import Bernoulli, ContinuousBernoulli
 
 
 class Auto(Likelihood):
-    """Bernoulli, continuous Bernoulli or normal, by the values of X.
+    """The likelihood that is chosen by the values of X.
 
-    :class:`Bernoulli` when X holds only 0 and 1; :class:`ContinuousBernoulli` when it lies in
-    [0, 1] and rows are images, or most columns pile up at an end, as grey pixels do
-    (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, say why these are not to
-    be taken as binary); else
-    :class:`Gaussian`, or for tables whose columns have on average heavier tails than that,
-    :class:`StudentT`.
+    It is :class:`Bernoulli` when X holds only 0 and 1. It is :class:`ContinuousBernoulli` when all
+    values lie in [0, 1] and either rows are images, or most columns have many values near 0 or 1,
+    as grey pixels do (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, explain
+    why grey pixels should not be treated as binary). It is :class:`StudentT` for tables whose
+    columns have, on average, heavier tails than a normal distribution, and :class:`Gaussian`
+    otherwise.
 
     Raises
     ------
@@ -39,11 +39,11 @@ class Auto(Likelihood):
 
     @property
     def reads_bytes_of_images(self) -> bool:
-        """Whole numbers from 0 to 255 are grey values where rows are images, else numbers."""
+        """Whole numbers from 0 to 255 are grey values if rows are images, otherwise numbers."""
         return True
 
     def resolve(self, columns: Columns) -> Likelihood:
-        """Return the likelihood that takes the values seen."""
+        """Return the likelihood that suits the values of X."""
         if not bool(((columns.low < 0) | (columns.high > 1)).any()):
             if bool(columns.whole.all()):
                 return Bernoulli()
@@ -52,7 +52,7 @@ class Auto(Likelihood):
         return StudentT() if _guess.real(columns) == "student_t" else Gaussian()
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Refuse: moments do not say which values there are."""
+        """Raise an error, because mean and standard deviation do not say which values there are."""
         raise ValueError(
             "Auto chooses a likelihood by the values of X, which are not known here. Give it as "
             "likelihood='auto' of the estimator, or name a likelihood."

@@ -96,33 +96,34 @@ class Likelihood(Parameters, nn.Module):
     Attributes
     ----------
     n_params : int
-        Numbers per feature that the decoder puts out.
+        Number of outputs of the decoder for each feature.
     support : torch.distributions.constraints.Constraint
-        Values that a row may hold; checked in ``fit`` and ``score_samples``.
+        The values that a row may hold. They are checked in ``fit`` and ``score_samples``.
     requirement : str
-        The support in words, for the error message: "X must hold ...".
+        The support in words, for the error message "X must hold ...".
     cure : str
-        What to do about values outside the support.
+        What the user can do about values outside the support, for the error message.
     reads_bytes : bool
-        Whether rows of uint8 with values above 1 are images in [0, 255], read as [0, 1].
+        Whether rows of uint8 with values above 1 are images in [0, 255], to be read as [0, 1].
     reads_bytes_of_images : bool
-        Whether they are so where ``image_shape`` says that rows are images.
+        Whether they are read so if ``image_shape`` says that rows are images.
     takes_categories : bool
-        Whether columns that a data frame declares as categories come as codes.
+        Whether categorical columns of a data frame are passed as codes.
     starts_linear : bool
-        Whether training can start at a linear decoder: see ``start``.
+        Whether training can start from a linear decoder; see ``start``.
     least_noise : float or Tensor of shape (n_embedded,)
-        The share of an embedded column's variance that the factor analysis behind that start
-        leaves to the noise at least.
+        The smallest share of the variance of an embedded column that the factor analysis for
+        ``start`` assigns to noise.
     is_ordered : bool
-        Whether values are numbers, which may lie between two others; not so where they stand for
+        Whether values are numbers, and values between two others have a meaning. False for codes of
         categories.
     left_open : bool
-        Whether the choice hangs on the values of the first fit: see ``resolve``.
+        Whether the likelihood is still to be chosen by the values of the first fit; see
+        ``resolve``.
 
     Examples
     --------
-    Waiting times, whose rate the decoder gives:
+    A likelihood of waiting times. The decoder computes their rate:
 
     >>> import numpy as np
     >>> import torch
@@ -164,37 +165,39 @@ class Likelihood(Parameters, nn.Module):
 
     @property
     def reads_bytes_of_images(self) -> bool:
-        """As ``reads_bytes``."""
+        """The same as ``reads_bytes``."""
         return self.reads_bytes
 
     def resolve(self, columns: Columns) -> Likelihood:
-        """Return the likelihood for these columns, in which nothing is left open.
+        """Return the likelihood for these columns, with everything decided.
 
         Parameters
         ----------
         columns : Columns
-            What is known of the columns of X. It has a length; ``names`` (a list or ``None``);
-            ``kinds``, a list of what a data frame declares each to be, ``"real"``, ``"whole"``,
-            ``"boolean"``, ``"category"`` or ``None``; ``n_levels``, a list of the categories'
-            numbers; and tensors of shape ``(n_features,)``, of the values seen: ``low``, ``high``,
-            ``mean`` and ``scale`` (1 where a column is constant); ``whole`` and ``constant``,
-            whether all are whole, and the same; ``distinct``, how many are distinct, counted up
-            to 256; ``zeros`` and ``at_ends``, which shares are exactly 0, and ``low`` or ``high``;
-            ``log_mean`` and ``log_scale``, the moments of the logarithms of positive ones.
+            What is known about the columns of X. It has a length; ``names`` (a list or ``None``);
+            ``kinds``, a list with the type of each column in a data frame: ``"real"``, ``"whole"``,
+            ``"boolean"``, ``"category"`` or ``None``; and ``n_levels``, a list with the number of
+            categories of each column. Tensors of shape ``(n_features,)`` describe the values:
+            ``low``, ``high``, ``mean`` and ``scale`` (1 if a column is constant); ``whole`` and
+            ``constant`` (whether all values are whole numbers, and whether all are equal);
+            ``distinct``, the number of distinct values, counted up to 256; ``zeros`` and
+            ``at_ends``, the share of values that are exactly 0, and exactly ``low`` or ``high``;
+            ``log_mean`` and ``log_scale``, mean and standard deviation of the logarithms of the
+            positive values.
 
         Returns
         -------
         likelihood : Likelihood
-            Itself, where there is nothing to choose.
+            The likelihood itself, if there is nothing to choose.
         """
         return self
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Meet the data: make what depends on the columns.
+        """Create the parameters and buffers that depend on the columns.
 
-        Called once for a fit, and again with zeros and ones when a model is read from a
-        file, whose arrays then replace what was made here: shapes may depend on the
-        constructor's arguments and the number of columns, not on the values.
+        This is called once in a fit. It is called again, with zeros and ones, when a model is read
+        from a file, and the arrays of the file then replace those made here. So shapes may depend
+        on the arguments of the constructor and the number of columns, but not on the values.
 
         Parameters
         ----------
@@ -204,10 +207,10 @@ class Likelihood(Parameters, nn.Module):
         """
 
     def observe(self, columns: Columns) -> None:
-        """Start where what is known of the columns says, beyond their location and scale.
+        """Set starting values by what is known about the columns, beyond mean and scale.
 
-        Called once for a fit, after ``initialize``; not when a model is read from a file, so that
-        it may set values of what was made there, but make nothing.
+        This is called once in a fit, after ``initialize``. It is not called when a model is read
+        from a file. So it may set values of parameters and buffers, but must not create any.
 
         Parameters
         ----------
@@ -216,36 +219,37 @@ class Likelihood(Parameters, nn.Module):
         """
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Learn the moments of columns that were constant in all that was seen before.
+        """Update the mean and scale of columns that were constant in all earlier rows.
 
-        Called by ``partial_fit`` when they vary for the first time in a later chunk. Nothing
-        need be done where location and scale only decide where training starts.
+        ``partial_fit`` calls this when such a column varies for the first time. Nothing has to be
+        done if mean and scale only decide where training starts.
 
         Parameters
         ----------
         columns : sequence of int
-            Which.
+            The numbers of these columns.
         loc, scale : Tensor of shape (len(columns),), float64
-            Their mean and standard deviation.
+            Mean and standard deviation of these columns.
         """
 
     def check(self, x: Tensor, where: str = "") -> None:
-        """Check that every value lies where the likelihood has a density.
+        """Check that the likelihood allows every value.
 
-        Missing values pass where the support is one of numbers; one of whole rows, such as
-        one-hot groups, has to know them.
+        Missing values are allowed if the support is one of single numbers. A support of whole rows,
+        such as one-hot groups, has to handle them itself.
 
         Parameters
         ----------
         x : Tensor of shape (n, n_features)
             Rows; NaN is missing.
         where : str, default=""
-            Which columns these are, for the error.
+            The names of these columns, for the error message.
 
         Raises
         ------
         ValueError
-            When one does not, with the range of the values and a cure.
+            When a value is not allowed. The message gives the range of the values and says what to
+            do.
         """
         support = self.support
         held = support.check(x)
@@ -259,10 +263,10 @@ class Likelihood(Parameters, nn.Module):
             )
 
     def holds(self, columns: Columns) -> bool:
-        """Return whether the extremes of the columns show that ``check`` finds nothing.
+        """Return whether the extremes of the columns show that all values are allowed.
 
-        They do where the support is an interval, or the whole numbers of one; ``fit`` then needs
-        no pass over all rows for it.
+        They do if the support is an interval, or the whole numbers of an interval. ``fit`` then
+        needs no pass over all rows for ``check``.
 
         Parameters
         ----------
@@ -272,7 +276,7 @@ class Likelihood(Parameters, nn.Module):
         Returns
         -------
         shown : bool
-            ``False``: the rows have to be looked at.
+            ``False`` means that the rows have to be checked.
         """
         if getattr(type(self), "check", Likelihood.check) is not Likelihood.check:
             return False
@@ -296,32 +300,32 @@ class Likelihood(Parameters, nn.Module):
         Returns
         -------
         embedded : Tensor of shape (..., n_embedded)
-            Numbers of ordinary size, as networks like them.
+            Numbers of ordinary size, which suit networks.
         """
         return x
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the linear decoder that comes closest to a factor analysis of the embedded rows.
+        """Return the linear decoder that is closest to a factor analysis of the embedded rows.
 
-        Called after ``initialize`` and ``observe``, where the networks of a table have a linear
-        path and ``starts_linear`` is true; what is learned beside the networks, such as the scale
-        of the noise, is set to fit. The model is ``mean + loadings · z + noise``.
+        This is called after ``initialize`` and ``observe`` if the networks of a table have a linear
+        path and ``starts_linear`` is true. It also sets the parameters of the likelihood itself,
+        such as the scale of the noise. The factor analysis is ``mean + loadings · z + noise``.
 
         Parameters
         ----------
         mean : Tensor of shape (n_embedded,), float64
-            Of the embedded columns.
+            Mean of each embedded column.
         loadings : Tensor of shape (n_embedded, k), float64
-            What a component adds to them.
+            What each component adds to the embedded columns.
         noise : Tensor of shape (n_embedded,), float64
-            Variances.
+            Variance of the noise of each embedded column.
 
         Returns
         -------
         weight : Tensor of shape (n_features, n_params, k)
-            Of z, for the parameters that ``forward`` takes.
+            Weights of z, for the parameters that ``forward`` takes.
         bias : Tensor of shape (n_features, n_params)
-            The parameters where z is 0.
+            The parameters for z = 0.
 
         Raises
         ------
@@ -341,8 +345,8 @@ class Likelihood(Parameters, nn.Module):
         Returns
         -------
         likelihood : torch.distributions.Distribution
-            With batch shape ``(...)`` and event shape ``(n_features,)``; its ``log_prob``
-            in nats per row, its ``mean`` and draws in the units of X.
+            A distribution with batch shape ``(...)`` and event shape ``(n_features,)``. Its
+            ``log_prob`` is in nats per row, its ``mean`` and its draws are in the units of X.
 
         Raises
         ------
@@ -352,32 +356,33 @@ class Likelihood(Parameters, nn.Module):
         raise TypeError(f"{type(self).__name__} does not define forward(params).")
 
     def expected(self, likelihood: Any) -> Tensor:
-        """Return what is averaged over z to estimate values that are missing: the means.
+        """Return what is averaged over z to estimate missing values: by default, the means.
 
         Parameters
         ----------
         likelihood : torch.distributions.Distribution
-            What ``forward`` returned, told the row: see :func:`~skvae.distributions.given_row`.
+            What ``forward`` returned, with the row given; see
+            :func:`~skvae.distributions.given_row`.
 
         Returns
         -------
         expected : Tensor of shape (..., n_expected)
-            For a category, for example, the probability of each level.
+            The values to average. For a category, for example, the probability of each level.
         """
         return likelihood.mean
 
     def settled(self, expected: Tensor) -> Tensor:
-        """Return values that can stand in X, made of averages of ``expected``.
+        """Turn averages of ``expected`` into values that X can hold.
 
         Parameters
         ----------
         expected : Tensor of shape (..., n_expected)
-            Averages.
+            Averages of ``expected``.
 
         Returns
         -------
         x : Tensor of shape (..., n_features)
-            In the units of X; of categories the most probable.
+            Rows in the units of X. A category is the most probable one.
         """
         return expected
 

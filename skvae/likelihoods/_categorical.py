@@ -17,28 +17,27 @@ _TOLERANCE = 1e-6
 
 
 class Categorical(Likelihood):
-    """Categories as one-hot columns, groups of them side by side, as OneHotEncoder makes.
+    """Categories as groups of one-hot columns, as OneHotEncoder makes them.
 
-    ``log p(x|z) = Σ_groups log softmax(η)`` at the column that is 1, nats per row; the
-    decoder gives η, which starts at the log of the columns' means. ``mean`` holds the
-    probabilities, ``sample`` exactly one 1 for each group.
-    See Jang, Gu and Poole 2017 (https://arxiv.org/abs/1611.01144) for the Gumbel noise
-    that samples are drawn with.
+    ``log p(x|z) = Σ_groups log softmax(η)`` at the column that is 1, in nats per row. The decoder
+    computes η, which starts at the logarithm of the means of the columns. ``mean`` holds the
+    probabilities, ``sample`` exactly one 1 in each group. See Jang, Gu and Poole 2017
+    (https://arxiv.org/abs/1611.01144) for the Gumbel noise with which samples are drawn.
 
     Parameters
     ----------
     group_sizes : sequence of int, default=None
-        Columns of each group, from the left; they add up to the columns of X.
-        ``None``: groups end where the columns' means, added up from the left, reach a
-        whole number. A column that is never 1 in ``fit`` belongs to the group before it,
-        so give the sizes when the first category of a group may be missing. Where the
-        means do not add up, all columns are one group.
+        Number of columns of each group, from the left. Their sum is the number of columns of X. If
+        ``None``, the groups are found by adding up the means of the columns from the left: a group
+        ends when the sum reaches a whole number. A column that is never 1 in ``fit`` then belongs
+        to the group before it, so give the sizes if the first category of a group may be missing.
+        If the means do not add up to whole numbers, all columns are one group.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``group_sizes`` are not positive whole numbers or do not add up,
-        or when a row does not hold exactly one 1 in each group, or NaN in all of its columns.
+        In ``fit``, when ``group_sizes`` are not positive whole numbers or do not add up, or when a
+        group of a row is neither exactly one 1 and otherwise 0, nor NaN in all of its columns.
 
     Examples
     --------
@@ -88,7 +87,7 @@ class Categorical(Likelihood):
         super().check(x, where)
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Find the groups; start at the columns' means."""
+        """Find the groups, and start at the means of the columns."""
         groups = _inferred_groups(loc) if self.group_sizes is None else self._given_groups(len(loc))
         self.register_buffer("groups", groups)
         self.register_buffer("loc", loc.clamp_min(FLOOR).log().float())
@@ -130,26 +129,26 @@ def _inferred_groups(means: Tensor) -> Tensor:
 class CategoricalCodes(Likelihood):
     """Categories as codes 0 to K−1, one column for each variable, all with the same K.
 
-    ``log p(x|z) = Σ log softmax(η)`` at the code, nats per row; the decoder gives K logits
-    for each column. The encoder sees the codes one-hot. ``sample`` holds codes, and so
-    does ``mean``: the most probable one, since an average of codes is no category.
-    For columns with different K, see :class:`Mixed`; as part of such a model: Nazábal et
-    al. 2020 (https://arxiv.org/abs/1807.03653).
+    ``log p(x|z) = Σ log softmax(η)`` at the code, in nats per row. The decoder computes K logits
+    for each column. The encoder sees the codes one-hot. ``sample`` returns codes. ``mean`` returns
+    the most probable code, since an average of codes is not a category. For columns with different
+    K, see :class:`Mixed`. Nazábal et al. 2020 (https://arxiv.org/abs/1807.03653) use it as a part
+    of such a model.
 
     Parameters
     ----------
     n_categories : int
-        K.
+        The number of categories, K.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``n_categories`` is not a positive whole number, or X holds
-        anything but codes below it.
+        In ``fit``, when ``n_categories`` is not a positive whole number, or X holds anything other
+        than codes below it.
 
     See Also
     --------
-    Categorical : The same for columns that are one-hot already.
+    Categorical : For columns that are one-hot already.
 
     Examples
     --------
@@ -186,11 +185,11 @@ class CategoricalCodes(Likelihood):
     starts_linear = True
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Check the number of categories; nothing is kept of the columns."""
+        """Check the number of categories. Nothing depends on the columns."""
         self._whole("n_categories")
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the codes one-hot, ``(..., n_features·K)``; all NaN where one is missing."""
+        """Return the codes one-hot, ``(..., n_features·K)``; NaN if a code is missing."""
         codes = torch.arange(self.n_params, device=x.device)
         one_hot = (x.unsqueeze(-1) == codes).to(x.dtype)
         return one_hot.masked_fill(x.isnan().unsqueeze(-1), torch.nan).flatten(-2)

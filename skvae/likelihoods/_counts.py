@@ -25,31 +25,33 @@ the other columns. (With 1/4, cells of mean .05 lost 2 nats per row in held-out 
 
 
 class Poisson(Likelihood):
-    """Counts: ``log p(x|z) = Σ x·log λ(z) − λ(z) − log x!``, nats per row.
+    """Counts: ``log p(x|z) = Σ x·log λ(z) − λ(z) − log x!``, in nats per row.
 
-    ``log λ = log(mean of the column) + c·η`` with η from the decoder, cut off at 10, so that no
-    rate overflows; c is the spread of the column's logarithm, so that an η of ordinary size
-    reaches the column's values and none far beyond. The encoder sees ``log(1 + x)``,
-    standardised.
+    The rate is ``log λ = log(mean of the column) + c·η`` with η from the decoder. It is cut off at
+    10, so that no rate overflows. c is the spread of the logarithm of the column, so that an η of
+    ordinary size reaches the values of the column, and not far beyond. The encoder sees
+    ``log(1 + x)``, standardised.
 
-    With ``size_factor="total"`` a row's means are ``s·λ(z)``, where ``s`` is the row's total
-    over the typical total (the sum of the columns' means in ``fit``), as the observed
-    library size of Lopez et al. 2018 (scVI, https://doi.org/10.1038/s41592-018-0229-2):
-    z then says what a row is made of, not how much of it was counted. ``log_prob`` takes
-    ``s`` from the row it is given, so it is conditional on the row's total; ``mean`` and
-    ``sample`` are those of a row of the typical total, ``s = 1``; the encoder sees
-    ``log(1 + x/s)``, standardised. The total of an all-zero row is taken to be 1; where counts
-    are missing, that of the others over their typical share of it is taken.
+    With ``size_factor="total"``, the means of a row are ``s·λ(z)``. Here ``s`` is the total of the
+    row divided by the typical total, which is the sum of the means of the columns in ``fit``. This
+    is the observed library size of Lopez et al. 2018 (scVI,
+    https://doi.org/10.1038/s41592-018-0229-2). z then says what a row consists of, not how much of
+    it was counted. ``log_prob`` takes ``s`` from the row, so it is conditional on the total of the
+    row. ``mean`` and ``sample`` are those of a row with the typical total, ``s = 1``. The encoder
+    sees ``log(1 + x/s)``, standardised. The total of a row of zeros is taken to be 1. If counts are
+    missing, the total is estimated: it is the total of the others, divided by the share that these
+    columns typically have.
 
     Parameters
     ----------
     size_factor : {None, "total"}, default=None
-        ``None``: rows differ in their total through z alone.
+        ``"total"`` divides by the total of each row, see above. With ``None``, z describes the
+        total of a row, too.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``size_factor`` is none of the above.
+        In ``fit``, when ``size_factor`` has another value.
 
     Examples
     --------
@@ -83,7 +85,7 @@ class Poisson(Likelihood):
         self.size_factor = size_factor
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the columns' means, so that a fit need not learn them, nor their spread."""
+        """Start at the mean and the spread of each column, which training need not learn then."""
         self._check_choice("size_factor", None, "total")
         means = loc.clamp_min(FLOOR)
         self.register_buffer("loc", means.log().float())
@@ -133,24 +135,24 @@ class Poisson(Likelihood):
 
 
 class NegativeBinomial(Poisson):
-    """Overdispersed counts: a Poisson whose rate is itself Gamma distributed.
+    """Overdispersed counts: a Poisson distribution whose rate is Gamma distributed.
 
-    ``log p(x|z) = Σ log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``,
-    nats per row, with the mean μ(z) of :class:`Poisson` and its size factors, and learned
-    inverse dispersions r: the variance is ``μ + μ²/r``, with r between 1e-6 and 1e6.
-    See Lopez et al. 2018 (scVI, https://doi.org/10.1038/s41592-018-0229-2).
+    ``log p(x|z) = Σ log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``, in nats per
+    row. The mean μ(z) and the size factors are those of :class:`Poisson`. The inverse dispersions r
+    are learned, between 1e-6 and 1e6. The variance is ``μ + μ²/r``. See Lopez et al. 2018 (scVI,
+    https://doi.org/10.1038/s41592-018-0229-2).
 
     Parameters
     ----------
     dispersion : {"feature", "shared"}, default="feature"
-        One r per feature, or one for all.
+        One r for each feature, or one for all features.
     size_factor : {None, "total"}, default=None
         As in :class:`Poisson`.
 
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is none of the above.
+        In ``fit``, when a parameter has none of these values.
 
     Examples
     --------
@@ -207,25 +209,25 @@ class NegativeBinomial(Poisson):
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial):
-    """Overdispersed counts with more zeros than that explains.
+    """Overdispersed counts with more zeros than a negative binomial distribution has.
 
-    ``p(x|z) = π·[x = 0] + (1 − π)·NB(x; μ, r)`` for each feature, nats per row; the decoder
-    gives μ and the logit of π, which starts at 5 %. The mean is ``(1 − π)·μ``; μ, r and
-    the size factors, which scale μ, are those of :class:`NegativeBinomial`.
-    See Lambert 1992 (https://doi.org/10.2307/1269547) and Lopez et al. 2018
-    (scVI, https://doi.org/10.1038/s41592-018-0229-2).
+    ``p(x|z) = π·[x = 0] + (1 − π)·NB(x; μ, r)`` for each feature, in nats per row. The decoder
+    computes μ and the logit of π, which starts at 5 %. The mean is ``(1 − π)·μ``. The mean μ, the
+    dispersion r, and the size factors, which multiply μ, are those of :class:`NegativeBinomial`.
+    See Lambert 1992 (https://doi.org/10.2307/1269547) and Lopez et al. 2018 (scVI,
+    https://doi.org/10.1038/s41592-018-0229-2).
 
     Parameters
     ----------
     dispersion : {"feature", "shared"}, default="feature"
-        One r per feature, or one for all.
+        One r for each feature, or one for all features.
     size_factor : {None, "total"}, default=None
         As in :class:`Poisson`.
 
     Raises
     ------
     ValueError
-        At ``fit``, when a parameter is none of the above.
+        In ``fit``, when a parameter has none of these values.
 
     Examples
     --------
@@ -241,7 +243,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
     _START = 0.05
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the columns' means, with π at 5 %."""
+        """Start at the means of the columns, with π at 5 %."""
         super().initialize(loc, scale)
         self.loc -= math.log1p(-self._START)
 

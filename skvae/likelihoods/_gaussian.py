@@ -10,28 +10,29 @@ from skvae.likelihoods._location_scale import LocationScale
 
 
 class Gaussian(LocationScale):
-    """Real features: normal around the decoder's output, in the units of X.
+    """Real features: a normal distribution around the output of the decoder.
 
-    ``log p(x|z) = Σ log N(x; loc(z), scale²)``, nats per row. Columns are standardised
-    inside by their training mean and standard deviation, and the Jacobian of that is in
-    the density, so columns of 1e-3 and of 1e4 train alike. A learned scale is the
-    σ-VAE of Rybkin, Daniilidis and Levine 2021 (https://arxiv.org/abs/2006.13202).
+    ``log p(x|z) = Σ log N(x; loc(z), scale²)``, in nats per row and in the units of X. Columns are
+    standardised inside by their mean and standard deviation in ``fit``, and the density is
+    corrected for this. So columns with values of 1e-3 and of 1e4 are trained equally well. A
+    learned scale is the σ-VAE of Rybkin, Daniilidis and Levine 2021
+    (https://arxiv.org/abs/2006.13202).
 
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        ``"feature"``: one learned standard deviation per feature, as in factor analysis.
-        ``"shared"``: one learned for all, in the units of X, as in probabilistic PCA.
-        ``"row"``: put out by the decoder for every row and feature.
-        A positive number: fixed, in the units of X.
+        The standard deviation. ``"feature"`` learns one for each feature, as in factor analysis.
+        ``"shared"`` learns a single one for all features, in the units of X, as in probabilistic
+        PCA. With ``"row"``, the decoder computes it for every row and feature. A positive number
+        fixes it, in the units of X.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the column's standard deviation: what
-        keeps the density of a constant or perfectly predicted column finite.
+        Lower bound of a learned scale, as a fraction of the column's standard deviation. It keeps
+        the density of a constant or perfectly predicted column finite.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
 
     Examples
     --------

@@ -12,24 +12,25 @@ from skvae.likelihoods._location_scale import LocationScale
 
 
 class Laplace(LocationScale):
-    """Real features with tails heavier than normal: robust to outliers, fits medians.
+    """Real features with heavier tails than normal: robust to outliers, fits medians.
 
-    ``log p(x|z) = −Σ |x − loc(z)| / scale + log(2·scale)``, nats per row, in the units of
-    X. The standard deviation is √2 · scale. Standardised inside as :class:`Gaussian` is.
-    Least absolute deviations, Laplace's own error law of 1774; see Kotz, Kozubowski and
-    Podgórski 2001 (https://doi.org/10.1007/978-1-4612-0173-1).
+    ``log p(x|z) = −Σ |x − loc(z)| / scale + log(2·scale)``, in nats per row and in the units of X.
+    The standard deviation is √2 · scale. Columns are standardised inside as in :class:`Gaussian`.
+    Training minimises absolute deviations. Laplace proposed this error law in 1774; see Kotz,
+    Kozubowski and Podgórski 2001 (https://doi.org/10.1007/978-1-4612-0173-1).
 
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, of Laplace's scale, the mean absolute deviation.
+        As in :class:`Gaussian`, but for the scale of the Laplace distribution, which is its mean
+        absolute deviation.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the column's standard deviation.
+        Lower bound of a learned scale, as a fraction of the column's standard deviation.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
 
     Examples
     --------

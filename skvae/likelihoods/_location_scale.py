@@ -37,11 +37,11 @@ class LocationScale(Likelihood):
 
     @property
     def n_params(self) -> int:  # type: ignore[override]  # a property where the base has a value
-        """Numbers per feature that the decoder puts out: 2 for ``scale="row"``, else 1."""
+        """Number of outputs of the decoder for each feature: 2 for ``scale="row"``, else 1."""
         return 2 if self.scale == "row" else 1
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Store the columns' location and scale; make the learned scale.
+        """Store the mean and scale of the columns, and create the learned scale.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class LocationScale(Likelihood):
         Raises
         ------
         ValueError
-            When a parameter of the constructor is out of its range.
+            When a parameter of the constructor is out of range.
         """
         self._check_parameters()
         self.register_buffer("loc", loc)
@@ -66,15 +66,16 @@ class LocationScale(Likelihood):
             self.log_scale = nn.Parameter(torch.full((1,), start))
 
     def observe(self, columns: Columns) -> None:
-        """Learn no scale of constant columns: it would fall to its floor, for nats of no meaning.
+        """Fix the scale of constant columns.
 
-        It stays the unit that such a column has, until the column varies: see ``meet``.
+        A learned scale would fall to its lower bound and give meaningless nats. The scale is fixed
+        until the column varies; see ``meet``.
         """
         self.varies.copy_(~columns.constant)
 
     @torch.no_grad()
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Standardise the columns by these moments from now on; start their own scale anew."""
+        """Standardise the columns by these moments from now on, and start their scale again."""
         index = torch.as_tensor(columns, device=self.loc.device)
         self.loc.index_copy_(0, index, loc.to(self.loc))
         self.column_scale.index_copy_(0, index, scale.to(self.column_scale))
@@ -84,7 +85,7 @@ class LocationScale(Likelihood):
 
     @torch.no_grad()
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Set the noise to that of a factor analysis; return the decoder's weights and biases."""
+        """Set the noise to that of a factor analysis; return weights and biases of the decoder."""
         deviation = noise.sqrt() * self._scale_of_unit_deviation()
         weight, bias = first_of(self.n_params, loadings, mean)
         learned = (deviation - float(self.min_scale)).clamp_min(float(self.min_scale))
@@ -99,7 +100,7 @@ class LocationScale(Likelihood):
 
     @property
     def least_noise(self) -> Any:
-        """Share of a column's variance that a start leaves to the noise; see ``start``."""
+        """Smallest share of the variance of a column that is noise at the start; see ``start``."""
         return float(4 * self.min_scale**2)
 
     def _scale_of_unit_deviation(self) -> float:

@@ -1,4 +1,4 @@
-"""Likelihoods of positive features, and of those that are zero at times."""
+"""Likelihoods of positive features, and of features that are positive or zero."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ _LEAST_SHARE = 1e-3
 
 
 class LogNormal(Gaussian):
-    """Positive features: their logarithm is normal around the decoder's output.
+    """Positive features: the logarithm is normally distributed around the output of the decoder.
 
-    ``log p(x|z) = Σ log N(log x; loc(z), scale²) − log x``, nats per row, in the units of X. For
-    money, concentrations, waiting times: what varies by factors. Logarithms of columns are
-    standardised inside, so columns of 1e-9 and of 1e9 train alike, and the unit of a column
-    is of no account. The mean is ``exp(loc + scale²/2)``. See Crow and Shimizu 1988, "Lognormal
-    Distributions" (https://doi.org/10.1201/9780203748664).
+    ``log p(x|z) = Σ log N(log x; loc(z), scale²) − log x``, in nats per row and in the units of X.
+    Use it for values that vary by factors, such as money, concentrations and waiting times. The
+    logarithms of columns are standardised inside. So columns with values of 1e-9 and of 1e9 are
+    trained equally well, and the unit of a column does not matter. The mean is
+    ``exp(loc + scale²/2)``. See Crow and Shimizu 1988, "Lognormal Distributions"
+    (https://doi.org/10.1201/9780203748664).
 
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, of the logarithm.
+        As in :class:`Gaussian`, for the logarithm of a column.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the standard deviation of the column's logarithm.
+        Lower bound of a learned scale, as a fraction of the standard deviation of the column's
+        logarithm.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
 
     Examples
     --------
@@ -58,7 +60,7 @@ class LogNormal(Gaussian):
     )
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Store what location and scale say of the columns' logarithms; make the learned scale."""
+        """Estimate the moments of the logarithms from mean and scale; create the learned scale."""
         super().initialize(*_log_moments(loc, scale))
 
     def observe(self, columns: Columns) -> None:
@@ -67,7 +69,7 @@ class LogNormal(Gaussian):
         super().observe(columns)
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Standardise the columns' logarithms by what these moments say of them."""
+        """Standardise the logarithms of the columns by what follows from these moments."""
         super().meet(columns, *_log_moments(loc, scale))
 
     def embed(self, x: Tensor) -> Tensor:
@@ -84,26 +86,27 @@ def _log_moments(loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ZeroInflatedLogNormal(LogNormal):
-    """Features that are positive or exactly zero: a log-normal, and a probability of zero.
+    """Features that are positive or exactly zero: a log-normal and a probability of zero.
 
-    ``log p(x|z) = Σ log π(z)`` where x is 0, ``log(1 − π(z)) + log LogNormal(x|z)`` where it is
-    positive, nats per row: probabilities there, densities here. The decoder puts out the logit of
-    π beside what :class:`LogNormal` needs; π starts at the column's share of zeros. The encoder
-    sees the standardised logarithm, 0 for zeros, and beside it whether the value is zero. For
-    spending, rainfall, concentrations below a detection limit. See Wang, Liu and Miao 2019
-    (https://arxiv.org/abs/1912.07753).
+    ``log p(x|z)`` is the sum over features of ``log π(z)`` if x is 0, which is a log-probability,
+    and of ``log(1 − π(z)) + log LogNormal(x|z)`` if x is positive, which is a log-density; in nats
+    per row. The decoder computes the logit of π and the parameters of :class:`LogNormal`; π starts
+    at the share of zeros of the column. The encoder sees the standardised logarithm (0 for zeros)
+    and whether the value is zero. Use it for spending, rainfall, or concentrations with a detection
+    limit. See Wang, Liu and Miao 2019 (https://arxiv.org/abs/1912.07753).
 
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, of the logarithm.
+        As in :class:`Gaussian`, for the logarithm of a column.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the standard deviation of the column's logarithm.
+        Lower bound of a learned scale, as a fraction of the standard deviation of the column's
+        logarithm.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
 
     Examples
     --------
@@ -125,22 +128,22 @@ class ZeroInflatedLogNormal(LogNormal):
 
     @property
     def n_params(self) -> int:  # type: ignore[override]  # as in LocationScale
-        """Numbers per feature that the decoder puts out: one more than for the log-normal."""
+        """Number of outputs of the decoder for each feature: one more than for the log-normal."""
         return super().n_params + 1
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the columns' means, with π at 5 %."""
+        """Start at the means of the columns, with π at 5 %."""
         super().initialize(loc / (1 - self._START), scale)
         start = math.log(self._START / (1 - self._START))
         self.register_buffer("zero_logit", torch.full(loc.shape, start))
 
     def observe(self, columns: Columns) -> None:
-        """Standardise by the positive values, and start π at the share of the others."""
+        """Standardise by the positive values, and start π at the share of zeros."""
         super().observe(columns)
         self.zero_logit.copy_(torch.logit(columns.zeros, eps=_LEAST_SHARE))
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the standardised logarithms, 0 for zeros, and beside them where zeros are."""
+        """Return the standardised logarithms (0 for zeros), and beside them where zeros are."""
         is_zero = x == 0
         embedded = super().embed(x.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
         zeros = is_zero.to(embedded.dtype).masked_fill(x.isnan(), torch.nan)
@@ -148,7 +151,7 @@ class ZeroInflatedLogNormal(LogNormal):
 
     @property
     def least_noise(self) -> Tensor:
-        """As for the log-normal, and more for what is zero or not."""
+        """As for the log-normal, and more for the columns that say where zeros are."""
         return torch.tensor([4 * self.min_scale**2, 0.1]).repeat_interleave(len(self.loc))
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Tables whose columns are of different kinds."""
+"""A likelihood for tables with different kinds of columns."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from skvae.likelihoods._categorical import CategoricalCodes
 
 
 class Mixed(Likelihood):
-    """Columns of different kinds: blocks of columns, each with its own likelihood.
+    """Different kinds of columns: blocks of columns, each with its own likelihood.
 
-    ``log p(x|z) = Σ_blocks log p_block(x_block|z)``, nats per row; densities of real
-    columns, in their units, and probabilities of discrete ones are added. Every block
-    counts with the nats it has: see Nazábal et al. 2020 (HI-VAE,
-    https://arxiv.org/abs/1807.03653).
+    ``log p(x|z) = Σ_blocks log p_block(x_block|z)``, in nats per row. Log-densities of real columns
+    (in their units) and log-probabilities of discrete columns are added, without weights. See
+    Nazábal et al. 2020 (HI-VAE, https://arxiv.org/abs/1807.03653).
 
     Parameters
     ----------
     blocks : list of (likelihood, columns), default=None
-        The likelihood by name or as an object, which is copied; the columns as a list of
-        indices or of column names, one index or name, or a slice. Every column of X is in
-        exactly one block. The decoder puts out as many numbers for every column as the
-        widest block needs. ``None``: as ``likelihood="mixed"`` of the estimator, which
-        finds the blocks by the types of a data frame's columns or the values of X.
+        A likelihood is given by name or as an object, which is copied. Columns are given as a list
+        of indices or of column names, as one index or name, or as a slice. Every column of X must
+        be in exactly one block. The decoder has as many outputs for every column as the largest
+        likelihood needs. If ``None``, blocks are found by the types of the columns of a data frame
+        or by the values of X, as with ``likelihood="mixed"`` of the estimator.
 
     Attributes
     ----------
@@ -43,8 +42,8 @@ class Mixed(Likelihood):
     Raises
     ------
     ValueError
-        At ``fit``, when a column is in no block, in two, or unknown, and when a name is
-        none of a likelihood.
+        In ``fit``, when a column is in no block, in two blocks, or unknown, and when a likelihood
+        has an unknown name.
 
     Examples
     --------
@@ -73,13 +72,13 @@ class Mixed(Likelihood):
         return self.blocks is None
 
     def resolve(self, columns: Columns) -> Mixed:
-        """Return the same with every block's columns as a list of indices; find the blocks.
+        """Find the blocks, and return the likelihood with the columns of each block as indices.
 
-        Where there are none yet, columns of booleans, or of only the numbers 0 and 1, become
-        Bernoulli, categories CategoricalCodes, whole numbers NegativeBinomial, or
-        RoundedGaussian where they are no counts, positive numbers that vary by factors LogNormal or
-        ZeroInflatedLogNormal, all others Gaussian. Where nothing is declared whole values count as
-        whole numbers.
+        If no blocks were given: columns of booleans, or of only 0 and 1, become Bernoulli;
+        categories become CategoricalCodes; whole numbers become NegativeBinomial, or
+        RoundedGaussian if they are not counts; positive numbers that vary by factors become
+        LogNormal or ZeroInflatedLogNormal; all others become Gaussian. A column without a declared
+        type holds whole numbers if all of its values are whole.
         """
         if self.blocks is None:
             return _found(columns)
@@ -103,7 +102,7 @@ class Mixed(Likelihood):
         return Mixed([block for block in blocks if block[1]])
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Make a likelihood for each block and let it meet its columns."""
+        """Create the likelihood of each block, with its columns."""
         indexed = self._indexed(len(loc), []).blocks or []
         blocks = [_Block(_make(part), columns) for part, columns in indexed]
         for block in blocks:
@@ -111,12 +110,12 @@ class Mixed(Likelihood):
         self._blocks = nn.ModuleList(blocks)
 
     def observe(self, columns: Columns) -> None:
-        """Show each block its own columns."""
+        """Set starting values for each block by its own columns."""
         for indices, likelihood in self.blocks_:
             method_of(likelihood, "observe")(_Some(columns, indices))
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Tell each block of its own columns."""
+        """Update each block by its own columns."""
         for indices, likelihood in self.blocks_:
             held = [i for i, column in enumerate(columns) if column in indices]
             if held:
@@ -130,7 +129,7 @@ class Mixed(Likelihood):
             method_of(likelihood, "check")(x[:, indices], in_block)
 
     def holds(self, columns: Columns) -> bool:
-        """Return whether the extremes show it for each block of columns."""
+        """Return whether the extremes show that all values of each block are allowed."""
         return all(
             method_of(likelihood, "holds")(_Some(columns, indices))
             for indices, likelihood in self.blocks_
@@ -146,7 +145,7 @@ class Mixed(Likelihood):
 
     @property
     def n_params(self) -> int:  # type: ignore[override]  # a property
-        """Numbers per feature of the widest block."""
+        """Number of outputs of the decoder for each feature, as the largest likelihood needs."""
         return max(block.likelihood.n_params for block in self._fitted())
 
     @property
@@ -172,7 +171,7 @@ class Mixed(Likelihood):
         )
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return weights and biases of the decoder: each block's own, 0 where it has none."""
+        """Return weights and biases of the decoder: those of each block, and 0 elsewhere."""
         blocks = self._fitted()
         n_features = sum(len(block.indices) for block in blocks)
         weight = loadings.new_zeros(n_features, self.n_params, loadings.shape[1])
@@ -188,7 +187,7 @@ class Mixed(Likelihood):
         return weight, bias
 
     def expected(self, likelihood: Any) -> Tensor:
-        """Return what the blocks average, side by side."""
+        """Return what the blocks average over z, side by side."""
         parts = zip(self._fitted(), likelihood.blocks, strict=True)
         return torch.cat([method_of(b.likelihood, "expected")(p) for b, (_, p) in parts], -1)
 
@@ -260,7 +259,7 @@ def ordered_columns(likelihood: Any, n_features: int, names: list[str]) -> list[
     likelihood : str, Likelihood or class of one
         As the user gave it.
     n_features : int
-        Columns of X.
+        Number of columns of X.
     names : list of str
         Their names; empty where they have none.
     """
@@ -284,7 +283,7 @@ def columns_without(value: float, support: constraints.Constraint, n_features: i
     support : torch.distributions.constraints.Constraint
         Of rows: of all columns alike, or of blocks of them. Any other is taken to have a place.
     n_features : int
-        Columns of X.
+        Number of columns of X.
     """
     without = [False] * n_features
     if isinstance(support, distributions.BlockSupport):

@@ -1,4 +1,4 @@
-"""The likelihood of whole numbers that are no counts: a normal that is rounded."""
+"""The likelihood of whole numbers that are not counts: a rounded normal distribution."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from skvae.likelihoods._gaussian import Gaussian
 
 
 class RoundedGaussian(Gaussian):
-    """Whole numbers of either sign: a normal variable around the decoder's output, rounded.
+    """Whole numbers of either sign: a normal variable around the output of the decoder, rounded.
 
     ``P(x|z) = Π Φ((x + ½ − loc(z)) / scale) − Φ((x − ½ − loc(z)) / scale)``, so that a score is a
-    log-probability, in nats per row. For years, ages, differences of counts and codes whose order
-    means something: their variance has nothing to do with their mean, as that of counts
-    has. Columns are standardised inside as those of :class:`Gaussian`. Salimans et al. 2017
-    (https://arxiv.org/abs/1701.05517) take the logistic distribution for grey levels likewise.
+    log-probability, in nats per row. Use it for years, ages, differences of counts, and codes with
+    a meaningful order. Unlike for counts, their variance does not depend on their mean. Columns are
+    standardised inside as in :class:`Gaussian`. Salimans et al. 2017
+    (https://arxiv.org/abs/1701.05517) use the logistic distribution for grey levels in the same
+    way.
 
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, of what is rounded.
+        As in :class:`Gaussian`, for the variable before rounding.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the column's standard deviation.
+        Lower bound of a learned scale, as a fraction of the column's standard deviation.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``scale`` or ``min_scale`` is none of the above.
+        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
 
     Examples
     --------
@@ -49,11 +50,11 @@ class RoundedGaussian(Gaussian):
     cure = "Round X, or set likelihood='gaussian'."
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the spread of what is rounded, which is less than that of the column."""
+        """Start at the spread before rounding, which is less than the spread of the column."""
         super().initialize(loc, _before_rounding(scale))
 
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Standardise the columns by what these moments say of what is rounded."""
+        """Standardise the columns by the moments before rounding, which follow from these."""
         super().meet(columns, loc, _before_rounding(scale))
 
     def _in_units(self, noise: Distribution) -> Distribution:

@@ -15,33 +15,33 @@ from skvae.likelihoods._location_scale import LocationScale
 
 
 class StudentT(LocationScale):
-    """Real features with heavy tails: Student's t around the decoder's output.
+    """Real features with heavy tails: Student's t around the output of the decoder.
 
-    ``log p(x|z) = Σ log t_df((x − loc(z)) / scale) − log scale``, nats per row, in the
-    units of X. The fewer degrees of freedom, the less an outlier counts; as they grow the
-    noise becomes normal. Standardised inside as :class:`Gaussian` is.
-    See Lange, Little and Taylor 1989 (https://doi.org/10.1080/01621459.1989.10478852) and,
-    for VAEs, Takahashi et al. 2018 (https://doi.org/10.24963/ijcai.2018/374).
+    ``log p(x|z) = Σ log t_df((x − loc(z)) / scale) − log scale``, in nats per row and in the units
+    of X. With fewer degrees of freedom, an outlier counts less; with many, the noise becomes
+    normal. Columns are standardised inside as in :class:`Gaussian`. See Lange, Little and Taylor
+    1989 (https://doi.org/10.1080/01621459.1989.10478852) and, for VAEs, Takahashi et al. 2018
+    (https://doi.org/10.24963/ijcai.2018/374).
 
     Parameters
     ----------
     df : float, default=None
-        Degrees of freedom, above 1, so that the mean exists. ``None``: one learned per
-        feature, between 2.1 and 100 (the variance exists), from 10.
+        Degrees of freedom. They must be above 1, so that the mean exists. If ``None``, they are
+        learned for each feature, starting at 10, between 2.1 (so that the variance exists) and 100.
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, of the t's scale; the standard deviation is
+        As in :class:`Gaussian`, but for the scale of Student's t. Its standard deviation is
         ``scale · √(df / (df − 2))``.
     min_scale : float, default=1e-3
-        Floor of a learned scale, as a fraction of the column's standard deviation.
+        Lower bound of a learned scale, as a fraction of the column's standard deviation.
     robust : bool, default=False
-        Standardise columns by median and quartiles, which outliers do not move, and show the
-        encoder no value farther than 10 of these deviations from the median. Densities are still
-        those of the values themselves. See :class:`skvae.VAEOutlierDetector`.
+        Standardise columns by median and quartiles, which outliers do not affect, and cut the
+        values that the encoder sees at 10 of these units from the median. Densities are still those
+        of the values themselves. See :class:`skvae.VAEOutlierDetector`.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``df``, ``scale``, ``min_scale`` or ``robust`` is none of the above.
+        In ``fit``, when ``df``, ``scale``, ``min_scale`` or ``robust`` has none of these values.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class StudentT(LocationScale):
         self.robust = robust
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Make the learned degrees of freedom too."""
+        """Create the learned degrees of freedom, too."""
         super().initialize(loc, scale)
         if self.df is None:
             self.df_logit = nn.Parameter(torch.full((len(loc),), self._start()))
@@ -80,20 +80,20 @@ class StudentT(LocationScale):
         return math.log(fraction / (1 - fraction)) / GAIN
 
     def observe(self, columns: Columns) -> None:
-        """Standardise by quartiles, should outliers not count."""
+        """Standardise by median and quartiles if ``robust=True``."""
         super().observe(columns)
         if self.robust:
             self.loc.copy_(columns.median)
             self.column_scale.copy_(columns.robust_scale)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return the standardised row; robust, with ends."""
+        """Return the standardised row; with ``robust=True``, large values are cut off."""
         embedded = super().embed(x)
         return embedded.clamp(-self._FARTHEST, self._FARTHEST) if self.robust else embedded
 
     @torch.no_grad()
     def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
-        """Start the columns' degrees of freedom anew too."""
+        """Start the degrees of freedom of these columns again, too."""
         super().meet(columns, loc, scale)
         if self.df is None:
             index = torch.as_tensor(columns, device=self.df_logit.device)

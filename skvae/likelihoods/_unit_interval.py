@@ -18,11 +18,10 @@ _BISECTIONS = 30
 
 
 class Bernoulli(Likelihood):
-    """Binary features: ``log p(x|z) = Σ x·η − log(1 + e^η)``, the decoder gives η.
+    """Binary features: ``log p(x|z) = Σ x·η − log(1 + e^η)`` with η from the decoder.
 
-    Grey values in [0, 1] are taken too, as in the well-known tutorials; the result is
-    then a cross-entropy in nats per row, not a density. Images of uint8 in [0, 255] are read
-    as X / 255.
+    Grey values in [0, 1] are allowed, too, as in many tutorials. The result is then a cross-entropy
+    in nats per row, not a density. Images of uint8 in [0, 255] are read as X / 255.
     See Kingma and Welling 2014, appendix C.1 (https://arxiv.org/abs/1312.6114).
 
     Examples
@@ -49,7 +48,7 @@ class Bernoulli(Likelihood):
     loc: Tensor
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the logits of the columns' means, so that a fit need not learn them."""
+        """Start at the logits of the means of the columns, so that training need not learn them."""
         self.register_buffer("loc", torch.logit(loc, eps=_MARGIN).float())
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,25 +62,25 @@ class Bernoulli(Likelihood):
 
 
 class ContinuousBernoulli(Likelihood):
-    """Features in [0, 1], grey pixels above all: the Bernoulli form, normalised.
+    """Features in [0, 1], such as grey pixels: the Bernoulli form, normalised to a density.
 
-    ``log p(x|z) = Σ x·η − log((e^η − 1)/η)`` is a proper density on [0, 1]
-    (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845), in nats per row.
+    ``log p(x|z) = Σ x·η − log((e^η − 1)/η)``, in nats per row, is a proper density on [0, 1]
+    (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845).
     Images of uint8 in [0, 255] are read as X / 255.
 
     Parameters
     ----------
     max_logit : float, default=16.0
-        Bound of ``|η|``. Pixels that are exactly 0 or 1 would otherwise draw η to infinity,
-        their density with it, and training would serve the background before the figure
-        (10-nearest-neighbour accuracy of two components on digits, all else equal: .73
-        unbounded, .83 at 16). A density is then at most log 16 = 2.8 nats for each feature, and the
-        mean lies between 1/16 and 15/16. 16 is also where torch's own class clamps.
+        Upper bound of ``|η|``. Without it, pixels that are exactly 0 or 1 would pull η and their
+        density to infinity, and training would improve the background instead of the figure (the
+        10-nearest-neighbour accuracy of two components on digits is .73 without a bound and .83
+        with 16). The bound limits the log-density to log 16 = 2.8 nats for each feature, and the
+        mean to values between 1/16 and 15/16. torch's own class has the same limit.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``max_logit`` is not positive.
+        In ``fit``, when ``max_logit`` is not positive.
 
     Examples
     --------
@@ -106,7 +105,7 @@ class ContinuousBernoulli(Likelihood):
     loc: Tensor
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the logits of the columns' means, found by bisection."""
+        """Start at the logits of the means of the columns, found by bisection."""
         bound = self._real("max_logit", "it must be positive.", lambda value: 0 < value < math.inf)
         low = torch.full_like(loc, -bound)
         high = -low

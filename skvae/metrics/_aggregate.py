@@ -34,7 +34,7 @@ def mutual_information(vae: Any, X: Any) -> float:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
 
@@ -46,7 +46,8 @@ def mutual_information(vae: Any, X: Any) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.transform``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.transform``.
 
     Notes
     -----
@@ -89,7 +90,7 @@ def aggregate_kl(vae: Any, X: Any) -> float:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
 
@@ -101,7 +102,8 @@ def aggregate_kl(vae: Any, X: Any) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.score_samples``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.score_samples``.
 
     Notes
     -----
@@ -135,7 +137,7 @@ def total_correlation(vae: Any, X: Any) -> float:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
 
@@ -147,7 +149,8 @@ def total_correlation(vae: Any, X: Any) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.transform``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.transform``.
 
     Notes
     -----

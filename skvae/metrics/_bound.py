@@ -28,7 +28,7 @@ def bits_per_dim(
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     n_importance_samples : int, default=1
@@ -105,7 +105,7 @@ def rate_distortion(vae: Any, X: Any) -> RateDistortion:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
 
@@ -117,7 +117,8 @@ def rate_distortion(vae: Any, X: Any) -> RateDistortion:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.score_samples``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.score_samples``.
 
     References
     ----------

@@ -24,7 +24,7 @@ def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     threshold : float, default=0.01
@@ -75,7 +75,7 @@ def mutual_information_gap(vae: Any, X: Any, factors: Any) -> float:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     factors : array-like of shape (n_samples,) or (n_samples, n_factors)

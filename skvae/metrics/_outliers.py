@@ -33,7 +33,7 @@ def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
     ValueError
         When y holds other values, or one only; as ``score_samples``.
     TypeError, NotFittedError
-        As ``score_samples``.
+        For the same reasons as ``score_samples``.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def outlier_average_precision_scorer(estimator: Any, X: Any, y: Any) -> float:
     ValueError
         When y holds other values, or one only; as ``score_samples``.
     TypeError, NotFittedError
-        As ``score_samples``.
+        For the same reasons as ``score_samples``.
 
     Examples
     --------

@@ -23,7 +23,7 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
 
@@ -35,7 +35,8 @@ def reconstruction_error(vae: Any, X: Any) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.reconstruct``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.reconstruct``.
 
     Examples
     --------

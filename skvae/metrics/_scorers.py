@@ -19,7 +19,7 @@ def elbo_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Parameters
     ----------
     estimator : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     y : Ignored
@@ -33,7 +33,8 @@ def elbo_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.score_samples``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.score_samples``.
 
     References
     ----------
@@ -88,7 +89,7 @@ class LogLikelihoodScorer(Parameters):
         Parameters
         ----------
         estimator : VariationalAutoencoder, Pipeline or search
-            Fitted.
+            The fitted model.
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         y : Ignored
@@ -102,7 +103,8 @@ class LogLikelihoodScorer(Parameters):
         Raises
         ------
         TypeError, ValueError, NotFittedError
-            On another estimator; as ``VariationalAutoencoder.score_samples``.
+            When the estimator is not one of these, and for the same reasons as
+            ``VariationalAutoencoder.score_samples``.
         """
         vae, X = model_and_rows(estimator, X)
         return mean(vae.score_samples(X, n_importance_samples=self.n_importance_samples))
@@ -157,7 +159,7 @@ def bits_per_dim_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Parameters
     ----------
     estimator : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     y : Ignored
@@ -171,7 +173,8 @@ def bits_per_dim_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.score_samples``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.score_samples``.
 
     Examples
     --------
@@ -195,7 +198,7 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Parameters
     ----------
     estimator : VariationalAutoencoder, Pipeline or search
-        Fitted.
+        The fitted model.
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     y : Ignored
@@ -209,7 +212,8 @@ def reconstruction_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; as ``VariationalAutoencoder.reconstruct``.
+        When the estimator is not one of these, and for the same reasons as
+        ``VariationalAutoencoder.reconstruct``.
 
     Examples
     --------

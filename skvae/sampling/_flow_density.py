@@ -47,9 +47,9 @@ class FlowDensity(BaseEstimator):
     loc_, scale_ : ndarray of shape (n_features,)
         Mean and standard deviation of the columns.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of shape (n_features,)
-        Their names, when X had any.
+        Names of the columns of X, if it has any.
 
     References
     ----------
@@ -103,7 +103,7 @@ class FlowDensity(BaseEstimator):
         Returns
         -------
         self : FlowDensity
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
@@ -167,7 +167,7 @@ class FlowDensity(BaseEstimator):
         ValueError
             When X is not a matrix of finite numbers with the columns of ``fit``.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
@@ -197,7 +197,7 @@ class FlowDensity(BaseEstimator):
         ValueError, TypeError
             When ``n_samples`` is not a positive whole number.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         check_is_fitted(self)
         n_samples = whole(n_samples, "n_samples")

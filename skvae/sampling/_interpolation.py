@@ -43,7 +43,7 @@ def interpolate(vae: Any, x1: Any, x2: Any, n: int = 10, *, method: str = "linea
         When ``x1`` and ``x2`` differ in shape, ``n`` is below 2, ``method`` is neither, and
         as ``VariationalAutoencoder.transform``.
     NotFittedError
-        Before ``fit``.
+        When the estimator is not fitted.
 
     Examples
     --------

@@ -59,7 +59,7 @@ class LatentDensitySampler(BaseEstimator):
     class_prior_ : ndarray of shape (n_classes,)
         Their frequencies; 1 alone without labels.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
 
     See Also
     --------
@@ -117,7 +117,7 @@ class LatentDensitySampler(BaseEstimator):
         Returns
         -------
         self : LatentDensitySampler
-            Fitted.
+            The fitted estimator.
 
         Raises
         ------
@@ -153,11 +153,11 @@ class LatentDensitySampler(BaseEstimator):
         Parameters
         ----------
         n_samples : int, default=1
-            How many rows.
+            Number of rows.
         y : label or array-like of shape (n_samples,), default=None
             The class of all rows, or of each. ``None``: classes by their frequencies.
         mean : bool, default=False
-            Return E[x|z] instead of a draw of x: what one shows for images.
+            Return E[x|z] instead of a random draw of x. This is usual for images.
         random_state : int, RandomState instance or None, default=None
             Decides the draws. ``None``: the estimator's ``random_state``; an int there
             gives the same rows in every call.
@@ -170,9 +170,9 @@ class LatentDensitySampler(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            As ``sample_latent``.
+            For the same reasons as ``sample_latent``.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         seed = self._seed(random_state)
         Z = self.sample_latent(n_samples, y=y, random_state=seed)
@@ -209,7 +209,7 @@ class LatentDensitySampler(BaseEstimator):
             When ``n_samples`` is not a positive whole number, ``y`` is no label of ``fit``
             or holds another number of them, or ``fit`` had none.
         NotFittedError
-            Before ``fit``.
+            When the estimator is not fitted.
         """
         seed = self._seed(random_state)
         n_samples = whole(n_samples, "n_samples")
