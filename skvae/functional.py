@@ -1,4 +1,4 @@
-"""Operations in a cheaper or safer form than torch's own, mathematically the same."""
+"""Operations that are mathematically the same as torch's own, but cheaper or safer."""
 
 from __future__ import annotations
 
@@ -38,20 +38,21 @@ class _Elementwise(torch.autograd.Function):
 def elementwise(
     *derivatives: Callable[..., Tensor],
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Decorate a function of tensors that broadcast with its derivative for each argument.
+    """Decorate an elementwise function of tensors with its derivatives.
 
-    It is then one node of the graph, not one for each operation: fewer passes over memory
-    where the derivative is simpler than the chain of the operations' own.
+    The function is then a single node of the autograd graph, instead of one node for each
+    operation. This saves passes over memory if the derivative is simpler than the chain of the
+    single operations. The arguments may broadcast.
 
     Parameters
     ----------
     *derivatives : callable
-        For each argument one, which takes all arguments.
+        One function for each argument. Each takes all arguments.
 
     Returns
     -------
     decorate : callable
-        Takes the function, and returns it with these derivatives.
+        A decorator, which returns the function with these derivatives.
 
     Examples
     --------
@@ -79,11 +80,12 @@ def conv_transpose2d(
     padding: Sequence[int],
     output_padding: Sequence[int],
 ) -> Tensor:
-    """Return ``torch.nn.functional.conv_transpose2d``, with a cheap gradient of the bias.
+    """Compute ``torch.nn.functional.conv_transpose2d`` with a cheaper gradient of the bias.
 
-    The bias's gradient is a sum over rows and pixels; on CPUs torch takes several times longer
-    for it than for the gradients of input and weight together. And few output channels,
-    which leave a convolution's matrix units idle, go through one matrix product.
+    The gradient of the bias is a sum over rows and pixels. On CPUs, torch needs several times
+    longer for it than for the gradients of input and weight together. Convolutions with few output
+    channels, which do not use the matrix units of a processor well, are computed as one matrix
+    product.
 
     Parameters
     ----------
@@ -91,12 +93,12 @@ def conv_transpose2d(
     weight : Tensor of shape (n_in, n_out, kernel_height, kernel_width)
     bias : Tensor of shape (n_out,)
     stride, padding, output_padding : sequence of 2 int
-        As torch takes them.
+        As in torch.
 
     Returns
     -------
     images : Tensor of shape (n, n_out, new_height, new_width)
-        Of the sizes that torch documents.
+        The result, with the sizes that torch documents.
 
     Examples
     --------
@@ -114,7 +116,7 @@ def conv_transpose2d(
 def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor, stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
-    """Return ``torch.nn.functional.conv2d``, in float32 where bfloat16 goes wrong.
+    """Compute ``torch.nn.functional.conv2d``, in float32 where bfloat16 gives wrong results.
 
     Parameters
     ----------
@@ -122,12 +124,12 @@ def conv2d(
     weight : Tensor of shape (n_out, n_in, kernel_height, kernel_width)
     bias : Tensor of shape (n_out,)
     stride, padding : sequence of 2 int
-        As torch takes them.
+        As in torch.
 
     Returns
     -------
     images : Tensor of shape (n, n_out, new_height, new_width)
-        Of the sizes that torch documents.
+        The result, with the sizes that torch documents.
 
     Examples
     --------

@@ -38,15 +38,15 @@ class _WithoutDraws(TorchFunctionMode):
 def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
     """Draw the weights of linear and convolutional layers, in the order of the modules.
 
-    Uniform with the variance of He et al. 2015 (https://arxiv.org/abs/1502.01852); biases
-    are zero. Other parameters stay as they are.
+    Weights are uniform with the variance of He et al. 2015 (https://arxiv.org/abs/1502.01852), and
+    biases are zero. Other parameters are not changed.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Changed in place, with all that it holds.
+        The module. It is changed in place, with all modules in it.
     generator : torch.Generator
-        Decides the weights.
+        The generator of the weights.
 
     Examples
     --------
@@ -71,18 +71,18 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def draw_bends(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights and biases of linear layers, for features that bend a line beside them.
+    """Draw weights and biases of hidden layers that have a linear path beside them.
 
-    Uniform in ``±1 / √n_in``, as torch draws them. Next to :func:`draw_weights` the weights are
-    smaller by √6, so that the features say less at first than the line; and with a bias each, the
-    features of two or three components do not all bend at the origin.
+    They are uniform in ``±1 / √n_in``, as in torch. The weights are smaller by √6 than those of
+    :func:`draw_weights`, so that the linear path dominates at first. Each feature has a bias, so
+    that the activations of a model with two or three components do not all bend at the origin.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Changed in place, with all that it holds.
+        The module. It is changed in place, with all modules in it.
     generator : torch.Generator
-        Decides weights and biases.
+        The generator of the weights and biases.
 
     Examples
     --------
@@ -106,21 +106,23 @@ def materialize(
     generator: torch.Generator,
     draw: Callable[[nn.Module, torch.Generator], None] | None = None,
 ) -> Module:
-    """Build a module and draw its weights from ``generator`` alone.
+    """Build a module and draw its weights only from ``generator``.
 
     Parameters
     ----------
     build : callable
-        Returns a new module; called once, with torch's own draws switched off.
+        Returns a new module. It is called once, with torch's own random initialisation switched
+        off.
     generator : torch.Generator
-        Decides the weights.
+        The generator of the weights.
     draw : callable, default=None
-        Draws them, as :func:`draw_bends` does. ``None``: :func:`draw_weights`.
+        Function that draws the weights, such as :func:`draw_bends`. If ``None``, it is
+        :func:`draw_weights`.
 
     Returns
     -------
     module : torch.nn.Module
-        What ``build`` returned.
+        The module that ``build`` returned.
 
     Examples
     --------

@@ -20,20 +20,20 @@ has a finite square. The density goes by the value itself."""
 
 
 class Batch(NamedTuple):
-    """Some rows, with what is known beside them: what a step of training sees.
+    """A batch of rows, with what else is known about them; the input of a training step.
 
     Attributes
     ----------
     x : Tensor of shape (n, n_features)
         Rows, in the units of X.
     context : Tensor of shape (n, n_context), default=None
-        What the rows are given and the model does not describe.
+        The conditions of the rows, which the model does not describe.
     label : Tensor of shape (n,), default=None
-        The numbers of their classes, for a prior that tells classes apart; NaN: unknown.
+        Number of the class of each row, for a prior with classes. NaN means unknown.
     weight : Tensor of shape (n,), default=None
-        How much each row counts.
+        Weight of each row.
     has_missing : bool, default=False
-        Whether x may hold NaN, which stands for a value that was not observed.
+        Whether x may hold NaN, which means that a value was not observed.
 
     Examples
     --------
@@ -51,18 +51,20 @@ class Batch(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """What a bound is made of: q(z|x), draws from it, p(x|z) and p(z).
+    """The terms of a bound: q(z|x), draws from it, p(x|z) and p(z).
 
     Attributes
     ----------
     posterior : torch.distributions.Distribution
-        With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+        The distribution q(z|x), with batch shape ``(n,)`` and event shape ``(latent_dim,)``.
     z : Tensor of shape (n_samples, n, latent_dim)
-        Drawn from it.
+        Draws from the posterior.
     likelihood : torch.distributions.Distribution
-        With batch shape ``(n_samples, n)`` and event shape ``(n_features,)``.
+        The distribution p(x|z), with batch shape ``(n_samples, n)`` and event shape
+        ``(n_features,)``.
     prior : torch.distributions.Distribution
-        With event shape ``(latent_dim,)``; with a context, of batch shape ``(n,)``.
+        The distribution p(z), with event shape ``(latent_dim,)``. A prior that sees the context
+        has batch shape ``(n,)``.
 
     Examples
     --------
@@ -78,22 +80,22 @@ class Joint(NamedTuple):
 
 
 class VAE(nn.Module):
-    """Prior p(z), likelihood p(x|z) and amortised posterior q(z|x).
+    """The model: a prior p(z), a likelihood p(x|z) and an approximate posterior q(z|x).
 
-    See Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114). With a context c beside
-    every row the decoder makes p(x|z, c); prior and encoder are told c where they declare that
-    they see it (Sohn, Lee and Yan 2015, https://papers.nips.cc/paper/5775).
+    See Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114). If every row has a context c, the
+    decoder computes p(x|z, c). The prior and the encoder get c if they declare ``sees_context``
+    (Sohn, Lee and Yan 2015, https://papers.nips.cc/paper/5775).
 
     Parameters
     ----------
     prior : torch.nn.Module
-        Returns p(z); one whose ``sees_context`` is true takes the context and returns p(z|c).
+        Returns p(z). If its ``sees_context`` is true, it takes the context and returns p(z|c).
     encoder : torch.nn.Module
-        Maps embedded rows ``(n, n_features)`` to q(z|x); with ``sees_context``, and their
-        context, to q(z|x, c).
+        Maps embedded rows ``(n, n_features)`` to q(z|x). If its ``sees_context`` is true, it takes
+        the context, too, and returns q(z|x, c).
     decoder : torch.nn.Module
-        Maps z ``(n, latent_dim)``, with a context side by side with it, to parameters
-        ``(n, n_features, n_params)``.
+        Maps z ``(n, latent_dim)`` to parameters ``(n, n_features, n_params)``. A context is
+        appended to z.
     likelihood_family : torch.nn.Module
         Maps those parameters to p(x|z), and embeds rows for the encoder.
     latent_dim : int
@@ -103,7 +105,7 @@ class VAE(nn.Module):
 
     Examples
     --------
-    The estimator makes one, and trains it:
+    The estimator makes such a model and trains it:
 
     >>> import torch
     >>> from sklearn.datasets import load_iris
@@ -172,8 +174,8 @@ class VAE(nn.Module):
         Returns
         -------
         embedded : Tensor of shape (n, n_embedded)
-            As the likelihood embeds them, 0 for what is missing; with ``sees_missing`` of the
-            encoder, and beside them 1 where a value is missing and else 0.
+            Rows as the likelihood embeds them, with 0 for missing values. If ``sees_missing`` of
+            the encoder is true, columns follow that are 1 for a missing value and otherwise 0.
         """
         # In the networks' precision, which is the cheaper one; there infinity is far, too.
         embedded = self.likelihood_family.embed(x).to(self.dtype).clamp(-FARTHEST, FARTHEST)
@@ -183,19 +185,19 @@ class VAE(nn.Module):
         return embedded
 
     def told(self, part: nn.Module, context: Tensor | None) -> list[Tensor]:
-        """Return the context as one more argument of a part that sees it.
+        """Return the context as a list of arguments for the prior or the encoder.
 
         Parameters
         ----------
         part : torch.nn.Module
-            The prior or the encoder; others know of no context, and are called as ever.
+            The prior or the encoder.
         context : Tensor of shape (n, n_context) or None
-            What the rows are given.
+            The context of the rows.
 
         Returns
         -------
         arguments : list of Tensor of shape (n, n_context)
-            Empty, or the context in the precision of the networks.
+            The context in the precision of the networks. Empty if the part does not see it.
         """
         if context is None or not getattr(part, "sees_context", False):
             return []
@@ -209,12 +211,12 @@ class VAE(nn.Module):
         z : Tensor of shape (..., latent_dim)
             Points in the latent space.
         context : Tensor of a shape that broadcasts to (..., n_context), default=None
-            What their rows are given.
+            The context of these points.
 
         Returns
         -------
         likelihood : torch.distributions.Distribution
-            With batch shape ``(...)`` and event shape ``(n_features,)``.
+            A distribution with batch shape ``(...)`` and event shape ``(n_features,)``.
         """
         told = z
         if context is not None:
@@ -223,7 +225,7 @@ class VAE(nn.Module):
         return self.likelihood_family(params.reshape(*z.shape[:-1], *params.shape[1:]))
 
     def forward(self, batch: Batch, noise: Tensor, prior: Distribution | None = None) -> Joint:
-        """Return all that a bound of some rows is made of.
+        """Return all terms that are needed for the bound of a batch.
 
         Parameters
         ----------
@@ -232,7 +234,7 @@ class VAE(nn.Module):
         noise : Tensor of shape (n_samples, n, latent_dim)
             Standard normal.
         prior : torch.distributions.Distribution, default=None
-            p(z), where it was made before: a prior may run the encoder for it.
+            The distribution p(z), if it was computed before. A prior may need the encoder for it.
 
         Returns
         -------
@@ -253,7 +255,7 @@ class VAE(nn.Module):
         return Joint(posterior, z, likelihood, prior)
 
     def given(self, context: Tensor) -> VAE:
-        """Return the model of rows that all have one context.
+        """Return the model of rows that all have this context.
 
         Parameters
         ----------
@@ -263,7 +265,7 @@ class VAE(nn.Module):
         Returns
         -------
         model : VAE
-            With the networks of this one. Its methods need no context.
+            A model with the same networks. Its methods need no context.
         """
         return _GivenContext(self, context)
 
@@ -289,12 +291,12 @@ class _GivenContext(VAE):
 
 
 def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q(z|x) ‖ p(z)) in nats, split into components where it splits.
+    """Return KL(q(z|x) ‖ p(z)) in nats, split into components if possible.
 
-    In closed form where both factorise over the components, or where the pair is
-    registered with torch (one column then); else the mean over the samples of
-    ``log q(z|x) − log p(z)``. The closed form of normals is in appendix B of Kingma and
-    Welling 2014 (https://arxiv.org/abs/1312.6114).
+    The closed form is used if both distributions factorise over the components, or if the pair is
+    registered with torch (the result then has one column). Otherwise, it is the mean over the
+    samples of ``log q(z|x) − log p(z)``. The closed form for normal distributions is in appendix B
+    of Kingma and Welling 2014 (https://arxiv.org/abs/1312.6114).
 
     Parameters
     ----------
@@ -308,7 +310,7 @@ def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) ->
     Returns
     -------
     kl : Tensor of shape (n, latent_dim) or (n, 1)
-        Nats; its sum over the columns is the KL of the row.
+        Nats. The sum over the columns is the KL of the row.
 
     Examples
     --------
@@ -333,10 +335,10 @@ def kl_per_component(posterior: Distribution, prior: Distribution, z: Tensor) ->
 
 
 def marginal_kl(posterior: Distribution, prior: Distribution) -> Tensor:
-    """Return the KL of each component's marginals in nats, both taken as normal.
+    """Return the KL of the marginals of each component in nats, both taken as normal.
 
-    ``KL(N(E_q[z_j], Var_q[z_j]) ‖ N(E_p[z_j], Var_p[z_j]))``: how much a component says of
-    a row where the KL of the vectors does not split into components.
+    It is ``KL(N(E_q[z_j], Var_q[z_j]) ‖ N(E_p[z_j], Var_p[z_j]))``. It says how much a component
+    tells about a row if the KL of the vectors does not split into components.
 
     Parameters
     ----------

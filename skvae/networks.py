@@ -1,8 +1,9 @@
 """Networks: bodies of encoders and decoders, and the heads that complete them.
 
-A body maps a batch to features; a head turns features into parameters. The user's own
-modules are bodies like ours. Rows hold images channels last, row-major, so that the view
-``(n, height, width, channels)``, permuted, is torch's ``channels_last`` without a copy.
+A body maps a batch to features; a head turns features into parameters. Your own modules take the
+place of the built-in bodies. An image in a row has its channels last, in row-major order, so that
+the view ``(n, height, width, channels)``, permuted, has torch's format ``channels_last`` without a
+copy.
 """
 
 from __future__ import annotations
@@ -68,14 +69,14 @@ def kept_of(features: Tensor, p: float, generator: torch.Generator | None) -> Te
 class Dropout(nn.Module):
     """Set a fraction ``p`` of the features to zero in training (Srivastava et al. 2014).
 
-    The noise comes from ``generator``, which training sets anew in every epoch, where
-    ``torch.nn.Dropout`` would draw from the global one. See
+    Unlike ``torch.nn.Dropout``, it does not use torch's global generator. The noise comes from
+    ``generator``, which training sets in every epoch. See
     https://jmlr.org/papers/v15/srivastava14a.html.
 
     Parameters
     ----------
     p : float
-        Between 0 and 1.
+        Probability of setting a feature to zero, between 0 and 1.
 
     Examples
     --------
@@ -94,34 +95,35 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features, in training thinned out.
+        """Return the features, with some set to zero in training.
 
         Parameters
         ----------
         features : Tensor of any shape
-            Every number is kept or not by itself.
+            Features. For each number it is decided separately whether it is kept.
 
         Returns
         -------
         features : Tensor of that shape
-            Those kept divided by ``1 − p``; on the CPU p is rounded to multiples of 1/65,536.
+            Features that are kept are divided by ``1 − p``. On the CPU, p is rounded to a multiple
+            of 1/65,536.
         """
         if not self.training:
             return features
         return features * self.kept(features)
 
     def kept(self, features: Tensor) -> Tensor:
-        """Draw what the features are multiplied by.
+        """Draw the factors by which the features are multiplied.
 
         Parameters
         ----------
         features : Tensor of any shape
-            Only their number and layout count.
+            Features. Only their number and their memory layout are used.
 
         Returns
         -------
         kept : Tensor of that shape
-            0, or what keeps the mean.
+            0, or the factor that keeps the mean.
         """
         return kept_of(features, self.p, self.generator)
 
@@ -153,16 +155,16 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Hidden:
-    """What stands behind the linear or convolutional map of every hidden layer.
+    """The settings of hidden layers: activation, normalisation and dropout.
 
     Parameters
     ----------
     activation : str, default="relu"
         A name in ``ACTIVATIONS``.
     normalization : str, default=None
-        A name in ``NORMALIZATIONS``. ``None``: none.
+        A name in ``NORMALIZATIONS``. If ``None``, there is no normalisation.
     dropout : float, default=0.0
-        Fraction of the features that training sets to zero.
+        Fraction of the features that is set to zero in training.
 
     Examples
     --------
@@ -177,21 +179,21 @@ class Hidden:
 
     @property
     def widening(self) -> int:
-        """Outputs that the map needs for each feature of the layer."""
+        """Number of outputs of the linear or convolutional map for each feature of the layer."""
         return 2 if self.activation == "gated" else 1
 
     def after(self, n_out: int) -> list[nn.Module]:
-        """Return normalisation, activation and dropout of a layer.
+        """Return the normalisation, activation and dropout that follow the map of a layer.
 
         Parameters
         ----------
         n_out : int
-            Its features.
+            Number of features of the layer.
 
         Returns
         -------
         layers : list of torch.nn.Module
-            To be put behind a map to ``n_out · widening`` numbers.
+            Layers to be put after a map to ``n_out · widening`` numbers.
 
         Raises
         ------
@@ -208,19 +210,19 @@ class Hidden:
 
 
 def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
-    """Return linear layers of the given sizes, each with what follows it.
+    """Return linear layers of the given sizes, each with normalisation, activation and dropout.
 
     Parameters
     ----------
     sizes : sequence of int
-        Inputs, and the features of each layer.
+        Number of inputs, and of the features of each layer.
     hidden : Hidden
-        What follows.
+        The settings of the layers.
 
     Returns
     -------
     layers : list of torch.nn.Module
-        From ``(n, sizes[0])`` to ``(n, sizes[-1])``.
+        Layers that map ``(n, sizes[0])`` to ``(n, sizes[-1])``.
 
     Examples
     --------
@@ -236,10 +238,10 @@ def dense(sizes: Sequence[int], hidden: Hidden) -> list[nn.Module]:
 
 
 class LinearPath(nn.Module):
-    """A body with a linear path beside it: its input, side by side with its features.
+    """A body with a linear path: it returns its input and its features, side by side.
 
-    The layer behind it then computes a linear function of the input plus one of the hidden
-    layers' features, and can be set to the best linear model, where training starts.
+    The next layer then computes a linear function of the input plus a linear function of the
+    features. So it can be set to the best linear model, from which training starts.
 
     Parameters
     ----------
@@ -259,7 +261,7 @@ class LinearPath(nn.Module):
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the input and, behind it, the body's features.
+        """Return the input, followed by the features of the body.
 
         Parameters
         ----------
@@ -269,7 +271,7 @@ class LinearPath(nn.Module):
         Returns
         -------
         features : Tensor of shape (n, n_in + n_out)
-            Side by side.
+            Input and features, side by side.
         """
         return torch.cat([x, self.body(x)], -1)
 
@@ -367,9 +369,9 @@ def conv_encoder(
     conv_block: str = "plain",
     n_context: int = 0,
 ) -> nn.Sequential:
-    """Return a body of 3×3 stride-2 convolutions and dense layers: rows to features.
+    """Return a body of 3×3 stride-2 convolutions and dense layers, from rows to features.
 
-    Stride instead of pooling is that of Radford, Metz and Chintala 2016
+    It uses strides instead of pooling, as in Radford, Metz and Chintala 2016
     (https://arxiv.org/abs/1511.06434).
 
     Parameters
@@ -377,20 +379,20 @@ def conv_encoder(
     image_shape : tuple of int
         ``(height, width, channels)`` of a row.
     conv_channels : sequence of int
-        Of each convolution, which halves height and width, rounded up.
+        Number of channels of each convolution. Each halves height and width, rounded up.
     hidden_layer_sizes : sequence of int
-        Of the dense layers behind them.
+        Sizes of the dense layers after the convolutions.
     hidden : Hidden
-        What follows each map.
+        The settings of the layers.
     conv_block : {"plain", "residual"}, default="plain"
         A name in ``CONV_BLOCKS``.
     n_context : int, default=0
-        Columns behind the pixels, which the dense layers see and the convolutions do not.
+        Number of columns after the pixels. The dense layers see them, the convolutions do not.
 
     Returns
     -------
     body : torch.nn.Sequential
-        From ``(n, height·width·channels + n_context)`` to ``(n, n_out)``.
+        A network from ``(n, height·width·channels + n_context)`` to ``(n, n_out)``.
 
     Examples
     --------
@@ -423,7 +425,7 @@ def conv_decoder(
     hidden: Hidden,
     conv_block: str = "plain",
 ) -> nn.Sequential:
-    """Return the mirror: a dense layer and stride-2 transposed convolutions, z to features.
+    """Return a body of a dense layer and stride-2 transposed convolutions, from z to features.
 
     The features are images of full size with ``conv_channels[0]`` channels.
 
@@ -432,18 +434,18 @@ def conv_decoder(
     image_shape : tuple of int
         ``(height, width, channels)`` of a row.
     conv_channels : sequence of int
-        As those of the encoder, which are gone through from the last to the first.
+        The ``conv_channels`` of the encoder. They are used from the last to the first.
     latent_dim : int
         Dimension of z.
     hidden : Hidden
-        What follows each map.
+        The settings of the layers.
     conv_block : {"plain", "residual"}, default="plain"
         A name in ``CONV_BLOCKS``.
 
     Returns
     -------
     body : torch.nn.Sequential
-        From ``(n, latent_dim)`` to ``(n, conv_channels[0], height, width)``.
+        A network from ``(n, latent_dim)`` to ``(n, conv_channels[0], height, width)``.
 
     Examples
     --------
@@ -477,7 +479,7 @@ def parameter_head(
 ) -> nn.Sequential:
     """Return the layer from a decoder's features to ``(n, n_features, n_params)``.
 
-    Flat features take a linear layer, images of full size a 3×3 transposed convolution.
+    It is a linear layer for flat features, and a 3×3 transposed convolution for images.
 
     Parameters
     ----------
@@ -486,14 +488,14 @@ def parameter_head(
     n_features : int
         Number of columns of X.
     n_params : int
-        Numbers that the likelihood takes for each of them.
+        Number of parameters of the likelihood for each feature.
     image_shape : tuple of int or None
-        ``(height, width, channels)`` of a row that is an image.
+        ``(height, width, channels)`` of a row that is an image. ``None`` for tables.
 
     Returns
     -------
     head : torch.nn.Sequential
-        From ``(n, *features)`` to ``(n, n_features, n_params)``.
+        A network from ``(n, *features)`` to ``(n, n_features, n_params)``.
 
     Examples
     --------
@@ -517,7 +519,7 @@ def parameter_head(
 
 
 class Encoder(nn.Module):
-    """A body and the head of a posterior family: embedded rows to q(z|x).
+    """A body and the head of a posterior family, from embedded rows to q(z|x).
 
     Parameters
     ----------
@@ -526,9 +528,9 @@ class Encoder(nn.Module):
     head : torch.nn.Module
         Maps features to q(z|x); see :class:`skvae.posteriors.Posterior`.
     sees_context : bool, default=False
-        Whether the body takes the context of a row, side by side with it.
+        Whether the body takes the context of a row, appended to the row.
     sees_missing : bool, default=False
-        Whether an embedded row ends with what is missing of it: 1 for each such value, else 0.
+        Whether an embedded row is followed by columns that are 1 for missing values, else 0.
 
     Examples
     --------
@@ -567,7 +569,7 @@ class Encoder(nn.Module):
         Returns
         -------
         posterior : torch.distributions.Distribution
-            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+            A distribution with batch shape ``(n,)`` and event shape ``(latent_dim,)``.
         """
         if context is not None:
             x = torch.cat([x, context], -1)
@@ -575,21 +577,21 @@ class Encoder(nn.Module):
 
 
 def features_of(body: nn.Module, example: Tensor, name: str) -> torch.Size:
-    """Return the shape of one row's features, found by running some rows through the body.
+    """Return the shape of the features of one row, by running some rows through the body.
 
     Parameters
     ----------
     body : torch.nn.Module
-        Left in the mode it was in, training or not.
+        The body. Its mode (training or not) is not changed.
     example : Tensor of shape (n, ...)
-        Rows, embedded as for the encoder, or points z.
+        Embedded rows for an encoder, or points z for a decoder.
     name : str
-        Of the parameter that the body came by, for the error.
+        Name of the parameter that holds the body, for the error message.
 
     Returns
     -------
     shape : torch.Size
-        Without the batch.
+        The shape without the batch dimension.
 
     Raises
     ------

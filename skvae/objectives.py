@@ -1,9 +1,9 @@
 """Objectives: what training maximises.
 
-An objective is called with a batch and the three distributions and returns a
-:class:`Bound`. It is plain Python: no weights of its own, no knowledge of the loop but
-the number of the epoch. One that draws random numbers declares ``generator = None``;
-training then gives it a generator of its own in every epoch.
+An objective is called with a batch and the three distributions, and returns a :class:`Bound`. It is
+plain Python: it has no weights, and knows nothing about the training loop except the number of the
+epoch. An objective that draws random numbers declares ``generator = None``. Training then sets a
+new generator in every epoch.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = [
 
 
 class Bound(NamedTuple):
-    """What an objective says of a batch, in nats per row.
+    """The result of an objective for a batch, in nats per row.
 
     Attributes
     ----------
     loss : Tensor of shape (n,)
-        What is minimised; its mean over the batch.
+        The loss of each row. Training minimises its mean over the batch.
     reconstruction : Tensor of shape (n,)
         E_q[log p(x|z)].
     kl : Tensor of shape (n,)
@@ -65,27 +65,28 @@ Gather = Callable[[Tensor], tuple[Tensor, slice]]
 
 
 class Schedule(Protocol):
-    """A weight that depends on the epoch; ``None`` asks for its final value."""
+    """A weight that depends on the epoch. ``None`` asks for its final value."""
 
     def __call__(self, epoch: int | None) -> float: ...
 
 
 class LinearWarmup(Parameters):
-    """A weight that rises linearly to its final value (Sønderby et al. 2016), or falls to it.
+    """A weight that rises or falls linearly to its final value (Sønderby et al. 2016).
 
-    See https://arxiv.org/abs/1602.02282. One that falls from far above makes z dear at first: a
-    :class:`skvae.ConditionalVAE` then learns from the condition all that this says, and keeps it
-    out of z.
+    See https://arxiv.org/abs/1602.02282. With a weight that falls from a large value, information
+    in z is expensive at first. A :class:`skvae.ConditionalVAE` then learns everything that the
+    condition says from the condition, and does not repeat it in z.
 
     Parameters
     ----------
     n_epochs : int, default=10
-        In epoch ``e = 0, 1, …`` the weight is ``start + (weight − start) · (e + 1) / (n_epochs +
-        1)``, from epoch ``n_epochs`` on ``weight``.
+        Number of epochs before the final value is reached. In epoch ``e = 0, 1, …`` the weight is
+        ``start + (weight − start) · (e + 1) / (n_epochs + 1)``. From epoch ``n_epochs`` on, it is
+        ``weight``.
     weight : float, default=1.0
         The final value.
     start : float, default=0.0
-        Where it comes from.
+        The value from which the weight rises or falls.
 
     Raises
     ------
@@ -127,17 +128,17 @@ class LinearWarmup(Parameters):
 
 
 class CyclicalAnnealing(Parameters):
-    """A weight that rises from 0 again and again, then stays (Fu et al. 2019).
+    """A weight that rises from 0 several times and then stays constant (Fu et al. 2019).
 
-    Each cycle gives latents that an earlier one left unused another chance. See
+    Each cycle gives components that are still unused another chance to be used. See
     https://arxiv.org/abs/1903.10145.
 
     Parameters
     ----------
     n_epochs : int, default=40
-        Length of all cycles together; afterwards the weight is final.
+        Length of all cycles together. After that, the weight has its final value.
     n_cycles : int, default=4
-        How many.
+        Number of cycles.
     ramp : float, default=0.5
         Fraction of a cycle in which the weight rises.
     weight : float, default=1.0
@@ -193,18 +194,19 @@ class Objective(Parameters):
     Attributes
     ----------
     n_samples : int
-        Draws of z for each row of a training batch.
+        Number of draws of z for each row of a training batch.
     compares_rows : bool
-        Whether the loss of a row depends on the others of its batch. Processes that train
-        together (:func:`skvae.data_parallel`) have a part of the batch each, and refuse it.
+        Whether the loss of a row depends on the other rows of its batch. Such an objective cannot
+        be used in :func:`skvae.data_parallel`, where each process has a part of the batch.
     gather : callable or None
-        Set in such a fit: takes a tensor with an entry for each row of this process, and returns
-        those of the whole batch and the slice of them that are its own. Derivatives go through
-        it. An objective that goes by it alone may say that it does not compare rows.
+        A function that is set during a fit in :func:`skvae.data_parallel`. It takes a tensor with
+        an entry for each row of this process, and returns the entries of the whole batch, and the
+        slice of them that belongs to this process. It is differentiable. An objective that compares
+        rows only through this function may set ``compares_rows`` to false.
 
     Examples
     --------
-    An autoencoder: nothing keeps the posterior near the prior.
+    A plain autoencoder, without a term that keeps the posterior near the prior:
 
     >>> from sklearn.datasets import load_iris
     >>> from skvae import VariationalAutoencoder
@@ -246,7 +248,8 @@ class Objective(Parameters):
         prior : torch.distributions.Distribution
             The distribution p(z).
         epoch : int, default=None
-            Epochs done before this one. ``None`` outside training: schedules are over.
+            Number of epochs before this one. ``None``, outside training, means that all schedules
+            are over.
 
         Returns
         -------
@@ -261,7 +264,7 @@ class Objective(Parameters):
         raise TypeError(f"{type(self).__name__} does not define __call__.")
 
     def weights(self, epoch: int | None) -> list[float]:
-        """Return the numbers in the loss that go by the epoch.
+        """Return the numbers in the loss that depend on the epoch.
 
         Parameters
         ----------
@@ -271,12 +274,12 @@ class Objective(Parameters):
         Returns
         -------
         weights : list of float
-            Without unit; empty where the loss is the same in every epoch.
+            Numbers without a unit. The list is empty if the loss is the same in every epoch.
         """
         return []
 
     def given(self, weights: Sequence[Any]) -> Objective:
-        """Return the same objective of other ``weights``, whatever the epoch.
+        """Return the same objective with these ``weights`` in every epoch.
 
         Parameters
         ----------
@@ -286,13 +289,13 @@ class Objective(Parameters):
         Returns
         -------
         objective : Objective
-            Its loss goes by the epoch no more, so that one graph can serve all epochs.
+            Its loss does not depend on the epoch, so that one compiled graph can serve all epochs.
         """
         return self
 
 
 class ELBO(Objective):
-    """``elbo = E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))``, with its usual weights.
+    """The elbo, ``E_q[log p(x|z)] − KL(q(z|x) ‖ p(z))``, with its usual weights.
 
     The loss is ``−(reconstruction − beta · kl)``. ``beta=1`` is the bound on log p(x)
     (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114).
@@ -304,12 +307,13 @@ class ELBO(Objective):
         https://openreview.net/forum?id=Sy2fzU9gl). A schedule is called with the epoch:
         :class:`LinearWarmup`, :class:`CyclicalAnnealing` or your own.
     kl_warmup_epochs : int, default=0
-        Epochs over which the weight rises linearly to ``beta``, as :class:`LinearWarmup`.
+        Number of epochs over which the weight rises linearly to ``beta``, as in
+        :class:`LinearWarmup`.
     free_bits : float, default=0.0
-        Nats per component, averaged over the batch, below which the KL costs nothing
-        (Kingma et al. 2016, appendix C.8, https://arxiv.org/abs/1606.04934). Where the KL
-        does not split into components, under a full or flow posterior or a learned prior,
-        ``latent_dim · free_bits`` are free in the sum.
+        Amount of KL per component, in nats and averaged over the batch, that is not penalised
+        (Kingma et al. 2016, appendix C.8, https://arxiv.org/abs/1606.04934). With a full or flow
+        posterior or a learned prior, the KL does not split into components, and
+        ``latent_dim · free_bits`` of its sum are free.
 
     Raises
     ------
@@ -352,7 +356,7 @@ class ELBO(Objective):
         return [self.kl_weight(epoch)]
 
     def given(self, weights: Sequence[Any]) -> ELBO:
-        """Return the same objective of another weight of the KL, whatever the epoch."""
+        """Return the same objective with this weight of the KL in every epoch."""
         fixed = copy.copy(self)
         (weight,) = weights
         fixed.kl_weight = lambda epoch: weight  # type: ignore[method-assign]  # of this object
@@ -384,26 +388,27 @@ class ELBO(Objective):
 class IWAE(Objective):
     """The importance-weighted bound ``E[log 1/k Σ_i p(x, z_i) / q(z_i|x)]``.
 
-    It rises with k from the elbo, k = 1, towards log p(x), and trains a posterior that is
-    good to sample from rather than one that is close (Burda, Grosse and Salakhutdinov 2016,
-    https://arxiv.org/abs/1509.00519). The terms in ``history_`` are the elbo's.
+    It rises with k from the elbo (k = 1) towards log p(x). It trains a posterior that is good as a
+    proposal for importance sampling, rather than one that is close to the exact posterior (Burda,
+    Grosse and Salakhutdinov 2016, https://arxiv.org/abs/1509.00519). The terms in ``history_`` are
+    those of the elbo.
 
     Parameters
     ----------
     n_samples : int, default=5
-        k, and the decoder's work for each row.
+        Number of draws k, and of decoder passes for each row.
     doubly_reparameterized : bool, default=False
-        Estimate the encoder's gradient with the squared weights (Tucker et al. 2019, DReG,
-        https://arxiv.org/abs/1810.04152): the same mean, and a variance that falls instead
-        of rises with k, relative to the gradient. That holds for a posterior about as wide
-        as the exact one; a much narrower one, as at the start of training, makes it
-        noisier. For normal posteriors.
+        Estimate the gradient of the encoder with squared importance weights (Tucker et al. 2019,
+        DReG, https://arxiv.org/abs/1810.04152). The mean is the same, but the relative variance
+        falls with k instead of rising. This holds for posteriors that are about as wide as the
+        exact one. For a much narrower posterior, as at the start of training, the estimate is
+        noisier. It needs a normal posterior.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``doubly_reparameterized=True`` meets a posterior whose density
-        cannot be held fixed (a flow's).
+        In ``fit``, when ``doubly_reparameterized=True`` is used with a flow posterior, whose
+        density cannot be held fixed.
 
     Examples
     --------
@@ -456,27 +461,27 @@ def _detached(posterior: Any) -> Any:
 
 
 class BetaTCVAE(Objective):
-    """β-TCVAE: the KL split in three, each with a weight of its own.
+    """β-TCVAE: the KL is split into three terms, each with its own weight.
 
-    ``KL = I(x; z) + KL(q(z) ‖ Π_j q(z_j)) + Σ_j KL(q(z_j) ‖ p(z_j))``, on average over
-    rows: mutual information, total correlation, and the components' own distance from the
-    prior, weighted with ``alpha``, ``beta`` and ``gamma`` (Chen et al. 2018,
-    https://arxiv.org/abs/1802.04942). With all three 1 it is the elbo. A large ``beta``
-    asks for independent components without asking for little information.
+    ``KL = I(x; z) + KL(q(z) ‖ Π_j q(z_j)) + Σ_j KL(q(z_j) ‖ p(z_j))``, on average over rows. The
+    terms are the mutual information, the total correlation, and the distance of each component from
+    the prior. Their weights are ``alpha``, ``beta`` and ``gamma`` (Chen et al. 2018,
+    https://arxiv.org/abs/1802.04942). With all three equal to 1 it is the elbo. A large ``beta``
+    makes components independent without a penalty on the information in z.
 
-    q(z) is estimated by the posteriors of the batch, n² densities a batch of n: the paper's
-    minibatch weighted sampling, up to a constant. A row's own posterior has the weight 1/n
-    in it, so small batches overstate what z says of x. The marginals q(z_j|x) of a flow
-    posterior are taken as normal.
+    q(z) is estimated from the posteriors of the batch, which takes n² densities for a batch of n
+    rows. Up to a constant, this is the minibatch weighted sampling of the paper. The posterior of
+    the row itself has weight 1/n, so small batches overestimate how much z says about x. The
+    marginals q(z_j|x) of a flow posterior are taken as normal.
 
     Parameters
     ----------
     alpha : float, default=1.0
         Weight of the mutual information.
     beta : float, default=6.0
-        Weight of the total correlation. Six is the paper's on dSprites.
+        Weight of the total correlation. The paper uses 6 for dSprites.
     gamma : float, default=1.0
-        Weight of the components' distance from the prior.
+        Weight of the distance of the components from the prior.
 
     Raises
     ------
@@ -538,21 +543,21 @@ def aggregate_log_prob(posterior: Any, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class InfoVAE(Objective):
-    """InfoVAE: the elbo and the distance of the average posterior q(z) from the prior.
+    """InfoVAE: the elbo plus a penalty on the distance of the average posterior from the prior.
 
-    ``loss = −(reconstruction − beta · kl) + mmd · MMD²(q(z), p(z))`` with the squared
-    maximum mean discrepancy of the batch's z from as many draws of the prior, under the
-    kernel ``exp(−‖a − b‖² / (2 latent_dim))`` (Zhao, Song and Ermon 2019,
-    https://arxiv.org/abs/1706.02262, with ``beta = 1 − α`` and ``mmd = α + λ − 1``;
-    ``beta=0`` is the MMD-VAE). It fills the prior's space without asking for little
-    information in each row.
+    ``loss = −(reconstruction − beta · kl) + mmd · MMD²(q(z), p(z))``. MMD² is the squared maximum
+    mean discrepancy between the z of the batch and as many draws from the prior, with the kernel
+    ``exp(−‖a − b‖² / (2 latent_dim))`` (Zhao, Song and Ermon 2019,
+    https://arxiv.org/abs/1706.02262, with ``beta = 1 − α`` and ``mmd = α + λ − 1``; ``beta=0`` is
+    the MMD-VAE). The rows together then fill the space of the prior, without a penalty on the
+    information in each z.
 
     Parameters
     ----------
     mmd : float, default=100.0
-        Weight of MMD², which lies between 0 and 2, in nats per row.
+        Weight of MMD², in nats per row. MMD² lies between 0 and 2.
     beta : float, default=1.0
-        Weight of the KL. At 0 nothing keeps the width of single posteriors.
+        Weight of the KL. With 0, nothing keeps single posteriors from becoming very narrow.
 
     Raises
     ------
@@ -608,27 +613,27 @@ def maximum_mean_discrepancy(one: Tensor, other: Tensor) -> Tensor:
 
 
 class Trimmed(Objective):
-    """Another objective, of the likeliest rows alone: what cannot be described is left out.
+    """Another objective, applied only to the most likely rows of each batch.
 
-    In every batch the rows of the largest loss have no share in the step; the others count for
-    them. Outliers among the rows of ``fit`` then do not bend the model, and score lower for it.
-    The likelihood that is trimmed is that of Hadi and Luceño 1997
-    (https://doi.org/10.1016/S0167-9473(97)00011-X), by batches as in Shen and Sanghavi 2019
-    (https://proceedings.mlr.press/v97/shen19e.html). What is rare is left out as well as what
-    is wrong: see :class:`skvae.VAEOutlierDetector`.
+    In every batch, the rows with the largest loss are ignored, and the others get more weight in
+    their place. So outliers among the rows of ``fit`` do not distort the model, and get lower
+    scores. This is the trimmed likelihood of Hadi and Luceño 1997
+    (https://doi.org/10.1016/S0167-9473(97)00011-X), applied to batches as in Shen and Sanghavi 2019
+    (https://proceedings.mlr.press/v97/shen19e.html). Note that rare rows are ignored in the same
+    way as wrong ones; see :class:`skvae.VAEOutlierDetector`.
 
     Parameters
     ----------
     share : float, default=0.4
-        Of a batch, what is left out: a number in [0, 1). At least one row stays. It must be no
-        less than the share of outliers; about half is the most that any method can bear.
+        The share of a batch that is ignored, in [0, 1). At least one row stays. It must not be
+        smaller than the share of outliers. No method can handle much more than one half.
     objective : Objective, default=None
-        Whose loss decides and counts. ``None``: :class:`ELBO`.
+        The objective whose loss is trimmed. If ``None``, it is :class:`ELBO`.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``share`` is out of its range or no number.
+        In ``fit``, when ``share`` is out of its range or not a number.
 
     Examples
     --------
@@ -653,17 +658,17 @@ class Trimmed(Objective):
 
     @property
     def n_samples(self) -> int:  # type: ignore[override]  # a property where the base has a value
-        """Draws of z for each row, as the objective asks for."""
+        """Number of draws of z for each row, as in the objective that is trimmed."""
         return self._trimmed.n_samples
 
     @property
     def compares_rows(self) -> bool:  # type: ignore[override]  # the same
-        """Whether the objective compares rows beyond the order of their losses."""
+        """Whether the objective that is trimmed compares rows itself."""
         return getattr(self._trimmed, "compares_rows", False)
 
     @property
     def generator(self) -> Any:
-        """The generator of the objective, should it be one that draws: then it can be set."""
+        """The generator of the objective that is trimmed. It can be set if that objective draws."""
         return getattr(self._trimmed, "generator", 0)
 
     @generator.setter
@@ -671,18 +676,18 @@ class Trimmed(Objective):
         self._trimmed.generator = generator
 
     def weights(self, epoch: int | None) -> list[float]:
-        """Return those of the objective that is trimmed."""
+        """Return the weights of the objective that is trimmed."""
         return self._trimmed.weights(epoch)
 
     def given(self, weights: Sequence[Any]) -> Trimmed:
-        """Return the same objective of other weights, whatever the epoch."""
+        """Return the same objective with these weights in every epoch."""
         fixed = copy.copy(self)
         fixed.objective = self._trimmed.given(weights)
         return fixed
 
     @property
     def gather(self) -> Gather | None:
-        """What tells of the rows of other processes, for the objective too."""
+        """The function that collects the rows of all processes."""
         return getattr(self, "_gather", None)
 
     @gather.setter

@@ -1,8 +1,8 @@
-"""Posterior families q(z|x): the heads on the encoder's features.
+"""Posterior families q(z|x): heads that turn features of the encoder into a distribution.
 
-A family is a ``torch.nn.Module`` with the interface of :class:`Posterior`: called with
-features it returns a distribution with ``mean``, ``stddev``, ``log_prob(z)`` and
-``reparameterize(noise)``, standard normal noise in, z out.
+A family is a ``torch.nn.Module`` with the interface of :class:`Posterior`. Called with features, it
+returns a distribution with ``mean``, ``stddev``, ``log_prob(z)`` and ``reparameterize(noise)``,
+which turns standard normal noise into z.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Posterior(Parameters, nn.Module):
 
     Examples
     --------
-    One standard deviation for all rows and components:
+    A posterior with one standard deviation for all rows and components:
 
     >>> import torch
     >>> from sklearn.datasets import load_iris
@@ -60,32 +60,32 @@ class Posterior(Parameters, nn.Module):
         super().__init__()
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
-        """Make the layers, their weights drawn from ``generator``.
+        """Create the layers, and draw their weights from ``generator``.
 
         Parameters
         ----------
         n_in : int
-            Width of the encoder's features.
+            Number of features of the encoder.
         latent_dim : int
             Dimension of z.
         generator : torch.Generator
-            Decides the initial weights.
+            The generator of the initial weights.
         """
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
-        """Set the head to ``N(weight · x + bias, diag scale²)``, where training starts.
+        """Set the head to ``N(weight · x + bias, diag scale²)``, the start of training.
 
-        Called where the encoder has a linear path and ``starts_linear`` is true; the embedded row
-        x then stands first in the features.
+        This is called if the encoder has a linear path and ``starts_linear`` is true. The first
+        features are then the embedded row x.
 
         Parameters
         ----------
         weight : Tensor of shape (k, n_embedded)
-            Of the first ``k`` components; the others are the prior, whatever x.
+            Weights of the first ``k`` components. The others equal the prior for every x.
         bias : Tensor of shape (k,)
-            Their means where x is 0.
+            Means of these components for x = 0.
         scale : Tensor of shape (k,)
-            Their standard deviations.
+            Standard deviations of these components.
 
         Raises
         ------
@@ -100,12 +100,12 @@ class Posterior(Parameters, nn.Module):
         Parameters
         ----------
         features : Tensor of shape (n, n_in)
-            Of the encoder.
+            Features of the encoder.
 
         Returns
         -------
         posterior : torch.distributions.Distribution
-            With batch shape ``(n,)`` and event shape ``(latent_dim,)``.
+            A distribution with batch shape ``(n,)`` and event shape ``(latent_dim,)``.
 
         Raises
         ------
@@ -121,9 +121,9 @@ def _raw(scale: Tensor) -> Tensor:
 
 
 class DiagonalNormal(Posterior):
-    """``q(z|x) = N(loc(x), diag scale(x)²)`` (Kingma and Welling 2014, eq. 9).
+    """A normal posterior with independent components, ``q(z|x) = N(loc(x), diag scale(x)²)``.
 
-    See https://arxiv.org/abs/1312.6114.
+    See Kingma and Welling 2014, equation 9 (https://arxiv.org/abs/1312.6114).
 
     Examples
     --------
@@ -139,7 +139,7 @@ class DiagonalNormal(Posterior):
     moments: nn.Linear
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
-        """Make the layer of all means and scales."""
+        """Create the layer for means and scales."""
         self.moments = materialize(lambda: nn.Linear(n_in, 2 * latent_dim), generator)
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
@@ -161,14 +161,13 @@ class DiagonalNormal(Posterior):
 
 
 class FullNormal(Posterior):
-    """``q(z|x) = N(loc(x), L(x) L(x)ᵀ)`` with L lower triangular: correlated components.
+    """A normal posterior with correlated components, ``q(z|x) = N(loc(x), L(x) L(x)ᵀ)``.
 
-    The exact posterior of a linear-Gaussian model is of this form, whatever its axes. Row i
-    of L is ``scale_i · (t_i1, …, t_i(i−1), 1, 0, …)`` with the vector scaled to length 1, so
-    that ``scale`` holds the standard deviations of the components; the head puts out
-    d(d + 1)/2 numbers for scale and t. Every ``|t|`` is below 10, which keeps L far from
-    singular: two components correlate to .995 at most. See Kingma and Welling 2019,
-    section 2.5 (https://arxiv.org/abs/1906.02691).
+    L is lower triangular. The exact posterior of any linear-Gaussian model has this form. Row i of
+    L is ``scale_i · (t_i1, …, t_i(i−1), 1, 0, …)``, with the vector scaled to length 1, so that
+    ``scale`` holds the standard deviations of the components. The head computes d(d + 1)/2 numbers
+    for scale and t. Every ``|t|`` is below 10, which keeps L far from singular: correlations are at
+    most .995. See Kingma and Welling 2019, section 2.5 (https://arxiv.org/abs/1906.02691).
 
     Examples
     --------
@@ -186,7 +185,7 @@ class FullNormal(Posterior):
     below: Tensor
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
-        """Make the two layers."""
+        """Create the two layers."""
         n_tril = latent_dim * (latent_dim + 1) // 2
         self.loc = materialize(lambda: nn.Linear(n_in, latent_dim), generator)
         self.tril = materialize(lambda: nn.Linear(n_in, n_tril), generator)
@@ -218,24 +217,24 @@ class FullNormal(Posterior):
 
 
 class InverseAutoregressiveFlow(Posterior):
-    """A diagonal normal bent by autoregressive steps, fast to draw from.
+    """A diagonal normal distribution, transformed by autoregressive steps; fast to draw from.
 
     ``z = f_T(… f_1(u))`` with ``u ~ N(loc(x), diag scale(x)²)`` and
     ``f_t(u)_j = u_j · exp(s_t(u_<j, h(x))) + m_t(u_<j, h(x))`` (Kingma et al. 2016,
-    https://arxiv.org/abs/1606.04934). The steps start as the identity. Networks and
-    transformations are those of ``zuko`` (extra ``flows``).
+    https://arxiv.org/abs/1606.04934). The steps start as the identity. Networks and transformations
+    come from ``zuko`` (extra ``flows``).
 
-    The mean, and with it ``transform``, is an average over 32 fixed points. The density of
-    a z that was not drawn from q itself takes ``latent_dim`` passes.
+    The mean, which is the result of ``transform``, is an average over 32 fixed points. The density
+    of a z that was not drawn from q itself takes ``latent_dim`` passes.
 
     Parameters
     ----------
     n_transforms : int, default=2
-        Steps; the order of the components is reversed from one to the next.
+        Number of steps. The order of the components is reversed from one step to the next.
     hidden_layer_sizes : sequence of int, default=(64, 64)
         Layers of the network in each step.
     context_size : int, default=32
-        Width of h(x), a linear function of the encoder's features.
+        Size of h(x), a linear function of the features of the encoder.
 
     Raises
     ------
@@ -270,7 +269,7 @@ class InverseAutoregressiveFlow(Posterior):
         self.context_size = context_size
 
     def initialize(self, n_in: int, latent_dim: int, generator: torch.Generator) -> None:
-        """Make the base, the context and the steps."""
+        """Create the base, the context and the steps."""
         zuko = distributions.require_zuko("InverseAutoregressiveFlow")
         n_transforms, context_size = self._whole("n_transforms"), self._whole("context_size")
         sizes = self._sizes("hidden_layer_sizes")
@@ -294,7 +293,7 @@ class InverseAutoregressiveFlow(Posterior):
         self.steps = zuko.lazy.LazyComposedTransform(*steps)
 
     def start(self, weight: Tensor, bias: Tensor, scale: Tensor) -> None:
-        """Set the base to ``N(weight · x + bias, diag scale²)``; the steps are the identity."""
+        """Set the base to ``N(weight · x + bias, diag scale²)``. The steps are the identity."""
         self.base.start(weight, bias, scale)
 
     def forward(self, features: Tensor) -> Distribution:

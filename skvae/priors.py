@@ -1,7 +1,8 @@
-"""Priors p(z): a ``torch.nn.Module`` that returns a distribution when called.
+"""Priors p(z): modules of torch that return a distribution when they are called.
 
-The distribution has ``event_shape`` ``(latent_dim,)``, ``log_prob(z)``, ``mean``, ``stddev``
-and ``sample(sample_shape, generator=...)``; a prior with parameters learns them with the rest.
+The distribution has ``event_shape`` ``(latent_dim,)``, ``log_prob(z)``, ``mean``, ``stddev`` and
+``sample(sample_shape, generator=...)``. The parameters of a prior are learned together with the
+rest of the model.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Prior(Parameters, nn.Module):
 
     Examples
     --------
-    A standard normal that a fit may move:
+    A normal distribution whose mean is learned:
 
     >>> import torch
     >>> from sklearn.datasets import load_iris
@@ -55,10 +56,10 @@ class Prior(Parameters, nn.Module):
         super().__init__()
 
     def initialize(self, latent_dim: int) -> None:
-        """Learn the latent dimension; make what depends on it.
+        """Create the parameters and buffers, which may depend on the latent dimension.
 
-        Called once for a fit, and again when a model is read from a file, whose arrays then
-        replace what was made here.
+        This is called once in a fit. It is called again when a model is read from a file, and the
+        arrays of the file then replace those made here.
 
         Parameters
         ----------
@@ -69,16 +70,18 @@ class Prior(Parameters, nn.Module):
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
     ) -> None:
-        """Meet the rest of the model, once, after ``initialize``. A prior may lack this method.
+        """Set starting values that depend on the rest of the model. This method is optional.
+
+        It is called once in a fit, after ``initialize``.
 
         Parameters
         ----------
         encoder : callable
             Maps embedded rows to q(z|x).
         x : Tensor of shape (n, n_embedded)
-            Some training rows as the encoder sees them.
+            Some training rows, as the encoder sees them.
         generator : torch.Generator
-            Decides initial values.
+            The generator for random initial values.
         """
 
     def forward(self) -> Distribution:
@@ -87,7 +90,7 @@ class Prior(Parameters, nn.Module):
         Returns
         -------
         prior : torch.distributions.Distribution
-            With batch shape ``()`` and event shape ``(latent_dim,)``.
+            A distribution with batch shape ``()`` and event shape ``(latent_dim,)``.
 
         Raises
         ------
@@ -123,22 +126,21 @@ class StandardNormal(Prior):
 
 
 class MixtureOfGaussians(Prior):
-    """``p(z) = Σ_k w_k N(z; loc_k, diag scale_k²)``, all of it learned.
+    """A mixture of Gaussians, ``p(z) = Σ_k w_k N(z; loc_k, diag scale_k²)``, learned in training.
 
-    For rows that fall into groups. The mean of q(z|x) is then pulled towards the nearest
-    component instead of 0. See Dilokthanakul et al. 2016 (https://arxiv.org/abs/1611.02648)
-    and, as the simplest rival of the VampPrior, Tomczak and Welling 2018
-    (https://arxiv.org/abs/1705.07120).
+    Use it for rows that form groups. The mean of q(z|x) is then pulled towards the nearest Gaussian
+    instead of 0. See Dilokthanakul et al. 2016 (https://arxiv.org/abs/1611.02648), and Tomczak and
+    Welling 2018 (https://arxiv.org/abs/1705.07120), who compare it with the VampPrior.
 
     Parameters
     ----------
     n_components : int, default=10
-        Gaussians in the mixture.
+        Number of Gaussians in the mixture.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``n_components`` is not a positive whole number.
+        In ``fit``, when ``n_components`` is not a positive whole number.
 
     Examples
     --------
@@ -157,7 +159,7 @@ class MixtureOfGaussians(Prior):
         self.n_components = n_components
 
     def initialize(self, latent_dim: int) -> None:
-        """Make weights, locations and scales: every component the standard normal."""
+        """Create weights, means and scales. Every Gaussian is the standard normal at first."""
         k = self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(k))
         self.loc = nn.Parameter(torch.zeros(k, latent_dim))
@@ -166,7 +168,7 @@ class MixtureOfGaussians(Prior):
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
     ) -> None:
-        """Draw the locations from the standard normal."""
+        """Draw the means from the standard normal distribution."""
         nn.init.normal_(self.loc, generator=generator)
 
     def forward(self) -> Distribution:
@@ -176,23 +178,23 @@ class MixtureOfGaussians(Prior):
 
 
 class ClassMixture(Prior):
-    """``p(z) = Σ_y p(y) p(z|y)``: for each class y a mixture of Gaussians, all of it learned.
+    """A learned mixture of Gaussians for each class y: ``p(z) = Σ_y p(y) p(z|y)``.
 
-    Classes have places of their own in the latent space, by which a row is classified:
-    ``p(y|z) = p(y) p(z|y) / p(z)``. It is the prior of :class:`skvae.VAEClassifier`, which puts
-    the Gaussians where the rows of each class are once these can be told apart; until then, and
-    without a classifier, p(z) is N(0, I). See Jiang et al. 2017, VaDE
-    (https://arxiv.org/abs/1611.05148), for the mixture, there of unknown classes.
+    Each class has its own place in the latent space, and rows are classified by it:
+    ``p(y|z) = p(y) p(z|y) / p(z)``. This is the prior of :class:`skvae.VAEClassifier`. As soon as
+    the classes can be told apart, the classifier moves the Gaussians to the rows of each class.
+    Before that, and without a classifier, p(z) is N(0, I). See Jiang et al. 2017, VaDE
+    (https://arxiv.org/abs/1611.05148), for such a mixture with unknown classes.
 
     Parameters
     ----------
     n_components : int, default=4
-        Gaussians of each class.
+        Number of Gaussians for each class.
     n_classes : int, default=2
-        Classes; the classifier sets it.
+        Number of classes. The classifier sets it.
     label_weight : float or sequence of float of length n_classes, default=1.0
-        How much ``log p(y|z)`` of a row with a label y counts beside its bound on log p(x): with
-        1 the sum of both is the bound on log p(x, y). The classifier sets it.
+        Weight of ``log p(y|z)`` of a row with a label y relative to its bound on log p(x). With a
+        weight of 1, the sum of both is the bound on log p(x, y). The classifier sets it.
 
     Raises
     ------
@@ -226,7 +228,7 @@ class ClassMixture(Prior):
         self.label_weight = label_weight
 
     def initialize(self, latent_dim: int) -> None:
-        """Make weights, locations and scales, of one standard normal so far."""
+        """Create weights, means and scales. All Gaussians are the standard normal at first."""
         shape = self._whole("n_classes"), self._whole("n_components")
         self.log_weights = nn.Parameter(torch.zeros(shape))
         self.loc = nn.Parameter(torch.zeros(*shape, latent_dim))
@@ -249,12 +251,12 @@ class ClassMixture(Prior):
         ]
 
     def place(self, weights: Tensor, loc: Tensor, scale: Tensor) -> None:
-        """Put the Gaussians somewhere; they are learned from there on.
+        """Set the Gaussians. Training continues from these values.
 
         Parameters
         ----------
         weights : Tensor of shape (n_classes, n_components)
-            Probabilities, positive; their sum is 1.
+            Weights of the Gaussians, positive, with sum 1.
         loc, scale : Tensor of shape (n_classes, n_components, latent_dim)
             Means and standard deviations.
         """
@@ -283,7 +285,7 @@ class ClassMixture(Prior):
         Returns
         -------
         p : torch.distributions.Distribution
-            With batch shape ``()`` and event shape ``(latent_dim,)``.
+            A distribution with batch shape ``()`` and event shape ``(latent_dim,)``.
         """
         return self._mixture(label) if self.is_placed else self()
 
@@ -319,12 +321,12 @@ class ClassMixture(Prior):
         z : Tensor of shape (..., n, latent_dim)
             Points in the latent space.
         label : Tensor of shape (n,)
-            Numbers of classes; NaN: unknown.
+            Number of the class of each row. NaN means that it is unknown.
 
         Returns
         -------
         log_prob : Tensor of shape (..., n)
-            Nats; 0 where the label is unknown.
+            Nats. 0 if the label is unknown.
         """
         known = ~label.isnan()
         # As long as no class has a place, no z says more of one than of another.
@@ -337,25 +339,25 @@ class ClassMixture(Prior):
 
 
 class VampPrior(Prior):
-    """``p(z) = Σ_k w_k q(z|u_k)``: the posterior of learned pseudo-inputs u_k.
+    """The VampPrior ``p(z) = Σ_k w_k q(z|u_k)``: posteriors of learned pseudo-inputs u_k.
 
-    A mixture that follows the encoder, and so comes near the average posterior of the
-    training rows, which is the best prior there is for the bound (Tomczak and Welling
-    2018, https://arxiv.org/abs/1705.07120). Pseudo-inputs live where the encoder sees
-    rows, start as training rows, and every batch pays for encoding them.
+    This mixture follows the encoder. So it comes close to the average posterior of the training
+    rows, which is the best possible prior for the bound (Tomczak and Welling 2018,
+    https://arxiv.org/abs/1705.07120). Pseudo-inputs are embedded rows, as the encoder sees them,
+    and start as training rows. They are encoded again for every batch, which takes time.
 
     Parameters
     ----------
     n_pseudo_inputs : int, default=50
-        Components; the paper has 500 for MNIST.
+        Number of pseudo-inputs. The paper uses 500 for MNIST.
     learn_weights : bool, default=False
-        Learn the weights w_k too, instead of 1/k (Norouzi, Fleet and Norouzi 2020,
-        https://arxiv.org/abs/2004.04467, use that form).
+        Learn the weights w_k, too. Otherwise they are all equal. Norouzi, Fleet and Norouzi 2020
+        (https://arxiv.org/abs/2004.04467) use this form.
 
     Raises
     ------
     ValueError
-        At ``fit``, when ``n_pseudo_inputs`` is not a positive whole number.
+        In ``fit``, when ``n_pseudo_inputs`` is not a positive whole number.
 
     Examples
     --------
@@ -391,22 +393,21 @@ class VampPrior(Prior):
 
 
 class FlowPrior(Prior):
-    """p(z) a neural spline flow, autoregressive: any shape, exact density.
+    """A neural spline flow: a prior of any shape with an exact density.
 
-    ``f(z) ~ N(0, I)`` with f a chain of monotonic rational-quadratic splines on [−5, 5]
-    whose knots depend on the components before (Durkan et al. 2019,
-    https://arxiv.org/abs/1906.04032; as a prior: Chen et al. 2017,
-    https://arxiv.org/abs/1611.02731). It starts as N(0, I). On ``zuko`` (extra
-    ``flows``). A draw takes ``latent_dim`` passes for each step.
+    ``f(z) ~ N(0, I)``, where f is a chain of monotonic rational-quadratic splines on [−5, 5], whose
+    knots depend on the preceding components (Durkan et al. 2019, https://arxiv.org/abs/1906.04032;
+    Chen et al. 2017, https://arxiv.org/abs/1611.02731, use such flows as a prior). It starts as
+    N(0, I). It needs ``zuko`` (extra ``flows``). A draw takes ``latent_dim`` passes for each step.
 
     Parameters
     ----------
     n_transforms : int, default=2
-        Steps.
+        Number of steps (transformations).
     hidden_layer_sizes : sequence of int, default=(64, 64)
         Layers of the network in each step.
     n_bins : int, default=8
-        Bins of the splines.
+        Number of bins of the splines.
 
     Raises
     ------
@@ -440,7 +441,7 @@ class FlowPrior(Prior):
         self.n_bins = n_bins
 
     def initialize(self, latent_dim: int) -> None:
-        """Make the steps, not yet their weights."""
+        """Create the steps, but not yet their weights."""
         zuko = distributions.require_zuko("FlowPrior")
         n_transforms, n_bins = self._whole("n_transforms"), self._whole("n_bins")
         sizes = self._sizes("hidden_layer_sizes")
@@ -460,7 +461,7 @@ class FlowPrior(Prior):
     def connect(
         self, encoder: Callable[[Tensor], Distribution], x: Tensor, generator: torch.Generator
     ) -> None:
-        """Draw the weights; the last layer of every step is zero, so that f is the identity."""
+        """Draw the weights. The last layer of every step is zero, so that f is the identity."""
         draw_weights(self.flow, generator)
         for step in self.flow.transforms:
             # One component alone has no network, only parameters that start at zero.

@@ -1,16 +1,17 @@
-"""Distributions in torch's vocabulary whose randomness comes from the caller.
+"""Distributions like those of torch, whose random numbers come from the caller.
 
-``torch.distributions`` draws from the global generator, which a library must not touch.
-The classes here are torch's own, or have the same methods, with two additions:
-``sample(sample_shape, generator=...)`` takes the generator, and
-``reparameterize(noise)`` takes the noise itself.
+``torch.distributions`` draws from the global generator, which a library must not use. The classes
+here are subclasses of torch's classes, or have the same methods, with two additions:
+``sample(sample_shape, generator=...)`` takes the generator, and ``reparameterize(noise)`` takes the
+noise itself.
 
-All speak torch's language. ``log_prob(value)`` returns nats: for each number, of the shape
-``sample_shape + batch_shape + event_shape`` broadcast with the value's, or for each vector,
-without ``event_shape``. ``mean``, ``variance`` and ``stddev`` have the shape ``batch_shape +
-event_shape``, in the units of the values. ``sample(sample_shape=(), generator=None)`` returns a
-tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, drawn from the
-``torch.Generator`` alone; ``None`` is torch's global one.
+All of them follow torch's conventions. ``log_prob(value)`` returns nats. For distributions of
+numbers it returns one value for each number, with the shape ``sample_shape + batch_shape +
+event_shape``, broadcast with the value. For distributions of vectors it returns one value for each
+vector, without ``event_shape``. ``mean``, ``variance`` and ``stddev`` have the shape ``batch_shape
++ event_shape``, in the units of the values. ``sample(sample_shape=(), generator=None)`` returns a
+tensor of shape ``sample_shape + batch_shape + event_shape``, without gradient, drawn only from the
+``torch.Generator``. ``None`` uses torch's global generator.
 """
 
 from skvae.distributions._affine import Affine

@@ -1,4 +1,4 @@
-"""Numbers in other units than those of a distribution."""
+"""Distributions of numbers in other units."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import distributions as td
 class Affine(td.Distribution):
     """The distribution of ``x = loc + scale · u`` where ``u`` has the distribution ``base``.
 
-    ``log p(x) = log p(u) − log scale``, elementwise. Values are standardised in their own
-    precision before they meet ``base``, so a float64 column far from 0 keeps its digits under a
-    float32 network. None counts as farther from ``loc`` than the fourth root of the largest
-    float (4e9 scales in float32), so that squares and their sums stay finite.
+    ``log p(x) = log p(u) − log scale``, elementwise. Values are standardised in their own precision
+    before ``base`` gets them. So a float64 column that is far from 0 keeps its digits, even with a
+    float32 network. The distance of a value from ``loc`` is limited to the fourth root of the
+    largest float (4e9 scales in float32), so that squares and their sums stay finite.
 
     Parameters
     ----------
     base : torch.distributions.Distribution
         The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
-        In the units of x.
+        Location, in the units of x.
     scale : Tensor of shape (d,)
-        Positive, in the units of x.
+        Scale, positive, in the units of x.
 
     Examples
     --------

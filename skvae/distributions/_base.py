@@ -21,19 +21,20 @@ def lgamma_difference(a: Tensor, step: Tensor | float) -> Tensor:
 
 
 def positive(raw: Tensor) -> Tensor:
-    """Return ``max(softplus(raw), 1e-6)``: a standard deviation of z, put out by a network.
+    """Return ``max(softplus(raw), 1e-6)``: a standard deviation of z, from the output of a network.
 
-    softplus alone underflows to 0 for rows far from those of training, and with it the density.
+    softplus alone underflows to 0 for rows that are far from the training rows, and the density
+    with it.
 
     Parameters
     ----------
     raw : Tensor of any shape
-        Any numbers.
+        Outputs of a network.
 
     Returns
     -------
     scale : Tensor of that shape
-        Positive.
+        Positive numbers.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def positive(raw: Tensor) -> Tensor:
 
 
 class InverseTransformSampling(td.Distribution):
-    """Mixin: sample by the quantile function of a uniform variable, ``x = F⁻¹(u)``.
+    """Mixin that samples with the quantile function of a uniform variable, ``x = F⁻¹(u)``.
 
     Put before any torch distribution that has ``icdf``, it makes ``sample`` take a
     generator (Devroye 1986, chapter 2, https://doi.org/10.1007/978-1-4613-8643-8).
@@ -78,20 +79,20 @@ class InverseTransformSampling(td.Distribution):
 
 
 class NoiseSampling(td.Distribution):
-    """Mixin: sample by ``reparameterize(noise)``, the noise standard normal."""
+    """Mixin that samples with ``reparameterize(noise)`` and standard normal noise."""
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Return draws made of the noise.
+        """Turn noise into draws.
 
         Parameters
         ----------
         noise : Tensor of shape sample_shape + batch_shape + event_shape
-            Standard normal.
+            Standard normal noise.
 
         Returns
         -------
         z : Tensor of that shape
-            Differentiable in the parameters.
+            Draws, differentiable with respect to the parameters.
 
         Raises
         ------
@@ -111,19 +112,20 @@ class NoiseSampling(td.Distribution):
 
 
 def given_row(distribution: Any, value: Tensor) -> Any:
-    """Return a distribution of rows, told what it takes from the rows themselves, as their total.
+    """Return a distribution with what it needs from the rows themselves, such as their total.
 
     Parameters
     ----------
     distribution : torch.distributions.Distribution
-        One with a method ``given_row(value)`` takes something from them, others do not.
+        A distribution. If it has a method ``given_row(value)``, this is called; otherwise the
+        distribution is returned as it is.
     value : Tensor of shape (..., n_features)
-        Rows; NaN is missing.
+        Rows. NaN means that a value is missing.
 
     Returns
     -------
     distribution : torch.distributions.Distribution
-        Of the rows' other values.
+        The distribution for these rows.
 
     Examples
     --------

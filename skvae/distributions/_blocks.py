@@ -1,4 +1,4 @@
-"""Blocks of columns, which together are the row."""
+"""Rows that consist of blocks of columns."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from skvae.distributions._base import given_row
 
 
 class BlockSupport(constraints.Constraint):
-    """Rows every block of which lies in its own support.
+    """Support of rows in which every block lies in its own support.
 
     Parameters
     ----------
     blocks : sequence of (list of int, Constraint)
-        Columns and what holds there.
+        The columns and the constraint of each block.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class BlockSupport(constraints.Constraint):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        """Return for each row whether every block holds."""
+        """Return for each row whether every block fulfils its constraint."""
         rows = value.shape[:-1]
         held = [
             support.check(value[..., columns]).reshape(*rows, -1).all(-1)
@@ -48,12 +48,13 @@ class BlockSupport(constraints.Constraint):
 
 
 class Blocks(td.Distribution):
-    """Independent blocks of columns, which together are the row.
+    """Distribution of rows that consist of independent blocks of columns.
 
     Parameters
     ----------
     blocks : sequence of (Tensor of int, Distribution)
-        The columns of each block, ``(n_columns,)``, and the distribution of these, a vector.
+        The columns of each block, ``(n_columns,)``, and the distribution of the vector of these
+        columns.
 
     Examples
     --------
@@ -89,23 +90,23 @@ class Blocks(td.Distribution):
         return self._join([p.variance for _, p in self.blocks])
 
     def given_row(self, value: Tensor) -> Blocks:
-        """Return the blocks, each told what it takes from its own columns: see ``given_row``.
+        """Return the blocks, each with what it needs from its own columns; see ``given_row``.
 
         Parameters
         ----------
         value : Tensor of shape (..., n_features)
-            Rows; NaN is missing.
+            Rows. NaN means that a value is missing.
 
         Returns
         -------
         blocks : Blocks
-            Of the same columns.
+            The blocks of the same columns, for these rows.
         """
         told = [(columns, given_row(p, value[..., columns])) for columns, p in self.blocks]
         return Blocks(told)
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
-        """Return the log-density of each column, whose sum is ``log_prob``.
+        """Return the log-density of each column. Their sum is ``log_prob``.
 
         Parameters
         ----------

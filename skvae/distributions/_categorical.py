@@ -19,15 +19,16 @@ def _gumbel(shape: torch.Size, like: Tensor, generator: torch.Generator | None) 
 
 
 class Categorical(td.Categorical):
-    """The categorical distribution of torch: codes 0 to K−1, in K logits.
+    """The categorical distribution of torch: codes 0 to K−1, given by K logits.
 
-    Codes have no arithmetic, so ``mean`` is the most probable code. Draws are the largest of
-    ``logits + Gumbel noise`` (Jang, Gu and Poole 2017, https://arxiv.org/abs/1611.01144).
+    An average of codes has no meaning, so ``mean`` is the most probable code. A draw is the code
+    with the largest ``logits + Gumbel noise`` (Jang, Gu and Poole 2017,
+    https://arxiv.org/abs/1611.01144).
 
     Parameters
     ----------
     logits : Tensor of shape (..., K)
-        Up to a constant, the logarithms of the probabilities.
+        Logarithms of the probabilities, up to a constant.
 
     Examples
     --------
@@ -43,7 +44,7 @@ class Categorical(td.Categorical):
 
     @property
     def mean(self) -> Tensor:
-        """The most probable code: half way between two codes is no category."""
+        """The most probable code, since a value between two codes is not a category."""
         return self.mode.to(self.logits.dtype)
 
     def sample(
@@ -69,7 +70,7 @@ def _group_sum(values: Tensor, groups: Tensor) -> Tensor:
 
 
 class OneHotGroups(constraints.Constraint):
-    """Rows with exactly one 1 in every group of columns, and else 0.
+    """Support of rows with exactly one 1 in every group of columns, and otherwise 0.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class OneHotGroups(constraints.Constraint):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        """Return for each row whether it is one-hot in every group, or missing (NaN) there."""
+        """Return for each row whether every group is one-hot, or missing (NaN)."""
         binary = (value == 0) | (value == 1)
         held = binary & (_group_sum(value, self.groups) == 1)
         missing = value.isnan()
@@ -108,7 +109,7 @@ class OneHotCategorical(td.Distribution):
     Parameters
     ----------
     logits : Tensor of shape (..., n_features)
-        Up to a constant for each group, the logarithms of the probabilities.
+        Logarithms of the probabilities, up to a constant for each group.
     groups : Tensor of int, shape (n_features,)
         The group that each column belongs to, numbered below ``n_features``.
 
@@ -148,14 +149,14 @@ class OneHotCategorical(td.Distribution):
 
     @property
     def mode(self) -> Tensor:
-        """The most probable category of each group, one-hot; of equal ones the first."""
+        """The most probable category of each group, one-hot. If several are equal, the first."""
         best = self.log_probs == _group_max(self.log_probs, self.groups)
         same_group = self.groups.unsqueeze(-1) == self.groups
         n_before = best.to(self.log_probs.dtype) @ same_group.triu(1).to(self.log_probs.dtype)
         return (best & (n_before == 0)).to(self.log_probs.dtype)
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
-        """Return ``x · log p`` of each column: that of a group's 1 is the group's log-probability.
+        """Return ``x · log p`` of each column; the sum over a group is its log-probability.
 
         Parameters
         ----------

@@ -35,12 +35,12 @@ class Counts(td.Distribution):
         Parameters
         ----------
         factor : Tensor of shape (..., 1)
-            Positive; broadcasts with the batch.
+            Positive factors, which broadcast with the batch.
 
         Returns
         -------
         counts : torch.distributions.Distribution
-            Of the same kind.
+            A distribution of the same kind.
         """
         raise NotImplementedError
 
@@ -52,7 +52,7 @@ class Counts(td.Distribution):
 
 
 class Poisson(Counts):
-    """``log p(x) = x·log λ − λ − log x!``, in the log rate ``log λ``.
+    """The Poisson distribution, ``log p(x) = x·log λ − λ − log x!``, given by ``log λ``.
 
     Parameters
     ----------
@@ -102,10 +102,10 @@ class Poisson(Counts):
 
 
 class NegativeBinomial(Counts):
-    """A Poisson whose rate is Gamma distributed: variance ``μ + μ²/r`` around the mean μ.
+    """A Poisson distribution with a Gamma distributed rate: mean μ, variance ``μ + μ²/r``.
 
-    ``log p(x) = log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``, in
-    ``log μ`` and ``log r``, r being the inverse dispersion; as r grows it becomes Poisson.
+    ``log p(x) = log Γ(x+r) − log Γ(r) − log x! + r·log(r/(r+μ)) + x·log(μ/(r+μ))``. It is given by
+    ``log μ`` and ``log r``, where r is the inverse dispersion. For large r it becomes Poisson.
 
     Parameters
     ----------
@@ -162,14 +162,14 @@ class NegativeBinomial(Counts):
 
 
 class ZeroInflated(Counts):
-    """Zero with probability π, else a draw of ``base``; in the logits of π.
+    """Zero with probability π, otherwise a draw from ``base``; given by the logits of π.
 
     See Lambert 1992 (https://doi.org/10.2307/1269547).
 
     Parameters
     ----------
     base : Poisson or NegativeBinomial
-        What is left where zeros are not added.
+        The distribution without the additional zeros.
     logits : Tensor of the batch shape of ``base``
         ``log(π / (1 − π))``.
 

@@ -1,4 +1,4 @@
-"""Counts of a row given their total."""
+"""Distributions of the counts of a row, given their total."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from skvae.distributions._independent import Independent
 def size_factor(x: Tensor, typical_total: Tensor, shares: Tensor) -> Tensor:
     """Return ``s = max(Σ x, 1) / typical_total`` for each row.
 
-    Where counts are missing, the total is that of the others over the share of a total that is
-    typically theirs; of a row of which nothing is observed it is the typical one.
+    If counts are missing, the total is estimated: it is the total of the observed counts, divided
+    by the share that these columns typically have. A row without observed counts gets the typical
+    total.
 
     Parameters
     ----------
     x : Tensor of shape (..., n_features)
-        Counts; NaN is missing.
+        Counts. NaN means that a count is missing.
     typical_total : Tensor of shape (1,)
-        The total of a row whose s is 1.
+        The total of a row with s = 1.
     shares : Tensor of shape (n_features,)
-        Of the columns in a typical total; they add up to 1.
+        Share of each column in a typical total. They add up to 1.
 
     Returns
     -------
     s : Tensor of shape (..., 1)
-        Positive, without unit.
+        Size factors: positive numbers without a unit.
 
     Examples
     --------
@@ -49,20 +50,21 @@ def size_factor(x: Tensor, typical_total: Tensor, shares: Tensor) -> Tensor:
 
 
 class GivenTotal(Independent):
-    """A row of counts given its total: its means are ``s`` times those of ``base``.
+    """Distribution of the counts of a row, given their total.
 
-    ``log_prob`` takes s from the row, :func:`size_factor`; ``mean`` and ``sample`` are
-    those of ``base``, a row of the typical total. The size factors are those of Lopez et
-    al. 2018 (https://doi.org/10.1038/s41592-018-0229-2).
+    The means are ``s`` times those of ``base``. ``log_prob`` computes s from the row by
+    :func:`size_factor`. ``mean`` and ``sample`` are those of ``base``, which is a row with the
+    typical total. The size factors are those of Lopez et al. 2018
+    (https://doi.org/10.1038/s41592-018-0229-2).
 
     Parameters
     ----------
     base : Poisson, NegativeBinomial or ZeroInflated
-        Of the features, with batch shape ``(..., n_features)``.
+        The distribution of the features, with batch shape ``(..., n_features)``.
     typical_total : Tensor of shape (1,)
-        The total of a row whose s is 1.
+        The total of a row with s = 1.
     shares : Tensor of shape (n_features,)
-        Of the columns in a typical total; they add up to 1.
+        Share of each column in a typical total. They add up to 1.
 
     Examples
     --------
@@ -81,17 +83,17 @@ class GivenTotal(Independent):
         self.shares = shares
 
     def given_row(self, value: Tensor) -> Independent:
-        """Return the distribution of the counts of rows that have the total of these.
+        """Return the distribution of counts for rows with the same totals as these rows.
 
         Parameters
         ----------
         value : Tensor of shape (..., n_features)
-            Rows; NaN is missing.
+            Rows. NaN means that a count is missing.
 
         Returns
         -------
         counts : Independent
-            With s times the mean.
+            The distribution with s times the means.
         """
         s = size_factor(value, self.typical_total, self.shares)
         return Independent(self.base_dist.times(s))

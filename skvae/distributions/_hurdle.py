@@ -1,4 +1,4 @@
-"""Numbers that are zero with a probability of its own."""
+"""Distributions of numbers that are zero or positive."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 
 class Hurdle(td.Distribution):
-    """Zero with probability π, else a draw of ``base``, which is never zero; in the logits of π.
+    """Zero with probability π, otherwise a draw from ``base``, which is never zero.
 
-    ``log p(x)`` is ``log π`` at 0 and ``log(1 − π) + log p_base(x)`` elsewhere: a probability
-    there, a density here. See Cragg 1971 (https://doi.org/10.2307/1909582).
+    ``log p(x)`` is ``log π`` at 0, which is a log-probability, and ``log(1 − π) + log p_base(x)``
+    elsewhere, which is a log-density. See Cragg 1971 (https://doi.org/10.2307/1909582).
 
     Parameters
     ----------
     base : torch.distributions.Distribution
-        Of positive numbers, with batch shape ``(..., d)``.
+        The distribution of positive numbers, with batch shape ``(..., d)``.
     logits : Tensor of a shape that broadcasts to it
         ``log(π / (1 − π))``.
 
@@ -54,7 +54,7 @@ class Hurdle(td.Distribution):
         return (1 - zeros) * (self.base.variance + zeros * self.base.mean.square())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of zeros, and the log-density of others, in nats."""
+        """Return the log-probability of zeros, and the log-density of other values, in nats."""
         is_zero = value == 0
         other = self.base.log_prob(value.masked_fill(is_zero, 1.0))
         return torch.where(is_zero, F.logsigmoid(self.logits), F.logsigmoid(-self.logits) + other)

@@ -10,7 +10,7 @@ from torch import distributions as td
 
 
 class Independent(td.Independent):
-    """Sum the log-densities of the last dimension: a vector of independent variables.
+    """Vectors of independent variables: log-densities are summed over the last dimension.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Independent(td.Independent):
         td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
-        """Return the log-density of each coordinate, whose sum is ``log_prob``.
+        """Return the log-density of each coordinate. Their sum is ``log_prob``.
 
         Parameters
         ----------
@@ -57,12 +57,12 @@ class Independent(td.Independent):
         Parameters
         ----------
         noise : Tensor of shape sample_shape + batch_shape + event_shape
-            Standard normal.
+            Standard normal noise.
 
         Returns
         -------
         z : Tensor of that shape
-            Differentiable in the parameters.
+            Draws, differentiable with respect to the parameters.
         """
         return self.base_dist.reparameterize(noise)
 

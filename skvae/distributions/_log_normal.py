@@ -1,4 +1,4 @@
-"""Positive numbers, whose logarithm is normal."""
+"""Distributions of positive numbers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from skvae.distributions._normal import Normal
 class LogNormal(Affine):
     """The distribution of ``x = exp(loc + scale · u)`` where ``u`` is normal.
 
-    ``log p(x) = log p(u) − log scale − log x``, elementwise. Numbers beyond the largest float
-    are that.
+    ``log p(x) = log p(u) − log scale − log x``, elementwise. Draws and means are at most the
+    largest float.
 
     Parameters
     ----------
     base : Normal
         The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
-        In the units of log x.
+        Location, in the units of log x.
     scale : Tensor of shape (d,)
-        Positive, in the units of log x.
+        Scale, positive, in the units of log x.
 
     Examples
     --------

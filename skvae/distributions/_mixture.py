@@ -17,7 +17,7 @@ def pairwise_log_prob(components: Any, value: Tensor) -> Tensor:
     Parameters
     ----------
     components : torch.distributions.Distribution
-        With batch shape ``(k,)`` and event shape ``(d,)``.
+        The components, with batch shape ``(k,)`` and event shape ``(d,)``.
     value : Tensor of shape (..., d)
         Vectors.
 
@@ -46,14 +46,15 @@ def pairwise_log_prob(components: Any, value: Tensor) -> Tensor:
 
 
 class Mixture(td.Distribution):
-    """``p(z) = Σ_k w_k p_k(z)`` over vectors.
+    """A mixture of distributions of vectors, ``p(z) = Σ_k w_k p_k(z)``.
 
     Parameters
     ----------
     log_weights : Tensor of shape (k,)
-        Normalised inside.
+        Logarithms of the weights, which are normalised inside.
     components : torch.distributions.Distribution
-        With batch shape ``(k,)``, event shape ``(d,)`` and ``reparameterize(noise)``.
+        The components, with batch shape ``(k,)``, event shape ``(d,)`` and
+        ``reparameterize(noise)``.
 
     Examples
     --------
@@ -82,7 +83,7 @@ class Mixture(td.Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """Of each coordinate: ``Σ w_k (Var_k + (E_k − E)²)``."""
+        """The variance of each coordinate, ``Σ w_k (Var_k + (E_k − E)²)``."""
         spread = (self.components.mean - self.mean).square()
         return self._average(self.components.variance + spread)
 

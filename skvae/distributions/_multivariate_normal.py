@@ -14,17 +14,18 @@ from skvae.distributions._independent import Independent
 
 
 class MultivariateNormal(NoiseSampling):
-    """``N(loc, scale_tril scale_trilᵀ)``, correlated components, with the caller's noise.
+    """A normal distribution of correlated components, ``N(loc, scale_tril scale_trilᵀ)``.
 
-    The density of a z that ``reparameterize`` has just made comes from its noise: to recover
-    it from z, ``scale_tril⁻¹ (z − loc)``, loses all digits where a scale is near singular.
+    The noise comes from the caller. The density of a z that ``reparameterize`` has just returned is
+    computed from its noise. Computing the noise from z, as ``scale_tril⁻¹ (z − loc)``, would lose
+    all digits if ``scale_tril`` is nearly singular.
 
     Parameters
     ----------
     loc : Tensor of shape (..., d)
         The mean.
     scale_tril : Tensor of shape (..., d, d)
-        Lower triangular, its diagonal positive.
+        A lower triangular matrix with a positive diagonal.
 
     Examples
     --------
@@ -43,12 +44,12 @@ class MultivariateNormal(NoiseSampling):
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
     def detach(self) -> MultivariateNormal:
-        """Return the same distribution, its parameters cut off from the graph.
+        """Return the same distribution with parameters that are detached from the graph.
 
         Returns
         -------
         p : MultivariateNormal
-            Draws of ``reparameterize`` then carry no gradient of the parameters.
+            Its draws by ``reparameterize`` have no gradient with respect to the parameters.
         """
         return MultivariateNormal(self.loc.detach(), self.scale_tril.detach())
 
@@ -64,7 +65,7 @@ class MultivariateNormal(NoiseSampling):
 
     @property
     def log_det(self) -> Tensor:
-        """Half the logarithm of the covariance's determinant, of the batch's shape."""
+        """Half the logarithm of the determinant of the covariance, with the shape of the batch."""
         return self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def reparameterize(self, noise: Tensor) -> Tensor:

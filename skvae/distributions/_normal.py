@@ -18,7 +18,7 @@ and the difference of the distribution function at its ends loses digits."""
 
 
 class Normal(NoiseSampling, td.Normal):
-    """The normal distribution of torch, with the caller's noise.
+    """The normal distribution of torch, with noise from the caller.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ class Normal(NoiseSampling, td.Normal):
         return 0.5 + _LOG_SQRT_2PI + self.stddev.log()
 
     def detach(self) -> Normal:
-        """Return the same distribution, its parameters cut off from the graph.
+        """Return the same distribution with parameters that are detached from the graph.
 
         Returns
         -------
         p : Normal
-            Draws of ``reparameterize`` then carry no gradient of the parameters.
+            Its draws by ``reparameterize`` have no gradient with respect to the parameters.
         """
         return Normal(self.loc.detach(), self.scale.detach())
 
@@ -71,14 +71,15 @@ class Normal(NoiseSampling, td.Normal):
     def log_prob_interval(self, value: Tensor, width: Tensor) -> Tensor:
         """Return ``log P(value − width/2 < x < value + width/2)`` in nats, elementwise.
 
-        Finite for values and widths of any size, in the far tails too, and differentiable.
+        The result is finite for values and widths of any size, also in the far tails, and is
+        differentiable.
 
         Parameters
         ----------
         value : Tensor of a shape that broadcasts with the distribution's
-            Centres of intervals.
+            Centres of the intervals.
         width : Tensor of a shape that broadcasts with both
-            Positive.
+            Widths of the intervals, positive.
 
         Returns
         -------

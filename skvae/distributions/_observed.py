@@ -1,4 +1,4 @@
-"""Rows of which only some values are observed."""
+"""Distributions of rows with missing values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from skvae.distributions._base import given_row
 
 
 class Observed(td.Distribution):
-    """The observed values of rows: those that are missing (NaN) are left out of the density.
+    """Distribution of the observed values of rows; missing values (NaN) are left out.
 
-    ``log p(x) = Σ_observed log p(x_j)``, which is the density of the observed values where the
+    ``log p(x) = Σ_observed log p(x_j)``. This is the log-density of the observed values if the
     columns of a row are independent given z, as they are under a likelihood. Mean, variance and
     draws are those of whole rows. See Nazábal et al. 2020 (https://arxiv.org/abs/1807.03653) and
     Mattei and Frellsen 2019 (https://arxiv.org/abs/1812.02633).
@@ -23,7 +23,8 @@ class Observed(td.Distribution):
     Parameters
     ----------
     base : Independent, Blocks or OneHotCategorical
-        Of whole rows: a distribution whose ``log_prob_terms`` splits its density into columns.
+        A distribution of whole rows, with a method ``log_prob_terms`` that splits its log-density
+        into columns.
 
     Raises
     ------
@@ -55,21 +56,21 @@ class Observed(td.Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """That of whole rows."""
+        """The mean of whole rows."""
         return self.base.mean
 
     @property
     def variance(self) -> Tensor:
-        """That of whole rows."""
+        """The variance of whole rows."""
         return self.base.variance
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
-        """Return the log-density of each value, 0 where it is missing.
+        """Return the log-density of each value, and 0 for a missing value.
 
         Parameters
         ----------
         value : Tensor of shape (..., n_features)
-            Rows; NaN is missing.
+            Rows. NaN means that a value is missing.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Whole numbers: numbers that are rounded."""
+"""Distributions of whole numbers that come from rounding."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ whole = constraints.integer_interval(-math.inf, math.inf)
 class Rounded(Affine):
     """The distribution of ``x = round(loc + scale · u)`` where ``u`` has the distribution ``base``.
 
-    ``log P(x) = log(F(x + ½) − F(x − ½))``, with F the distribution function of what is
-    rounded: a probability, whatever the units. Salimans et al. 2017
-    (https://arxiv.org/abs/1701.05517) take the logistic distribution for grey levels likewise.
-    ``mean`` is that of what is rounded, and ``variance`` has 1/12 more (Sheppard's correction):
-    those of x up to .01 where the standard deviation is at least ½.
+    ``log P(x) = log(F(x + ½) − F(x − ½))``, where F is the distribution function before rounding.
+    This is a log-probability for any unit of u. Salimans et al. 2017
+    (https://arxiv.org/abs/1701.05517) use the logistic distribution for grey levels in the same
+    way. ``mean`` is the mean before rounding, and ``variance`` is the variance before rounding plus
+    1/12 (Sheppard's correction). Both agree with those of x up to .01 if the standard deviation is
+    at least ½.
 
     Parameters
     ----------
     base : Normal
         The distribution of u, over single numbers, with batch shape ``(..., d)``.
     loc : Tensor of shape (d,)
-        In the units of x.
+        Location, in the units of x.
     scale : Tensor of shape (d,)
-        Positive, in the units of x.
+        Scale, positive, in the units of x.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from skvae.distributions._base import lgamma_difference
 
 
 class StudentT(td.Distribution):
-    """Student's t with ``df`` degrees of freedom, moved by ``loc`` and stretched by ``scale``.
+    """Student's t distribution with ``df`` degrees of freedom, location and scale.
 
     ``log p(x) = log Γ((df+1)/2) − log Γ(df/2) − ½ log(π·df) − log scale
     − (df+1)/2 · log(1 + u²/df)`` with ``u = (x − loc) / scale``. The mean exists for
@@ -51,12 +51,12 @@ class StudentT(td.Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """``loc``; NaN where ``df ≤ 1``."""
+        """``loc``; NaN if ``df ≤ 1``."""
         return torch.where(self.df > 1, self.loc, math.nan).expand(self.batch_shape)
 
     @property
     def variance(self) -> Tensor:
-        """``scale² · df / (df − 2)``; infinite where ``1 < df ≤ 2``, NaN where ``df ≤ 1``."""
+        """``scale² · df / (df − 2)``; infinite if ``1 < df ≤ 2``, NaN if ``df ≤ 1``."""
         finite = self.scale.square() * self.df / (self.df - 2)
         heavy = torch.where(self.df > 1, math.inf, math.nan)
         return torch.where(self.df > 2, finite, heavy).expand(self.batch_shape)

@@ -1,4 +1,4 @@
-"""Rows of which more is known than their columns."""
+"""Distributions of rows with additional knowledge, such as labels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import distributions as td
 
 
 class Tilted(td.Distribution):
-    """A likelihood times the probability of what else is known: ``log p(x|z) + log p(y|z)``.
+    """A likelihood times the probability of something else: ``log p(x|z) + log p(y|z)``.
 
-    Where y is a label, the bound of rows under it is one on log p(x, y). The factor may be raised
-    to a power, a weight of the label beside that of the columns (Kingma et al. 2014,
-    https://arxiv.org/abs/1406.5298, weigh it so). Mean, variance and draws are those of x.
+    If y is a label, the bound with this likelihood is a bound on log p(x, y). The factor may be
+    raised to a power, which gives the label a weight relative to the columns (as in Kingma et al.
+    2014, https://arxiv.org/abs/1406.5298). Mean, variance and draws are those of x.
 
     Parameters
     ----------
     base : torch.distributions.Distribution
-        p(x|z), of batch shape ``(..., n)``.
+        The distribution p(x|z), with batch shape ``(..., n)``.
     log_factor : Tensor of shape (..., n)
-        Nats to be added; 0 where nothing else is known.
+        Nats to be added. 0 if nothing else is known about a row.
 
     Examples
     --------
@@ -43,16 +43,16 @@ class Tilted(td.Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """That of x."""
+        """The mean of x."""
         return self.base.mean
 
     @property
     def variance(self) -> Tensor:
-        """That of x."""
+        """The variance of x."""
         return self.base.variance
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return ``log p(x|z)`` and the factor in nats, of shape ``value.shape[:-1]``."""
+        """Return ``log p(x|z)`` plus the log-factor in nats, of shape ``value.shape[:-1]``."""
         return self.base.log_prob(value) + self.log_factor
 
     def sample(

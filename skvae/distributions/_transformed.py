@@ -32,15 +32,15 @@ def base_points(dim: int) -> Tensor:
 class Transformed(td.Distribution):
     """The distribution of ``z = f(u)`` with u from ``base``: ``log p(z) = log p(u) − log|f'(u)|``.
 
-    The density of a z that ``reparameterize`` has just made costs nothing more: the last
-    one is remembered, by identity, as torch's transforms do with ``cache_size=1``. Mean
-    and variance are averages over fixed antithetic points. See Rezende and Mohamed 2015
+    The density of a z that ``reparameterize`` has just returned takes no additional time, because
+    the last z is remembered, by identity, as in torch's transforms with ``cache_size=1``. Mean and
+    variance are averages over fixed antithetic points. See Rezende and Mohamed 2015
     (https://arxiv.org/abs/1505.05770).
 
     Parameters
     ----------
     base : Independent
-        Over vectors.
+        A distribution of vectors.
     transform : torch.distributions.Transform
         The function f, with ``inv``, ``log_abs_det_jacobian`` and zuko's ``call_and_ladj``.
 
@@ -68,12 +68,12 @@ class Transformed(td.Distribution):
         Parameters
         ----------
         noise : Tensor of shape sample_shape + batch_shape + event_shape
-            Standard normal.
+            Standard normal noise.
 
         Returns
         -------
         z : Tensor of that shape
-            Differentiable in the parameters.
+            Draws, differentiable with respect to the parameters.
         """
         u = self.base.reparameterize(noise)
         z, ladj = self.transform.call_and_ladj(u)
@@ -81,7 +81,7 @@ class Transformed(td.Distribution):
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density in nats; of a foreign value through the inverse of f."""
+        """Return the log-density in nats. For a value from elsewhere, the inverse of f is used."""
         if self._last is not None and self._last[0] is value:
             return self._last[1]
         u, ladj = self.transform.inv.call_and_ladj(value)
@@ -95,12 +95,12 @@ class Transformed(td.Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[z], over 32 fixed points."""
+        """E[z], averaged over 32 fixed points."""
         return self._points().mean(0)
 
     @property
     def variance(self) -> Tensor:
-        """Var[z], over 32 fixed points."""
+        """Var[z], averaged over 32 fixed points."""
         points = self._points()
         # Points that lie together up to rounding have a spread all the same.
         return points.var(0, correction=0).clamp_min(torch.finfo(points.dtype).tiny)

@@ -15,7 +15,7 @@ from skvae.functional import elementwise
 class Bernoulli(InverseTransformSampling, td.Bernoulli):
     """The Bernoulli distribution of torch; ``log_prob`` also takes values between 0 and 1.
 
-    Between 0 and 1 it is the cross-entropy, not the logarithm of a density.
+    For values between 0 and 1, the result is a cross-entropy and not a log-density.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def _continuous_bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
 
 
 class ContinuousBernoulli(InverseTransformSampling):
-    """The continuous Bernoulli distribution on [0, 1], in its logits η.
+    """The continuous Bernoulli distribution on [0, 1], given by its logits η.
 
-    ``log p(x) = x·η − A(η)`` with ``A(η) = log((e^η − 1) / η)``, the normaliser that
-    the Bernoulli log-density of a grey pixel lacks (Loaiza-Ganem and Cunningham 2019,
-    https://arxiv.org/abs/1907.06845). Written in the logits it is exact where
-    ``torch.distributions.ContinuousBernoulli``, written in the probability, saturates.
+    ``log p(x) = x·η − A(η)`` with ``A(η) = log((e^η − 1) / η)``. This normaliser is missing if the
+    Bernoulli distribution is used for grey pixels (Loaiza-Ganem and Cunningham 2019,
+    https://arxiv.org/abs/1907.06845). With logits, it is exact also where
+    ``torch.distributions.ContinuousBernoulli``, which uses the probability, saturates.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class ContinuousBernoulli(InverseTransformSampling):
         return _continuous_bernoulli_log_prob(value, self.logits)
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Return ``log(1 + u·(e^η − 1)) / η``, for large η from the other end of [0, 1]."""
+        """Return ``log(1 + u·(e^η − 1)) / η``, computed from 1 downwards for large η."""
         logits = torch.where(self.logits == 0, torch.finfo(value.dtype).tiny, self.logits)
         low = torch.log1p(value * torch.expm1(logits.clamp_max(1))) / logits
         high = 1 + torch.log(value + (1 - value) * torch.exp(-logits.clamp_min(1))) / logits

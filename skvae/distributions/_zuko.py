@@ -1,4 +1,4 @@
-"""zuko, the library of normalizing flows, where it is installed."""
+"""Access to zuko, the library of normalizing flows, if it is installed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def require_zuko(what: str) -> Any:
-    """Return the module.
+    """Return the module ``zuko``.
 
     Parameters
     ----------
     what : str
-        What needs it, for the error.
+        Name of the class that needs it, for the error message.
 
     Returns
     -------
@@ -21,7 +21,7 @@ def require_zuko(what: str) -> Any:
     Raises
     ------
     ImportError
-        When zuko is not installed, with the command that installs it.
+        When zuko is not installed. The message gives the command that installs it.
 
     Examples
     --------

@@ -27,10 +27,10 @@ the other columns. (With 1/4, cells of mean .05 lost 2 nats per row in held-out 
 class Poisson(Likelihood):
     """Counts: ``log p(x|z) = Σ x·log λ(z) − λ(z) − log x!``, in nats per row.
 
-    The rate is ``log λ = log(mean of the column) + c·η`` with η from the decoder. It is cut off at
-    10, so that no rate overflows. c is the spread of the logarithm of the column, so that an η of
-    ordinary size reaches the values of the column, and not far beyond. The encoder sees
-    ``log(1 + x)``, standardised.
+    The rate is ``log λ = log(mean of the column) + c·η`` with η from the decoder. The term ``c·η``
+    is cut off at 10, so that no rate overflows. c is the spread of the logarithm of the column, so
+    that an η of ordinary size reaches the values of the column, and not far beyond. The encoder
+    sees ``log(1 + x)``, standardised.
 
     With ``size_factor="total"``, the means of a row are ``s·λ(z)``. Here ``s`` is the total of the
     row divided by the typical total, which is the sum of the means of the columns in ``fit``. This

@@ -1,14 +1,14 @@
 """Scores and measures of a fitted model.
 
-Scorers have scikit-learn's signature ``scorer(estimator, X, y=None)``, higher is better, and
-go into ``GridSearchCV(..., scoring=elbo_scorer)``. The other functions return a measure in
-its own sign and units. All take a fitted :class:`~skvae.VariationalAutoencoder`, a
-:class:`~sklearn.pipeline.Pipeline` that ends in one, a search over either, whose best they
-measure, or an estimator that holds one as ``vae_``. X passes through the steps of a pipeline
-before the model, and nats, bits and squared errors are those of what comes out of them.
+Scorers have scikit-learn's signature ``scorer(estimator, X, y=None)``, and higher is better. Use
+them as in ``GridSearchCV(..., scoring=elbo_scorer)``. The other functions return a measure with its
+own sign and unit. All of them take a fitted :class:`~skvae.VariationalAutoencoder`, a
+:class:`~sklearn.pipeline.Pipeline` that ends in one, a search over either (the best estimator is
+measured), or an estimator that holds one as ``vae_``. The steps of a pipeline before the model are
+applied to X first. Nats, bits and squared errors are those of the transformed rows.
 
-The noise behind every expectation is fixed for each row, so results repeat and do not
-depend on the order of the rows.
+The noise in every expectation depends on the values of the row alone. So results are repeatable and
+do not depend on the order of the rows.
 """
 
 from skvae.metrics._aggregate import aggregate_kl, mutual_information, total_correlation

@@ -25,10 +25,10 @@ N_DENSITIES = 2**18
 
 
 def mutual_information(vae: Any, X: Any) -> float:
-    """Return how much z says of which row it came from, in nats.
+    """Return the mutual information of x and z in nats: how much z says about its row.
 
-    ``I(x; z) = 1/n Σ_i KL(q(z|x_i) ‖ q(z))`` with ``q(z) = 1/n Σ_i q(z|x_i)``, the mixture
-    of the given rows. The rate is this and the distance of q(z) from the prior:
+    ``I(x; z) = 1/n Σ_i KL(q(z|x_i) ‖ q(z))`` with ``q(z) = 1/n Σ_i q(z|x_i)``, the mixture over the
+    given rows. The rate is the sum of this and the distance of q(z) from the prior:
     ``rate = mutual_information + aggregate_kl``.
 
     Parameters
@@ -51,12 +51,12 @@ def mutual_information(vae: Any, X: Any) -> float:
 
     Notes
     -----
-    The expectation over each q(z|x_i) is a mean over eight balanced draws; 8 n² densities
-    are evaluated, a block at a time, so take a few thousand rows at most, a few hundred
-    under a flow posterior, where each density is a pass through its networks. For these n
-    rows nothing else is approximated. As an estimate for the population that they come
-    from, it is on average a lower bound, close while it is well below its ceiling log n
-    (Poole et al. 2019, https://arxiv.org/abs/1905.06922).
+    The expectation over each q(z|x_i) is a mean over eight balanced draws. This takes 8 n²
+    densities, computed in blocks. So use at most a few thousand rows, or a few hundred with a flow
+    posterior, for which each density is a pass through its networks. For the given n rows, nothing
+    else is approximated. As an estimate for the population of the rows it is, on average, a lower
+    bound. The bound is close as long as it is well below log n, its largest possible value (Poole
+    et al. 2019, https://arxiv.org/abs/1905.06922).
 
     References
     ----------
@@ -83,9 +83,9 @@ def mutual_information(vae: Any, X: Any) -> float:
 def aggregate_kl(vae: Any, X: Any) -> float:
     """Return the distance of the average posterior from the prior, in nats.
 
-    ``KL(q(z) ‖ p(z)) = rate − I(x; z)`` with ``q(z) = 1/n Σ_i q(z|x_i)``. Where it is large,
-    z from the prior fall where no row taught the decoder anything, and samples suffer; a
-    learned prior or a :class:`skvae.sampling.LatentDensitySampler` are cures.
+    ``KL(q(z) ‖ p(z)) = rate − I(x; z)`` with ``q(z) = 1/n Σ_i q(z|x_i)``. If it is large, the prior
+    draws points z for which the decoder was not trained, and samples are bad. A learned prior or a
+    :class:`skvae.sampling.LatentDensitySampler` helps.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def aggregate_kl(vae: Any, X: Any) -> float:
 
     Notes
     -----
-    Computed as that difference, at the cost of :func:`mutual_information`. A lower bound on
-    the one is an upper bound on the other: for the population of the rows this is too
-    large, by at least ``rate − log(n)`` where that is positive.
+    It is computed as this difference, at the cost of :func:`mutual_information`. Since the mutual
+    information is a lower bound for the population of the rows, this is an upper bound. If
+    ``rate − log(n)`` is positive, it is too large by at least that.
 
     References
     ----------
@@ -154,12 +154,11 @@ def total_correlation(vae: Any, X: Any) -> float:
 
     Notes
     -----
-    Estimated as the mean over eight balanced draws from each row of
-    ``log q(z) − Σ_j log q(z_j)``, at n_components + 1 times the cost of
-    :func:`mutual_information`. For the population of the rows it is too large where the
-    rows are sparse in z: n separate spikes are dependent even if scattered at random, and
-    reach up to (n_components − 1) log(n). The marginals of a flow posterior are taken as
-    normal, which adds to it.
+    It is estimated as the mean of ``log q(z) − Σ_j log q(z_j)`` over eight balanced draws from each
+    row, at n_components + 1 times the cost of :func:`mutual_information`. As an estimate for the
+    population of the rows, it is too large if the rows are sparse in z: n separate points are
+    dependent even if they are placed at random, which gives up to (n_components − 1) log(n). The
+    marginals of a flow posterior are taken as normal, which makes it larger.
 
     References
     ----------

@@ -19,11 +19,11 @@ def mean(values: np.ndarray) -> float:
 def bits_per_dim(
     vae: Any, X: Any, n_importance_samples: int = 1, *, n_levels: int | None = None
 ) -> float:
-    """Return the bits that the model spends on each feature: lower is better.
+    """Return the number of bits that the model needs for each feature: lower is better.
 
-    ``−1 / (n_features · ln 2)`` times the mean of ``score_samples(X)``; where values are missing,
-    the mean number of observed ones takes the place of ``n_features``. For a density of
-    real features this depends on their units, and may be negative.
+    It is the mean of ``score_samples(X)`` times ``−1 / (n_features · ln 2)``. If values are
+    missing, the mean number of observed values replaces ``n_features``. For a density of real
+    features, the result depends on their units and may be negative.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def bits_per_dim(
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     n_importance_samples : int, default=1
-        1: the elbo. More: the importance-weighted bound of so many draws.
+        1 uses the elbo. A larger number uses the importance-weighted bound with that many draws.
     n_levels : int, default=None
-        For pixels in [0, 1] that are ``(level + u) / n_levels`` with a whole level
-        0, …, n_levels − 1 and u uniform in [0, 1), such as 256: adds log2(n_levels). The
-        density of ``n_levels · x`` is that of x divided by n_levels in each feature, and
-        averages over unit cubes, each the probability of one image of whole levels: the
-        result bounds the bits of a lossless code from above (Theis, van den Oord and
-        Bethge 2016, https://arxiv.org/abs/1511.01844).
+        Number of levels of the pixels, such as 256; adds log2(n_levels) to the result. Use it for
+        pixels in [0, 1] that are ``(level + u) / n_levels``, with whole levels 0, …, n_levels − 1
+        and u uniform in [0, 1). The result is then an upper bound on the bits of a lossless code:
+        the density of ``n_levels · x`` is that of x divided by n_levels for each feature, and its
+        average over a unit cube is the probability of one image of whole levels (Theis, van den
+        Oord and Bethge 2016, https://arxiv.org/abs/1511.01844).
 
     Returns
     -------
@@ -49,8 +49,8 @@ def bits_per_dim(
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; when ``n_levels`` is not a whole number above 1; as
-        ``VariationalAutoencoder.score_samples``.
+        When the estimator is not one of these, when ``n_levels`` is not a whole number above 1, and
+        for the same reasons as ``VariationalAutoencoder.score_samples``.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def bits_per_dim(
 
 
 class RateDistortion(NamedTuple):
-    """The two terms of the elbo, nats per row: ``elbo = −(rate + distortion)``.
+    """The two terms of the elbo in nats per row: ``elbo = −(rate + distortion)``.
 
     See Alemi et al. 2018 (https://arxiv.org/abs/1711.00464).
 
@@ -96,11 +96,12 @@ class RateDistortion(NamedTuple):
 
 
 def rate_distortion(vae: Any, X: Any) -> RateDistortion:
-    """Return what z costs and what it leaves open, in nats per row.
+    """Return the rate (the KL) and the distortion (the reconstruction term), in nats per row.
 
-    ``rate = 1/n Σ_i KL(q(z|x_i) ‖ p(z))`` and ``distortion = −1/n Σ_i E_q[log p(x_i|z)]``,
-    with ``elbo = −(rate + distortion)``. Models of one elbo may differ in everything else:
-    at rate 0 z says nothing, at distortion 0 everything. ``beta`` moves along this curve.
+    ``rate = 1/n Σ_i KL(q(z|x_i) ‖ p(z))`` and ``distortion = −1/n Σ_i E_q[log p(x_i|z)]``, with
+    ``elbo = −(rate + distortion)``. Models with the same elbo can be very different: at rate 0, z
+    says nothing about the row; at distortion 0, it says everything. ``beta`` moves a model along
+    this curve.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def rate_distortion(vae: Any, X: Any) -> RateDistortion:
     Returns
     -------
     rate, distortion : float
-        A named tuple; nats per row. The distortion of a density may be negative.
+        A named tuple, in nats per row. The distortion of a density may be negative.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What single components say of the rows, and of what is known to vary between them."""
+"""Measures of single components: what they say about the rows and about known factors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from skvae.metrics._bound import mean
 
 
 def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
-    """Return which components move with x.
+    """Return which components depend on x.
 
-    Component j is active when ``Var_x(E_q[z_j]) > threshold``: the variance over the rows
-    of its posterior mean.
+    Component j is active if ``Var_x(E_q[z_j]) > threshold``, where the variance of the posterior
+    mean is taken over the rows.
 
     Parameters
     ----------
@@ -28,18 +28,19 @@ def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     threshold : float, default=0.01
-        Squared units of z, of which a standard normal prior has variance 1. The paper's.
+        Threshold for the variance, in squared units of z; a standard normal prior has variance 1.
+        The default is that of the paper.
 
     Returns
     -------
     active : ndarray of bool, shape (n_components,)
-        Where that holds.
+        Whether each component is active.
 
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; when ``threshold`` is negative; as
-        ``VariationalAutoencoder.transform``.
+        When the estimator is not one of these, when ``threshold`` is negative, and for the same
+        reasons as ``VariationalAutoencoder.transform``.
 
     See Also
     --------
@@ -68,9 +69,10 @@ def active_units(vae: Any, X: Any, threshold: float = 0.01) -> np.ndarray:
 def mutual_information_gap(vae: Any, X: Any, factors: Any) -> float:
     """Return the mutual information gap (MIG): whether each factor has a component of its own.
 
-    ``1/K Σ_k (I(z_(1); v_k) − I(z_(2); v_k)) / H(v_k)``, with z_(1) and z_(2) the two
-    components that say most of factor v_k. 1: one component says all of it and the others
-    nothing. 0: two say equally much, or none anything.
+    ``1/K Σ_k (I(z_(1); v_k) − I(z_(2); v_k)) / H(v_k)``, where z_(1) and z_(2) are the two
+    components that say most about factor v_k. The value is 1 if one component says everything about
+    a factor and the others nothing. It is 0 if two components say equally much, or no component
+    says anything.
 
     Parameters
     ----------
@@ -79,27 +81,28 @@ def mutual_information_gap(vae: Any, X: Any, factors: Any) -> float:
     X : array-like or sparse matrix of shape (n_samples, n_features)
         Rows.
     factors : array-like of shape (n_samples,) or (n_samples, n_factors)
-        What is known to vary between the rows: whole numbers or strings, a value a class.
+        The known factors of each row: whole numbers or strings. Each value is a class.
 
     Returns
     -------
     gap : float
-        Between 0 and 1, without unit. A single component is compared with 0.
+        Between 0 and 1, without a unit. If there is a single component, it is compared with 0.
 
     Raises
     ------
     TypeError, ValueError, NotFittedError
-        On another estimator; when ``factors`` has another number of rows than X, a
-        continuous column or one that never varies; as ``VariationalAutoencoder.transform``.
+        When the estimator is not one of these; when ``factors`` has another number of rows than X,
+        a continuous column, or a constant column; and for the same reasons as
+        ``VariationalAutoencoder.transform``.
 
     Notes
     -----
-    ``I(z_j; v) = H(z_j) − H(z_j|v)`` with z_j from the mixture of the rows' q(z_j|x), of
-    all rows and of those with the same v, each entropy a mean of ``−log q`` over eight
-    balanced draws for every row; 8 n² (1 + n_factors) densities a component at most. A
-    component whose q(z_j|x) are so narrow that they hardly overlap tells the rows apart,
-    and so their factors: with few rows of each value, I is too large. The marginals of a
-    flow posterior are taken as normal.
+    ``I(z_j; v) = H(z_j) − H(z_j|v)``. Here z_j is drawn from the mixture of q(z_j|x) over all rows,
+    and over the rows with the same v. Each entropy is a mean of ``−log q`` over eight balanced
+    draws for every row. This takes at most 8 n² (1 + n_factors) densities for each component. With
+    few rows for each value of a factor, I is too large: if the q(z_j|x) of a component are so
+    narrow that they hardly overlap, the component tells single rows apart, and with them their
+    factors. The marginals of a flow posterior are taken as normal.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Scorers of what finds outliers, where it is known which rows are some."""
+"""Scorers for outlier detectors, for rows that are known to be outliers or not."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the area under the ROC curve of ``score_samples``: a scorer, higher is better.
 
-    The probability that an outlier scores fewer nats than another row (Hanley and McNeil 1982,
-    https://doi.org/10.1148/radiology.143.1.7063747); .5 is chance.
+    It is the probability that an outlier has a lower score than another row (Hanley and McNeil
+    1982, https://doi.org/10.1148/radiology.143.1.7063747). A random score gives .5.
 
     Parameters
     ----------
     estimator : VAEOutlierDetector, VariationalAutoencoder, Pipeline or search
-        Fitted; anything with ``score_samples``, higher for normal rows.
+        A fitted estimator. Any estimator with ``score_samples``, higher for normal rows, can be
+        used.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,)
-        Which are outliers: −1 of −1 and 1, as ``predict`` says it, or 1 of 0 and 1.
+        Which rows are outliers: −1 for outliers and 1 for others, as in ``predict``; or 1 for
+        outliers and 0 for others.
 
     Returns
     -------
@@ -31,7 +33,7 @@ def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
     Raises
     ------
     ValueError
-        When y holds other values, or one only; as ``score_samples``.
+        When y holds other values or only one value, and for the same reasons as ``score_samples``.
     TypeError, NotFittedError
         For the same reasons as ``score_samples``.
 
@@ -54,18 +56,20 @@ def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
 def outlier_average_precision_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the average precision of ``score_samples``: a scorer, higher is better.
 
-    The share of outliers among the rows of the fewest nats, averaged over all thresholds, each
-    weighted by the outliers that it adds (Davis and Goadrich 2006,
-    https://doi.org/10.1145/1143844.1143874). Chance is the share of outliers.
+    It is the share of outliers among the rows with the lowest scores, averaged over all thresholds.
+    Each threshold is weighted by the number of outliers that it adds (Davis and Goadrich 2006,
+    https://doi.org/10.1145/1143844.1143874). A random score gives the share of outliers.
 
     Parameters
     ----------
     estimator : VAEOutlierDetector, VariationalAutoencoder, Pipeline or search
-        Fitted; anything with ``score_samples``, higher for normal rows.
+        A fitted estimator. Any estimator with ``score_samples``, higher for normal rows, can be
+        used.
     X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
         Rows.
     y : array-like of shape (n_samples,)
-        Which are outliers: −1 of −1 and 1, as ``predict`` says it, or 1 of 0 and 1.
+        Which rows are outliers: −1 for outliers and 1 for others, as in ``predict``; or 1 for
+        outliers and 0 for others.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def outlier_average_precision_scorer(estimator: Any, X: Any, y: Any) -> float:
     Raises
     ------
     ValueError
-        When y holds other values, or one only; as ``score_samples``.
+        When y holds other values or only one value, and for the same reasons as ``score_samples``.
     TypeError, NotFittedError
         For the same reasons as ``score_samples``.
 

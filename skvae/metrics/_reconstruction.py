@@ -13,12 +13,11 @@ from skvae._fitted import model_and_rows
 def reconstruction_error(vae: Any, X: Any) -> float:
     """Return the mean squared error of the reconstruction: lower is better.
 
-    ``1/(n · n_features) Σ_ij (x_ij − x̂_ij)²`` with ``x̂ = inverse_transform(transform(X))``,
-    over the values that are not missing.
-    It says nothing of the prior, and is smallest for a plain autoencoder; where networks are
-    linear, for :class:`~sklearn.decomposition.PCA` (Baldi and Hornik 1989,
-    https://doi.org/10.1016/0893-6080(89)90014-2). A categorical column of a mixed likelihood
-    counts by its codes.
+    ``1/(n · n_features) Σ_ij (x_ij − x̂_ij)²`` with ``x̂ = inverse_transform(transform(X))``, over
+    the values that are not missing. It does not depend on the prior. It is smallest for an
+    autoencoder without a KL term, and among linear models for :class:`~sklearn.decomposition.PCA`
+    (Baldi and Hornik 1989, https://doi.org/10.1016/0893-6080(89)90014-2). For a categorical column
+    of a mixed likelihood, the codes are compared.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from skvae.metrics._reconstruction import reconstruction_error
 
 
 def elbo_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Return the mean elbo, in nats per row: a scorer, higher is better.
+    """Return the mean elbo in nats per row: a scorer, higher is better.
 
     ``1/n Σ_i (E_q[log p(x_i|z)] − KL(q(z|x_i) ‖ p(z)))``, as ``VariationalAutoencoder.score``.
 
@@ -57,21 +57,21 @@ def elbo_scorer(estimator: Any, X: Any, y: Any = None) -> float:
 
 
 class LogLikelihoodScorer(Parameters):
-    """Scorer: the mean importance-weighted bound on log p(x), nats per row, higher is better.
+    """Scorer of the mean importance-weighted bound on log p(x), in nats per row; higher is better.
 
-    ``1/n Σ_i log 1/k Σ_j p(x_i|z_j) p(z_j) / q(z_j|x_i)`` with k draws z_j from q(z|x_i). It
-    rises with k from the elbo towards log p(x) (Burda, Grosse and Salakhutdinov 2016,
-    https://arxiv.org/abs/1509.00519), and compares models whose posteriors fit differently
-    well.
+    ``1/n Σ_i log 1/k Σ_j p(x_i|z_j) p(z_j) / q(z_j|x_i)`` with k draws z_j from q(z|x_i). It rises
+    with k from the elbo towards log p(x) (Burda, Grosse and Salakhutdinov 2016,
+    https://arxiv.org/abs/1509.00519). So it compares models fairly even if their posteriors do not
+    fit equally well.
 
     Parameters
     ----------
     n_importance_samples : int, default=100
-        k, and the decoder passes for each row.
+        Number of draws k, and of decoder passes for each row.
 
     See Also
     --------
-    make_log_likelihood_scorer : Makes one, its argument checked.
+    make_log_likelihood_scorer : Makes such a scorer and checks its argument.
 
     Examples
     --------
@@ -111,17 +111,17 @@ class LogLikelihoodScorer(Parameters):
 
 
 def make_log_likelihood_scorer(n_importance_samples: int = 100) -> LogLikelihoodScorer:
-    """Return a scorer for the mean importance-weighted bound of so many draws.
+    """Return a scorer of the mean importance-weighted bound with this number of draws.
 
     Parameters
     ----------
     n_importance_samples : int, default=100
-        Draws of z, and decoder passes, for each row; 1 is the elbo.
+        Number of draws of z, and of decoder passes, for each row. 1 gives the elbo.
 
     Returns
     -------
     scorer : LogLikelihoodScorer
-        Nats per row, higher is better. Picklable and clonable.
+        A scorer in nats per row; higher is better. It can be pickled and cloned.
 
     Raises
     ------

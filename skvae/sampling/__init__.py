@@ -1,4 +1,4 @@
-"""Drawing rows otherwise than from the prior, and walking between them."""
+"""Other ways to draw rows than from the prior, and paths between rows."""
 
 from skvae.sampling._flow_density import FlowDensity
 from skvae.sampling._interpolation import interpolate

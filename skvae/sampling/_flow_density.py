@@ -22,23 +22,23 @@ from skvae._random import Stream
 class FlowDensity(BaseEstimator):
     """A normalizing flow as a scikit-learn density estimator.
 
-    Maximises the mean log-density of the rows by a fixed number of steps of Adam, on the
-    CPU. Rows are standardised first, since flows start near the standard normal.
+    ``fit`` maximises the mean log-density of the rows by a fixed number of steps of Adam, on the
+    CPU. Rows are standardised first, because flows start near the standard normal distribution.
 
     Parameters
     ----------
     flow : torch.nn.Module
-        Called without arguments it returns a distribution of vectors with ``log_prob`` and
-        ``sample``, such as ``zuko.flows.NSF(2)``. A template, copied by ``fit``.
+        A module such as ``zuko.flows.NSF(2)``. Called without arguments, it must return a
+        distribution of vectors with ``log_prob`` and ``sample``. ``fit`` makes a copy of it.
     n_steps : int, default=1000
-        Steps of the optimiser.
+        Number of steps of the optimiser.
     learning_rate : float, default=1e-3
-        Their size.
+        Step size of the optimiser.
     batch_size : int, default=256
-        Rows for each step, drawn with replacement.
+        Number of rows in each step, drawn with replacement.
     random_state : int, RandomState instance or None, default=None
-        Decides the batches, and the draws of ``sample`` where that is given none. The
-        initial weights are those of ``flow``.
+        Seed of the batches, and of ``sample`` if no ``random_state`` is given there. The initial
+        weights are those of ``flow``.
 
     Attributes
     ----------
@@ -108,8 +108,8 @@ class FlowDensity(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, X that is not a matrix of finite numbers, a flow
-            over vectors of another size, and when the density stops being finite.
+            When a parameter is out of range, X is not a matrix of finite numbers, the flow is one
+            over vectors of another size, or the density is no longer finite.
         """
         for name in ("n_steps", "batch_size"):
             whole(getattr(self, name), name)
@@ -183,9 +183,9 @@ class FlowDensity(BaseEstimator):
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: the estimator's ``random_state``.
+            Seed of the draws. If ``None``, the ``random_state`` of the estimator is used.
 
         Returns
         -------

@@ -13,24 +13,25 @@ from skvae._numbers import whole
 def interpolate(vae: Any, x1: Any, x2: Any, n: int = 10, *, method: str = "linear") -> np.ndarray:
     """Decode a path through the latent space from one row to another.
 
-    The path joins the posterior means z1 and z2 at n equally spaced t from 0 to 1, so that
-    it starts and ends at the reconstructions of ``x1`` and ``x2``.
+    The path joins the posterior means z1 and z2, at n equally spaced values t from 0 to 1. So it
+    starts and ends at the reconstructions of ``x1`` and ``x2``.
 
     Parameters
     ----------
     vae : VariationalAutoencoder, Pipeline or search
-        Fitted. The steps before the model are passed on the way in, and inverted on the way out.
+        The fitted model. Steps of a pipeline before the model are applied to the rows, and inverted
+        for the result.
     x1, x2 : array-like of shape (n_features,) or (m, n_features)
-        A row each, or matrices of m rows that are joined pairwise.
+        One row each, or matrices of m rows each, which are joined in pairs.
     n : int, default=10
-        Points on each path, both ends included.
+        Number of points on each path, including both ends.
     method : {"linear", "spherical"}, default="linear"
-        ``(1 − t) z1 + t z2``, or ``(sin((1 − t) ω) z1 + sin(t ω) z2) / sin ω`` with ω the
-        angle between them (Shoemake 1985, https://doi.org/10.1145/325334.325242): it keeps
-        the distance from the origin that z of a normal prior have in many dimensions, which
-        the linear path leaves (White 2016, https://arxiv.org/abs/1609.04468). For parallel
-        vectors this becomes linear; so it is too where ω has no plane, between opposite
-        vectors and from the origin.
+        ``(1 − t) z1 + t z2``, or ``(sin((1 − t) ω) z1 + sin(t ω) z2) / sin ω`` with ω the angle
+        between them (Shoemake 1985, https://doi.org/10.1145/325334.325242). In many dimensions,
+        points z of a normal prior have similar distances from the origin. A spherical path keeps
+        this distance; a linear path does not (White 2016, https://arxiv.org/abs/1609.04468).
+        Between parallel or opposite vectors, and from the origin, the spherical path is the linear
+        one.
 
     Returns
     -------
@@ -40,8 +41,8 @@ def interpolate(vae: Any, x1: Any, x2: Any, n: int = 10, *, method: str = "linea
     Raises
     ------
     ValueError, TypeError
-        When ``x1`` and ``x2`` differ in shape, ``n`` is below 2, ``method`` is neither, and
-        as ``VariationalAutoencoder.transform``.
+        When ``x1`` and ``x2`` differ in shape, ``n`` is below 2, or ``method`` has another value,
+        and for the same reasons as ``VariationalAutoencoder.transform``.
     NotFittedError
         When the estimator is not fitted.
 

@@ -1,4 +1,4 @@
-"""A density that is fitted to the latent of a model, and drawn from in the prior's place."""
+"""A sampler that replaces the prior by a density fitted to the latent values of the rows."""
 
 from __future__ import annotations
 
@@ -27,43 +27,44 @@ from skvae.sampling._interpolation import interpolate
 
 
 class LatentDensitySampler(BaseEstimator):
-    """Samples from a density that is fitted to the latent after training.
+    """Draw rows with a density that is fitted to the latent values after training.
 
-    A model generates well where the average posterior ``q(z) = 1/n Σ_i q(z|x_i)`` meets
-    the prior. Where it does not, z from the prior decode to nothing in particular. This
-    fits a density to one draw of q(z|x) for each row, and samples
-    ``z ~ density, x ~ p(x|z)``; with labels, a density for each class.
+    Samples from the prior are good if the average posterior ``q(z) = 1/n Σ_i q(z|x_i)`` is close to
+    the prior. Otherwise the prior draws points z that decode to no meaningful row. This sampler
+    fits a density to one draw of q(z|x) for each row, and samples ``z ~ density, x ~ p(x|z)``. With
+    labels, there is one density for each class.
 
     Parameters
     ----------
     vae : VariationalAutoencoder or a search over one
-        Used as it is when fitted; otherwise a clone is fitted. A sampler for the end of a
-        Pipeline stands in it, in the model's place.
+        The model. It is used as it is if it is fitted; otherwise a clone of it is fitted. In a
+        Pipeline that ends in a model, put the sampler in the place of the model.
     density : density estimator or torch.nn.Module, default=None
-        With ``fit(Z)`` and ``sample(n)``, such as
-        :class:`~sklearn.neighbors.KernelDensity`: cloned. Or a normalizing flow, wrapped in
-        a :class:`FlowDensity`. ``None``: a :class:`~sklearn.mixture.GaussianMixture` of
-        10 components, or of as many as there are rows.
+        An estimator with ``fit(Z)`` and ``sample(n)``, such as
+        :class:`~sklearn.neighbors.KernelDensity`, which is cloned; or a normalizing flow, which is
+        wrapped in a :class:`FlowDensity`. If ``None``, it is a
+        :class:`~sklearn.mixture.GaussianMixture` with 10 components (fewer if there are fewer
+        rows).
     random_state : int, RandomState instance or None, default=None
-        Decides the draws of ``fit`` and the fit of the density, whose own ``random_state``
-        it replaces; and those of ``sample`` where that is given none.
+        Seed of the draws in ``fit`` and of the fit of the density, whose own ``random_state`` it
+        replaces. It is also the seed of ``sample`` if no ``random_state`` is given there.
 
     Attributes
     ----------
     vae_ : VariationalAutoencoder
         The fitted model.
     densities_ : list
-        Fitted to the latent, one for each class, or one alone.
+        The fitted densities: one for each class, or a single one.
     classes_ : ndarray of shape (n_classes,) or None
-        The labels; ``None`` when fitted without.
+        The classes. ``None`` if the sampler was fitted without labels.
     class_prior_ : ndarray of shape (n_classes,)
-        Their frequencies; 1 alone without labels.
+        Frequencies of the classes. Without labels, a single 1.
     n_features_in_ : int
         Number of columns of X.
 
     See Also
     --------
-    skvae.metrics.aggregate_kl : How far the average posterior is from the prior.
+    skvae.metrics.aggregate_kl : Measures how far the average posterior is from the prior.
 
     References
     ----------
@@ -105,14 +106,15 @@ class LatentDensitySampler(BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> LatentDensitySampler:
-        """Fit the model, unless it is fitted, and the densities.
+        """Fit the densities, and before that the model, unless it is fitted already.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Labels, a value a class: one density for each. ``None``: one density for all.
+            Labels. Each value is a class and gets its own density. If ``None``, there is one
+            density for all rows.
 
         Returns
         -------
@@ -122,8 +124,8 @@ class LatentDensitySampler(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            On parameters out of range, X that the model does not take, y of another length,
-            and a class of too few rows for its density.
+            When a parameter is out of range, the model does not take X, y has another length, or a
+            class has too few rows for its density.
         """
         vae = _fitted(self.vae, X)
         rows = vae._read(X)
@@ -155,12 +157,13 @@ class LatentDensitySampler(BaseEstimator):
         n_samples : int, default=1
             Number of rows.
         y : label or array-like of shape (n_samples,), default=None
-            The class of all rows, or of each. ``None``: classes by their frequencies.
+            One class for all rows, or one for each row. If ``None``, classes are drawn by their
+            frequencies.
         mean : bool, default=False
             Return E[x|z] instead of a random draw of x. This is usual for images.
         random_state : int, RandomState instance or None, default=None
-            Decides the draws. ``None``: the estimator's ``random_state``; an int there
-            gives the same rows in every call.
+            Seed of the draws. If ``None``, the ``random_state`` of the estimator is used; if that
+            is an int, every call returns the same rows.
 
         Returns
         -------
@@ -187,27 +190,28 @@ class LatentDensitySampler(BaseEstimator):
         y: Any = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> np.ndarray:
-        """Draw z from the density; with the same int as ``random_state``, those of ``sample``.
+        """Draw z from the density. The same int as ``random_state`` gives the z of ``sample``.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of points.
         y : label or array-like of shape (n_samples,), default=None
-            The class of all, or of each. ``None``: classes by their frequencies.
+            One class for all points, or one for each point. If ``None``, classes are drawn by their
+            frequencies.
         random_state : int, RandomState instance or None, default=None
             As in ``sample``.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            In no particular order.
+            Points in the latent space, in no particular order.
 
         Raises
         ------
         ValueError, TypeError
-            When ``n_samples`` is not a positive whole number, ``y`` is no label of ``fit``
-            or holds another number of them, or ``fit`` had none.
+            When ``n_samples`` is not a positive whole number, ``y`` is not a label of ``fit`` or
+            has another length, or the sampler was fitted without labels.
         NotFittedError
             When the estimator is not fitted.
         """
@@ -223,7 +227,7 @@ class LatentDensitySampler(BaseEstimator):
         return Z
 
     def interpolate(self, x1: Any, x2: Any, n: int = 10, *, method: str = "linear") -> np.ndarray:
-        """Return decoded points between rows: :func:`interpolate` with this model.
+        """Return decoded points between rows, by :func:`interpolate` with this model.
 
         Parameters
         ----------
@@ -232,7 +236,7 @@ class LatentDensitySampler(BaseEstimator):
         n : int, default=10
             Points on each path, both ends included.
         method : {"linear", "spherical"}, default="linear"
-            The path; see there.
+            The kind of path, as in :func:`interpolate`.
 
         Returns
         -------
@@ -242,7 +246,7 @@ class LatentDensitySampler(BaseEstimator):
         Raises
         ------
         ValueError, TypeError, NotFittedError
-            As there.
+            For the same reasons as :func:`interpolate`.
         """
         check_is_fitted(self)
         return interpolate(self.vae_, x1, x2, n, method=method)
