@@ -34,6 +34,7 @@ extensions = [
     "mathml",
     "names",
     "pages",
+    "thumbnails",
 ]
 exclude_patterns = ["_build"]
 smartquotes = False  # a default is "auto", not “auto”
@@ -75,7 +76,6 @@ sphinx_gallery_conf = {
     "filename_pattern": "/plot_",
     "image_scrapers": ("figures.scrape",),
     "image_srcset": ["2x"],
-    "thumbnail_size": (640, 448),  # twice as large as they are shown
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_",),  # what a display is called is of no interest
     "download_all_examples": False,

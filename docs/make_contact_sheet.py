@@ -15,25 +15,25 @@ import matplotlib.pyplot as plt
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
-PICTURES = {
-    "plot_quickstart_table": 1,
-    "plot_digits": 1,
-    "plot_mnist": 2,
-    "plot_colour_patches": 1,
-    "plot_latent_space": 4,
-    "plot_own_network": 1,
-    "plot_choosing_a_likelihood": 1,
-    "plot_anomaly": 3,
-    "plot_comparison": 1,
-    "plot_missing_values": 1,
-    "plot_missing_pixels": 1,
-    "plot_conditional_digits": 2,
-    "plot_cells": 1,
-    "plot_few_labels": 1,
-    "plot_pipeline_and_search": 1,
-    "plot_out_of_core": 1,
-}
-"""Every example in the order to read them, and which of its pictures stands for it."""
+NAMES = [
+    "plot_quickstart_table",
+    "plot_digits",
+    "plot_mnist",
+    "plot_colour_patches",
+    "plot_latent_space",
+    "plot_own_network",
+    "plot_choosing_a_likelihood",
+    "plot_anomaly",
+    "plot_comparison",
+    "plot_missing_values",
+    "plot_missing_pixels",
+    "plot_conditional_digits",
+    "plot_cells",
+    "plot_few_labels",
+    "plot_pipeline_and_search",
+    "plot_out_of_core",
+]
+"""Every example, in the order to read them."""
 
 
 def title(name):
@@ -42,13 +42,13 @@ def title(name):
 
 
 def draw(folder):
-    """Return a figure of the pictures with their titles."""
+    """Return a figure of the thumbnails with their titles."""
     figure = plt.figure(figsize=(13, 10.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06, hspace=0, wspace=0.02)
     grid = figure.add_gridspec(4, 4)
-    for (name, number), cell in zip(PICTURES.items(), grid, strict=True):
+    for name, cell in zip(NAMES, grid, strict=True):
         ax = figure.add_subplot(cell, anchor="N")
-        ax.imshow(plt.imread(folder / "images" / f"sphx_glr_{name}_{number:03}.png"))
+        ax.imshow(plt.imread(folder / "images" / f"{name}_thumbnail.png"))
         ax.set_title(textwrap.fill(title(name), 40), fontsize=11)
         ax.set_axis_off()
     return figure

@@ -31,8 +31,11 @@ from dark import darken  # noqa: E402 - found by the line above
 plt.rcParams |= {"font.size": 13, "axes.titlesize": 15, "svg.fonttype": "none"}
 
 
-def save(draw, name, n_colours=256):
-    """Draw a picture for both pages, with few colours, which makes files small."""
+def save(draw, name, n_colours=256, **parts):
+    """Draw a picture for both pages, with few colours, which makes files small.
+
+    Each of ``parts`` is a box of it, (left, top, right, bottom) in pixels, to be saved by itself.
+    """
     for end, is_dark in (("", False), ("_dark", True)):
         figure = draw(is_dark)
         if is_dark:
@@ -43,6 +46,8 @@ def save(draw, name, n_colours=256):
         image = Image.open(buffer)
         image = image.quantize(n_colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         image.save(STATIC / f"{name}{end}.png", optimize=True)
+        for part, box in parts.items():
+            image.crop(box).save(STATIC / f"{part}{end}.png", optimize=True)
 
 
 def greys(is_dark):
@@ -179,4 +184,9 @@ if __name__ == "__main__":
         ).fit(X / np.float32(255))
         X = read(args.data, "t10k-images", 16).reshape(-1, 784) / np.float32(255)
         y = read(args.data, "t10k-labels", 8)
-        save(lambda is_dark: draw_mnist(vae, X, y, is_dark), "mnist", 128)
+        save(
+            lambda is_dark: draw_mnist(vae, X, y, is_dark),
+            "mnist",
+            128,
+            mnist_plane=(16, 0, 718, 730),
+        )

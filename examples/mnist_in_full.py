@@ -13,7 +13,7 @@ The 70,000 digits come from OpenML, or from a folder with the four idx files of 
 (``pip install -e ".[mnist]"``). ``--rows 5000 --epochs 5`` gives an idea in a minute or two.
 """
 
-# sphinx_gallery_thumbnail_path = '_static/mnist.png'
+# sphinx_gallery_thumbnail_path = '_static/mnist_plane.png'
 
 import argparse
 import gzip

@@ -68,6 +68,7 @@ Z = model.transform(counts)
 # cells of both batches.
 
 columns = {"batch": (batch, "Set1"), "type": (kind, "Dark2")}
+# sphinx_gallery_thumbnail_panels = [2, 3]
 fig, axes = plt.subplots(2, 2, figsize=(8, 8), layout="constrained")
 for row, (name, points) in zip(axes, {"PCA": pca, "told the batch": Z}.items(), strict=True):
     plane = TSNE(random_state=0).fit_transform(points)

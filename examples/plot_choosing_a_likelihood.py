@@ -82,6 +82,7 @@ for name, model in models.items():
 
 import matplotlib.pyplot as plt
 
+# sphinx_gallery_thumbnail_panels = [0]
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.5), sharex=True, sharey=True, layout="constrained")
 for (name, model), ax in zip(models.items(), axes, strict=True):
     if "log" in name:

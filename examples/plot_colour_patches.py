@@ -76,6 +76,7 @@ def together(rows, n_columns):
 rows, n_columns = cut(china), china.shape[1] // SIZE
 pictures = {"the photograph": rows}
 pictures |= {name: vae.reconstruct(rows) for name, vae in models.items()}
+# sphinx_gallery_thumbnail_panels = [1, 2]
 figure, axes = plt.subplots(2, 2, figsize=(11, 7.6), layout="constrained")
 for ax, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
     ax.imshow(together(picture, n_columns))

@@ -104,6 +104,7 @@ import matplotlib.pyplot as plt
 
 from skvae.display import LatentSpaceDisplay
 
+# sphinx_gallery_thumbnail_panels = [3, 4]
 figure, axes = plt.subplots(2, 3, figsize=(11, 7.4), layout="constrained")
 for (name, Z), ax in zip(latents.items(), axes.flat, strict=False):
     display = LatentSpaceDisplay(Z=Z, components=(0, 1), y=y_test)

@@ -88,6 +88,7 @@ from skvae.display import (
 )
 
 ink = {"image_shape": (8, 8), "imshow_kwargs": {"cmap": "gray_r", "interpolation": "nearest"}}
+# sphinx_gallery_thumbnail_panels = [1]
 figure, axes = plt.subplot_mosaic(
     [["rows", "grid"], ["trip", "trip"]],
     figsize=(10, 6.4),

@@ -47,7 +47,6 @@ plt.show()
 # ------------------------
 # A held-out three, with one component changed in each row while the others stay.
 
-# sphinx_gallery_thumbnail_number = 2
 TraversalDisplay.from_estimator(vae, X_test, x=X_test[y_test == 3][0])
 plt.show()
 

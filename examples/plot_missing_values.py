@@ -83,6 +83,7 @@ def share_within(level):
 some_levels = [0.5, 0.8, 0.9, 0.95]
 within = [share_within(level) for level in some_levels]
 
+# sphinx_gallery_thumbnail_panels = [0]
 figure, (some, every) = plt.subplots(1, 2, figsize=(10.5, 4.6), layout="constrained")
 there = np.flatnonzero(gaps[column].isna())
 there = there[X[column].to_numpy()[there].argsort()][::5]

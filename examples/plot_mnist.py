@@ -55,6 +55,7 @@ plt.show()
 # draws on a grid over the prior.
 
 # sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_panels = [0]
 figure, (rows, grid) = plt.subplots(1, 2, figsize=(11.5, 5.4), layout="constrained")
 LatentSpaceDisplay.from_estimator(vae, X_test, y_test, ax=rows)
 rows.set_title("1,000 held-out digits")

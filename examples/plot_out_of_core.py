@@ -88,6 +88,7 @@ def there_and_back(photograph):
     return back.swapaxes(1, 2).reshape(height, width, 3)
 
 
+# sphinx_gallery_thumbnail_panels = [0, 2]
 figure, axes = plt.subplots(2, 2, figsize=(10, 6.9), layout="constrained")
 for ax, title, picture in zip(
     axes.T.flat,

@@ -89,6 +89,7 @@ for name, model in models.items():
 
 import matplotlib.pyplot as plt
 
+# sphinx_gallery_thumbnail_panels = [0]
 figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, sharey=True, layout="constrained")
 for row, (name, model) in zip(axes, models.items(), strict=True):
     for ax, x, back in zip(row, X_test, model.reconstruct(X_test[:3]), strict=False):

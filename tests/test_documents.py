@@ -5,6 +5,8 @@ import importlib.util
 import inspect
 import io
 import re
+import runpy
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,6 +99,40 @@ def test_a_figure_for_a_dark_page_keeps_what_has_a_colour():
     assert {to_hex(spine.get_edgecolor()) for spine in ax.spines.values()} == {dark.INK}
     np.testing.assert_array_equal(points.get_facecolor(), colours)
     plt.close(figure)
+
+
+def test_a_thumbnail_is_of_a_panel_and_leaves_the_figure_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dark", dark)
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4))
+    for ax, colour in zip(axes, ["#ff0000", "#00ff00", "#0000ff"], strict=True):
+        ax.set_facecolor(colour)
+    figure.suptitle("three")
+    extension("thumbnails").save_thumbnail(figure, [1], tmp_path / "plot")
+    light, night = (plt.imread(tmp_path / f"plot_thumbnail{end}.png") for end in ("", "_dark"))
+    assert light.shape == night.shape == (453, 648, 4)
+    colours = {to_hex(pixel) for pixel in light[::9, ::9].reshape(-1, 4)}
+    assert {"#ffffff", "#00ff00"} <= colours
+    assert not {"#ff0000", "#0000ff"} & colours
+    assert (light[0, 0, 3], night[0, 0, 3]) == (1, 0)  # what is white is transparent on a dark page
+    assert len(figure.axes) == 3
+    assert figure.get_size_inches().tolist() == [12, 4]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("urls", [{}, {"Repository": "https://host/skvae", "Issues": "https://i"}])
+def test_the_header_has_the_version_and_the_links_that_there_are(urls, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "docs").mkdir()
+    lines = [f'{name} = "{url}"\n' for name, url in urls.items()]
+    (tmp_path / "pyproject.toml").write_text(
+        "[project.urls]\n" * bool(urls) + "".join(lines) or "[project]"
+    )
+    conf = tmp_path / "docs/conf.py"
+    conf.write_text(text("conf.py"))
+    options = runpy.run_path(str(conf))["html_theme_options"]
+    assert {link["name"]: link["url"] for link in options["icon_links"]} == urls
+    assert options["navbar_end"][:2] == ["version", "navbar-icon-links"]
+    assert "{{ version }}" in text("_templates/version.html")
 
 
 def site_links(page):

@@ -42,7 +42,8 @@ def pair(app, doctree):
     for image in list(doctree.findall(nodes.image)):
         path = Path(image["uri"])
         twin = path.with_name(f"{path.stem}_dark{path.suffix}")
-        if not folder.joinpath(twin).is_file():
+        there = Path(app.srcdir, *twin.parts[1:]) if twin.is_absolute() else folder / twin
+        if not there.is_file():
             continue
         other = image.deepcopy()
         other["uri"] = twin.as_posix()

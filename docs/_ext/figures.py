@@ -12,6 +12,7 @@ from sklearn.experimental import (
     enable_iterative_imputer,  # noqa: F401 - registers the class
 )
 from sphinx_gallery.scrapers import matplotlib_scraper
+from thumbnails import save_thumbnail
 
 
 def scrape(block, block_vars, gallery_conf):
@@ -23,7 +24,12 @@ def scrape(block, block_vars, gallery_conf):
     n_before = len(paths)
     light = matplotlib_scraper(block, block_vars, gallery_conf)  # closes the figures
     dark = light
-    for figure, path in zip(figures, map(Path, paths[n_before:]), strict=True):
+    options = block_vars["file_conf"]
+    for number, figure in enumerate(figures, start=n_before + 1):
+        path = Path(paths[number - 1])
+        if number == options.get("thumbnail_number", 1):
+            thumbnail = path.with_name(Path(block_vars["src_file"]).stem)
+            save_thumbnail(figure, options.get("thumbnail_panels"), thumbnail)
         darken(figure)
         for size, end in ((1, ""), (2, "_2_00x")):
             target = path.with_name(f"{path.stem}_dark{end}.png")
