@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the area under the ROC curve of ``score_samples``: a scorer, higher is better.
 
-    It is the probability that an outlier has a lower score than another row (Hanley and McNeil
+    It is the probability that an outlier has fewer nats than another row (Hanley and McNeil
     1982, https://doi.org/10.1148/radiology.143.1.7063747). A random score gives .5.
 
     Parameters
@@ -56,7 +56,7 @@ def outlier_roc_auc_scorer(estimator: Any, X: Any, y: Any) -> float:
 def outlier_average_precision_scorer(estimator: Any, X: Any, y: Any) -> float:
     """Return the average precision of ``score_samples``: a scorer, higher is better.
 
-    It is the share of outliers among the rows with the lowest scores, averaged over all thresholds.
+    It is the share of outliers among the rows with the fewest nats, averaged over all thresholds.
     Each threshold is weighted by the number of outliers that it adds (Davis and Goadrich 2006,
     https://doi.org/10.1145/1143844.1143874). A random score gives the share of outliers.
 
