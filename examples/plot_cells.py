@@ -3,19 +3,19 @@
 Cells from two batches
 ======================
 
-Genes are counted in single cells, in two batches that differ in every gene, in how much was read,
-and in how many cells there are of each type. A model of counts that is told the batch describes
-the cells without it: clusters are then types of cells, and not batches.
+Genes are counted in single cells of two batches. The batches differ in every gene, in how much was
+read, and in the number of cells of each type. A model of counts that knows the batch describes the
+cells without the effect of the batch: clusters are then types of cells, and not batches.
 
-The cells are simulated, so that one knows what should be found. The guide has the same with an
+The cells are simulated, so that the right result is known. The guide does the same with an
 ``.h5ad`` file and scanpy.
 """
 
 # %%
 # Cells
 # -----
-# Counts are negative binomial. A fifth of the genes tell one type from the others; the batch moves
-# every gene by a random factor, of which the logarithm has a standard deviation of .8.
+# Counts are negative binomial. A fifth of the genes distinguish a type from the others. The batch
+# multiplies every gene by a random factor, whose logarithm has a standard deviation of .8.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,8 +45,9 @@ print(f"{N_CELLS} cells × {N_GENES} genes, {zeros:.0%} of the counts are 0")
 # %%
 # Ten numbers for each cell
 # -------------------------
-# As usual, by principal components of log-counts; and by a model that is told the batch. The size
-# factor takes care of the depth, and a prior that is a mixture lets types be groups.
+# One way is the usual one: principal components of log-counts. The other is a model that knows the
+# batch. The size factor handles the depth of a cell, and with a mixture as the prior, types can be
+# groups.
 
 totals = np.asarray(counts.sum(axis=1))
 pca = PCA(10, random_state=0).fit_transform(np.log1p(counts.toarray() / totals * np.median(totals)))
@@ -64,8 +65,8 @@ Z = model.transform(counts)
 # %%
 # A map of both
 # -------------
-# Above, every type falls into two pieces, one for each batch. Below, types are left, each with
-# cells of both batches.
+# In the upper row, every type is divided into two groups, one for each batch. In the lower row,
+# each type is one group with cells of both batches.
 
 columns = {"batch": (batch, "Set1"), "type": (kind, "Dark2")}
 # sphinx_gallery_thumbnail_panels = [2, 3]
@@ -80,7 +81,8 @@ plt.show()
 # %%
 # Clusters
 # --------
-# Four of them, and how well they agree with the types: 1 is perfect, 0 is chance.
+# The cells are divided into four clusters. The number says how well these agree with the types: 1
+# is perfect, 0 is chance.
 
 for name, points in {"PCA": pca, "told the batch": Z}.items():
     clusters = KMeans(4, n_init=10, random_state=0).fit_predict(points)
@@ -89,8 +91,8 @@ for name, points in {"PCA": pca, "told the batch": Z}.items():
 # %%
 # A gene as if of one batch
 # -------------------------
-# ``translate`` gives the expression that the model expects of a cell, had it been in the given
-# batch. Within a type no difference between the batches should be left; the effects in the
+# ``translate`` returns the expression that a cell would have in the given batch, according to the
+# model. Within a type, there should then be no difference between the batches. The effects in the
 # simulation are known.
 
 ratios = {"as measured": [], "as if of batch 0": []}

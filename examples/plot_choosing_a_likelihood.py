@@ -3,10 +3,11 @@
 Choosing a likelihood
 =====================
 
-The likelihood says what kind of thing a row is: numbers, counts, bits. It decides what the
-decoder means, what ``sample`` draws and what the score counts. Here the rows are counts of
-molecules, one row a cell and one column a gene, simulated so that the truth is known: three types
-of cells, the counts negative binomial, many of them zero. Four likelihoods are tried.
+The likelihood says which kind of values a row holds: numbers, counts, bits. It decides what the
+output of the decoder means, what ``sample`` draws and what the score measures. Here the rows are
+counts of molecules. Each row is a cell and each column a gene. They are simulated, so that the
+truth is known: there are three types of cells, and the counts are negative binomial, with many
+zeros. Four likelihoods are compared.
 """
 
 # %%
@@ -31,7 +32,7 @@ print(f"zeros: {(X == 0).mean():.0%}   largest count: {X.max()}")
 # %%
 # Four models
 # -----------
-# The Gaussian is given what is usually given to it, log(1 + x).
+# The Gaussian gets log(1 + x), as is usual.
 
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -52,13 +53,13 @@ for model in models.values():
     model.fit(X)
 
 # %%
-# What may be compared
-# --------------------
-# The first three scores are log-probabilities of the same counts: the higher the better. The
-# truth is in the table too, since here it is known: no model can do better on average. The
-# Gaussian's is a log-density of other numbers, logarithms; it may not stand in the same column.
-# What can be asked of all four is whether neighbours in the latent space are of one cell type,
-# and how far the decoded means are from the true ones.
+# Which scores can be compared
+# ----------------------------
+# The first three scores are log-probabilities of the same counts, and higher is better. The table
+# also has the score of the true distribution, which no model can exceed on average. The score of
+# the Gaussian is a log-density of other numbers, namely of logarithms. It cannot be compared with
+# the others, and has its own column. All four models can be compared by whether neighbours in the
+# latent space have the same cell type, and by how far the decoded means are from the true ones.
 
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -76,9 +77,9 @@ for name, model in models.items():
 # %%
 # Do draws look like the data?
 # ----------------------------
-# The check that needs no truth, and tells the most: draw new cells from each model and compare the
-# mean and the variance of each gene with those of the data. On the line a model makes genes as
-# variable as they are.
+# This check does not need the truth, and says most: draw new cells from each model, and compare the
+# mean and the variance of each gene with those of the data. A good model has the same variances as
+# the data.
 
 import matplotlib.pyplot as plt
 
@@ -98,13 +99,13 @@ figure.suptitle(f"Each point is a gene. {(X_test == 0).mean():.0%} of the held-o
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# - Counts vary more than a Poisson allows. Its score says so, and its draws have too few zeros;
-#   the rest of the variance it would have to explain by the latent.
-# - The negative binomial comes closest to the truth. Zero-inflation on top is for zeros it cannot
-#   explain. There are none here, and no gain.
-# - The Gaussian of logarithms separates the cell types as well. For a map it will do; its score
-#   stands for itself, and its draws are not counts.
-# - The score can choose among the first three without any label. For other kinds of columns see
-#   :doc:`/choosing_a_likelihood`.
+# Summary
+# -------
+# - Counts vary more than a Poisson allows. This is seen in its score, and in the zeros of its
+#   draws, of which there are too few. It would have to explain the rest of the variance by z.
+# - The negative binomial comes closest to the truth. Zero-inflation is for zeros that it cannot
+#   explain. There are no such zeros here, so zero-inflation does not help.
+# - The Gaussian of logarithms separates the cell types as well. It is good enough for a map, but
+#   its score cannot be compared with the others, and its draws are not counts.
+# - You can choose among the first three by the score, without any label. For other kinds of
+#   columns, see :doc:`/choosing_a_likelihood`.

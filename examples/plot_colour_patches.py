@@ -3,14 +3,14 @@
 Colours, and how many steps
 ===========================
 
-Rows may be images in colour: ``image_shape`` is then ``(height, width, 3)``. Here they are small
-pieces of two photographs that come with scikit-learn, and a model describes the 768 numbers of
-each piece by 32. To see what it has kept, a whole photograph is cut into pieces, each is encoded
-and decoded, and they are laid side by side again.
+Rows may be images in colour; ``image_shape`` is then ``(height, width, 3)``. Here they are small
+pieces of two photographs that come with scikit-learn. A model describes the 768 numbers of each
+piece by 32 numbers. To see the result, a whole photograph is cut into pieces, each piece is encoded
+and decoded, and they are put together again.
 
-The same pictures show why to count *steps*. A step is one update of the networks, from one batch
-of 128 rows. Ten epochs are 4,690 steps on 60,000 rows, but only 50 on 600 rows, and after so few
-convolutional networks draw squares of one muddy colour.
+The same pictures show why you should count *steps*. A step is one update of the networks, with one
+batch of 128 rows. Ten epochs are 4,690 steps on 60,000 rows, but only 50 on 600 rows. After so few
+steps, convolutional networks draw only squares of one colour.
 """
 
 # %%
@@ -40,9 +40,9 @@ print(f"{len(X):,} rows of {X.shape[1]} values from {X.min()} to {X.max()}")
 # %%
 # Few steps, and enough
 # ---------------------
-# ``max_steps`` says how long to train, whatever the number of rows. Dense networks, which know
-# nothing of ``image_shape``, begin as a linear model and need few steps; they are enough for pieces
-# as small as these.
+# ``max_steps`` says how long to train, for any number of rows. Dense networks, without
+# ``image_shape``, begin as a linear model and need few steps. They are good enough for pieces as
+# small as these.
 
 common = {"n_components": 32, "likelihood": "gaussian", "random_state": 0}
 images = {"image_shape": (SIZE, SIZE, 3), "conv_channels": (16, 32), "learning_rate": 3e-3}
@@ -57,7 +57,7 @@ for vae in models.values():
 # %%
 # A photograph, encoded and decoded
 # ---------------------------------
-# Each of its pieces went through 32 numbers.
+# Each piece is described by 32 numbers.
 
 
 def cut(photograph):
@@ -86,8 +86,9 @@ for ax, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
 plt.show()
 
 # %%
-# Right of the dotted line nothing was seen in training. PCA with as many components is the best
-# *linear* map, and it is hard to beat here: neighbouring pixels are nearly a linear matter.
+# The part to the right of the dotted line was not used in training. PCA with as many components is
+# the best *linear* map. It is very good here, because the relation of neighbouring pixels is nearly
+# linear.
 
 from sklearn.decomposition import PCA
 
@@ -100,7 +101,8 @@ for name, model in {**models, "PCA": PCA(32).fit(X)}.items():
 # %%
 # New pieces
 # ----------
-# Draws from the prior, decoded. After few steps they are hardly more than the mean of all rows.
+# These are decoded draws from the prior. After few steps they are hardly more than the mean of all
+# rows.
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
 for ax, (name, vae) in zip(axes, models.items(), strict=True):

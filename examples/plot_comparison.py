@@ -3,17 +3,17 @@
 Against PCA, FactorAnalysis, MLPRegressor and t-SNE
 ===================================================
 
-Five ways from the 64 pixels of a digit to two numbers. All learn from the same four fifths of the
-digits without labels; the last fifth is held out and measured. Which digit is which enters only
-at the end, when nearest neighbours are asked whether the two numbers keep digits apart.
+There are five ways from the 64 pixels of a digit to two numbers. All of them learn from the same
+four fifths of the digits, without labels, and are measured on the last fifth. Labels are used only
+at the end, to see by nearest neighbours whether the two numbers distinguish the digits.
 """
 
 # %%
 # Five models, two components each
 # --------------------------------
-# ``MLPRegressor`` is what scikit-learn has instead of an autoencoder: a network that predicts X
-# from X through a layer of two. Its layers are as wide as those of the VAE. It has no
-# ``transform``, so a few lines follow its weights up to that layer.
+# scikit-learn has no autoencoder, but ``MLPRegressor`` can be used as one: a network that predicts
+# X from X through a layer of two units. Its layers are as wide as those of the VAE. It has no
+# ``transform``, so a few lines compute the output of this layer from its weights.
 
 import time
 import warnings
@@ -62,10 +62,11 @@ models = {
 # %%
 # What is measured
 # ----------------
-# Accuracy of 10 nearest neighbours among the latent training rows; squared error of a pixel after
-# the round trip; seconds of ``fit``. All on held-out digits, where a model can place them. t-SNE
-# cannot: it has no ``transform`` and no way back. Its map is made from all digits together,
-# held-out ones included, and its accuracy is from that map: an advantage the others do not have.
+# The measures are the accuracy of 10 nearest neighbours among the latent training rows, the squared
+# error of a pixel after reconstruction, and the seconds of ``fit``. They are computed on held-out
+# digits if the model has a ``transform``. t-SNE has none, and no way back. Its map is made from all
+# digits together, including the held-out ones, and its accuracy is that of this map. This is an
+# advantage.
 
 
 def way_back(model, Z, X):
@@ -118,15 +119,15 @@ figure.suptitle("Held-out digits in two components, and the accuracy of their ne
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# - **PCA** and **FactorAnalysis** take milliseconds. With more components they are often enough;
-#   with two, digits lie over each other.
-# - **MLPRegressor** is trained for the squared error alone. It has no density, and cannot draw:
-#   nothing says where in its plane digits lie.
-# - **t-SNE** separates the classes best, if a map is all you want: a new digit cannot be placed
-#   on it, nor a point of it decoded.
-# - The **VAE** places new rows, decodes points, and has a density: how well it describes held-out
-#   digits is one number. It takes seconds, not milliseconds.
+# Summary
+# -------
+# - **PCA** and **FactorAnalysis** take milliseconds. With more components they are often good
+#   enough. With two, different digits overlap.
+# - **MLPRegressor** is trained only for the squared error. It has no density and cannot draw
+#   samples, because it does not know where in its plane the digits lie.
+# - **t-SNE** separates the classes best. But it is only a map: a new digit cannot be placed on it,
+#   and a point cannot be decoded.
+# - The **VAE** places new rows, decodes points, and has a density, so that one number says how well
+#   it describes held-out digits. It takes seconds, not milliseconds.
 
 print(f"held-out bound of the VAE: {models['VAE'].score(X_test):.1f} nats per digit")

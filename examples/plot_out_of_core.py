@@ -3,17 +3,16 @@
 Data larger than memory
 =======================
 
-Rows need not be in memory. A file that is mapped, ``np.memmap``, goes into ``fit`` as it is and is
-read a batch at a time; or rows come in pieces, from a database or a camera, and ``partial_fit``
-learns from each. Here the rows are 300,000 patches of two photographs, 8 × 8 pixels in
-colour.
+Rows need not be in memory. A mapped file, ``np.memmap``, can be passed to ``fit`` and is read one
+batch at a time. If rows come in pieces, from a database or a camera, ``partial_fit`` learns from
+each piece. Here the rows are 300,000 patches of two photographs, with 8 × 8 pixels in colour.
 """
 
 # %%
 # A file of patches
 # -----------------
-# scikit-learn brings the two photographs. Bytes stay bytes, in the file and in memory; they are
-# divided by 255 a batch at a time.
+# The two photographs come with scikit-learn. Bytes stay bytes, in the file and in memory. They are
+# divided by 255 one batch at a time.
 
 import tempfile
 from pathlib import Path
@@ -35,8 +34,8 @@ print(f"{len(X):,} rows, {path.stat().st_size / 1e6:.1f} MB on disk")
 # %%
 # From the file, in one call
 # --------------------------
-# ``tracemalloc`` counts what Python and numpy take in memory meanwhile, a good part of which is
-# not rows, but the code that is imported in a first fit. One pass is enough for so many rows.
+# ``tracemalloc`` measures the memory that Python and numpy use during the fit. A large part of it
+# is not rows, but code that is imported in the first fit. One epoch is enough for so many rows.
 
 import tracemalloc
 
@@ -56,12 +55,12 @@ print(f"at most {tracemalloc.get_traced_memory()[1] / 1e6:.1f} MB of arrays in m
 tracemalloc.stop()
 
 # %%
-# In pieces, as they come
-# -----------------------
-# Each call of ``partial_fit`` is one pass over the rows it gets, in batches. The first call
-# decides what has to be decided from data. Pieces should be mixed: a model that sees a thousand
-# temples and then a thousand flowers ends with the flowers. Here a permutation of row numbers
-# mixes them.
+# In pieces
+# ---------
+# Each call of ``partial_fit`` is one epoch over the rows that you pass, in batches. The first call
+# decides everything that has to be decided from data. Pieces should be mixed: a model that sees a
+# thousand temples and then a thousand flowers remembers the flowers better. Here, a permutation of
+# the row numbers mixes them.
 
 rng = np.random.default_rng(0)
 streamed = VariationalAutoencoder(**settings)
@@ -75,7 +74,8 @@ for name, model in {"fit on the file": mapped, "partial_fit": streamed}.items():
 # %%
 # What was learned
 # ----------------
-# The photographs, cut into patches, each patch reduced to 12 numbers, and put together again.
+# The photographs are cut into patches, each patch is reduced to 12 numbers, and they are put
+# together again.
 
 import matplotlib.pyplot as plt
 
@@ -102,10 +102,11 @@ for ax, title, picture in zip(
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# Memory is a matter of the batch, not of the file. Use ``fit`` on a memmap where rows can be read
-# in any order, ``partial_fit`` where they arrive. The two end alike, as the table says.
+# Summary
+# -------
+# The memory that is needed depends on the batch, not on the file. Use ``fit`` with a memmap if rows
+# can be read in any order, and ``partial_fit`` if they arrive over time. The results are similar,
+# as the table shows.
 
 del X, patches
 folder.cleanup()

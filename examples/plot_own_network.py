@@ -3,10 +3,10 @@
 Networks of your own
 ====================
 
-``encoder=`` and ``decoder=`` take torch modules. That pays where columns have an order that dense
-layers do not know of: time series, spectra, sequences. Here the rows are heartbeats as an
-electrocardiogram would record them, simulated: three waves, each of its own height, width and
-place. What a convolution along time is worth is measured.
+``encoder=`` and ``decoder=`` take torch modules. This is useful if columns have an order that dense
+layers do not use: time series, spectra, sequences. Here the rows are simulated heartbeats of an
+electrocardiogram, with three waves of random height, width and place. The example measures the
+advantage of convolutions along time.
 """
 
 # %%
@@ -32,10 +32,10 @@ X_train, X_test = train_test_split(X, train_size=400, random_state=0)
 # %%
 # Two modules
 # -----------
-# The encoder maps a batch ``(n, 128)`` to features of any number; the decoder maps z,
-# ``(n, n_components)``, to features. The last layers, to the parameters of q(z|x) and p(x|z), are
-# added; so the modules need not know of likelihoods. Training starts from the weights of the
-# templates, which are copied: the seed for them is yours.
+# The encoder maps a batch ``(n, 128)`` to any number of features. The decoder maps z,
+# ``(n, n_components)``, to features. The last layers, which compute the parameters of q(z|x) and
+# p(x|z), are added, so the modules need not know about likelihoods. Training starts from copies of
+# the weights of these modules, so you set the seed for them.
 
 import torch
 from torch import nn
@@ -84,8 +84,8 @@ for name, model in models.items():
     print(f"{name:20s}{model.score(X_train):17.1f}{model.score(X_test):17.1f}{error:16.5f}")
 
 # %%
-# The noise alone has a squared error of 0.03². Dense layers have to learn each place of a beat
-# anew; a convolution finds it wherever it falls.
+# The noise alone has a squared error of 0.03². Dense layers have to learn every place of a wave
+# separately. A convolution finds a wave at every place.
 
 import matplotlib.pyplot as plt
 
@@ -102,6 +102,6 @@ axes[0, 0].legend(frameon=False, fontsize="small", loc="upper left")
 plt.show()
 
 # %%
-# The model is an estimator like any other: it is cloned, searched over, pickled. A saved file
-# holds its weights; ``skvae.load(path, encoder=encoder, decoder=decoder)`` needs the modules'
-# code.
+# The model is an estimator like any other: it can be cloned, searched over and pickled. A saved
+# file holds its weights; ``skvae.load(path, encoder=encoder, decoder=decoder)`` needs the code of
+# the modules.

@@ -3,15 +3,16 @@
 In a pipeline, and under a parameter search
 ===========================================
 
-A variational autoencoder goes wherever PCA stands: in front of a classifier, inside a
-cross-validation, under a search. Labels are seen by the classifier only.
+A variational autoencoder can be used wherever PCA can be used: before a classifier, in a
+cross-validation, in a search. Only the classifier sees the labels.
 """
 
 # %%
 # PCA, replaced
 # -------------
-# 16 components of scikit-learn's digits, then a linear classifier. Every fold fits the whole
-# pipeline anew, so that the rows it is scored on were seen by neither step.
+# The pipeline has 16 components of scikit-learn's digits and then a linear classifier. The whole
+# pipeline is fitted again in every fold, so that neither step has seen the rows on which it is
+# scored.
 
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -30,14 +31,14 @@ for encoder in (PCA(16), vae):
     print(f"{type(encoder).__name__:24s}{accuracy.mean():.3f} ± {accuracy.std():.3f}")
 
 # %%
-# In front of a linear classifier, with 16 components to spend, the two are close. What follows is
-# about choosing the model itself.
+# With 16 components and a linear classifier, the two are close. The rest of this page is about
+# choosing the model itself.
 #
-# A grid, for the classifier's sake
-# ---------------------------------
-# Parameters of a step have its name in front. The question is which latent serves the classifier;
-# a ``beta`` below 1 keeps more of each row, at the price of a poorer bound. From here on fits are
-# short on purpose, to compare candidates, and need not be told so.
+# A grid search for the classifier
+# --------------------------------
+# Parameters of a step begin with its name. The question is which latent is best for the classifier.
+# A ``beta`` below 1 keeps more information about each row, but gives a worse bound. From here on,
+# fits are short on purpose, to compare candidates, so warnings about it are ignored.
 
 import warnings
 
@@ -56,11 +57,11 @@ for params, score in zip(results["params"], results["mean_test_score"], strict=T
     print(f"{settings:28s}accuracy {score:.3f}")
 
 # %%
-# Successive halving, for the model's own sake
-# --------------------------------------------
-# Without a classifier there is ``score``, the bound for held-out rows, and no label is needed: how
-# many components describe digits best? ``max_epochs`` is the resource. All candidates train
-# for 10 epochs, the better half for 20, and so on.
+# Successive halving for the model itself
+# ---------------------------------------
+# Without a classifier, the search uses ``score``, the bound for held-out rows, and needs no labels.
+# The question is how many components describe digits best. ``max_epochs`` is the resource: all
+# candidates are trained for 10 epochs, the better half for 20, and so on.
 
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - registers the class
 from sklearn.model_selection import HalvingGridSearchCV
@@ -78,8 +79,9 @@ search = HalvingGridSearchCV(
 print(search.best_params_, f"{search.best_score_:.1f} nats per digit")
 
 # %%
-# How the candidates went, and where they were given up. A race is won by who starts fast: models
-# of many components learn more slowly, and a first round that is too short can give up the best.
+# The picture shows the score of each candidate, and where it was dropped. Halving prefers models
+# that learn fast at first. Models with many components learn more slowly, so a first round that is
+# too short can drop the best one.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -104,8 +106,8 @@ figure.legend(title="n_components,\nlearning_rate", loc="outside right upper", f
 plt.show()
 
 # %%
-# What to take home
-# -----------------
-# Two questions, two scores. *Which latent helps my classifier?* is asked of the pipeline, with
-# labels. *Which model describes my rows?* is asked of ``score``, without them. Neither needs a
-# line of code that PCA would not need.
+# Summary
+# -------
+# There are two questions with two scores. To find the best latent for a classifier, score the
+# pipeline, with labels. To find the model that describes the rows best, use ``score``, without
+# labels. Both need the same code as PCA.

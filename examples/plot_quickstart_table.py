@@ -3,16 +3,16 @@
 A table, to begin
 =================
 
-A table goes in, rows are samples and columns are measurements; two numbers a row come out.
-The table here holds 13 chemical measurements of 178 Italian wines. Three cultivars were
-pressed, which the model is not told.
+The input is a table, whose rows are samples and whose columns are measurements. The output is two
+numbers for each row. This table holds 13 chemical measurements of 178 Italian wines of three
+cultivars. The model does not know the cultivars.
 """
 
 # %%
 # Four lines
 # ----------
-# No scaling comes first: columns of any units are standardised inside, and all results are
-# in the units of the table again.
+# No scaling is needed: columns may have any units and are standardised inside. All results have the
+# units of the table.
 
 from sklearn.datasets import load_wine
 
@@ -29,9 +29,9 @@ Z = vae.set_output(transform="pandas").fit_transform(X)
 Z.head()
 
 # %%
-# Look at it
-# ----------
-# Only now do the cultivars come in, as colours.
+# Pictures
+# --------
+# The cultivars are used only here, as colours.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,8 +44,8 @@ plt.title("178 wines, from 13 measurements to 2")
 plt.show()
 
 # %%
-# How training went. The loss is the negative bound on the log-probability of a wine; what
-# the two latent numbers cost, the KL, stands on the right.
+# This is the course of training. The loss is the negative bound on the log-probability of a wine.
+# On the right is the KL of the two latent numbers.
 
 HistoryDisplay.from_estimator(vae)
 plt.show()
@@ -53,16 +53,16 @@ plt.show()
 # %%
 # What two numbers keep
 # ---------------------
-# Each wine can be decoded from its two numbers. Below, wines are columns; a colour says how
-# far a measurement lies from its mean, in standard deviations. In the middle is what the two
-# numbers keep of the table on the left; on the right, what they do not know.
+# Each wine can be decoded from its two numbers. In this picture, wines are columns, and a colour
+# says how far a measurement is from its mean, in standard deviations. On the left is the table, in
+# the middle its reconstruction from two numbers, and on the right the difference.
 
 order = cultivar.argsort()
 ReconstructionDisplay.from_estimator(vae, X.iloc[order], n_images=len(X))
 plt.show()
 
 # %%
-# In numbers: the share of each measurement's variance that is explained.
+# This is the share of the variance of each measurement that is explained:
 
 explained = 1 - ((X - vae.reconstruct(X)) ** 2).mean() / X.var(ddof=0)
 print(explained.sort_values(ascending=False).round(2).to_string())
@@ -70,11 +70,11 @@ print(explained.sort_values(ascending=False).round(2).to_string())
 # %%
 # Is that a good model?
 # ---------------------
-# ``score_samples`` answers in nats per row: the elbo, a lower bound on the log-density, or with
-# many draws a tighter one. It is worth most on wines that were held out, and in a comparison: with
-# columns that know nothing of each other, with one normal distribution for the whole table,
-# correlations and all, and with FactorAnalysis, the linear model of the same kind. A table this
-# small depends on the split, so there are eight of them.
+# ``score_samples`` returns nats per row: the elbo, a lower bound on the log-density, or with many
+# draws a tighter bound. It is most useful on held-out wines and in a comparison. Here the model is
+# compared with independent columns, with one normal distribution of the whole table, including
+# correlations, and with FactorAnalysis, the linear model of the same kind. For such a small table
+# the result depends on the split, so there are eight splits.
 
 import pandas as pd
 from scipy.stats import multivariate_normal, norm
@@ -102,9 +102,9 @@ won = scores.eq(scores.max(axis=1), axis=0).sum()
 print(pd.DataFrame({"nats per wine": scores.mean().round(2), "best of all, splits": won}))
 
 # %%
-# What to take home
-# -----------------
-# Rows in, two numbers a row out; the way back, and a score, come with it. The elbo is a bound: how
-# far it lies below the log-density is seen in the last two lines, and models with an exact density
-# are compared with the tighter one. Save the model with ``vae.save("wine.safetensors")``;
+# Summary
+# -------
+# The model turns rows into two numbers each, and back, and gives a score. The elbo is a bound. The
+# last two lines show how far it is below the tighter bound, which is compared with the exact
+# densities of the other models. Save the model with ``vae.save("wine.safetensors")``.
 # :doc:`/auto_examples/plot_digits` does the same with images.
