@@ -117,20 +117,20 @@ def draw_passage(vae, X, is_dark):
         line[1].set(xlim=(0, 1), ylim=(0, 1))
         line[1].set_axis_off()
         numbers = f"{z[0]:.2f}, {z[1]:.2f}".replace("-", "−")
-        line[1].text(0.5, 0.5, numbers, size=17, ha="center", va="center", weight="bold")
+        line[1].text(0.5, 0.5, numbers, size=23, ha="center", va="center", weight="bold")
         for start, name in ((0.06, "encoder"), (0.72, "decoder")):
             arrow = {"arrowstyle": "-|>", "color": "#3f90da", "linewidth": 2, "mutation_scale": 18}
             line[1].annotate("", (start + 0.22, 0.5), (start, 0.5), arrowprops=arrow)
-            line[1].text(start + 0.11, 0.6, name, ha="center", va="bottom", size=12)
-    for ax, title in zip(axes[0], ["a row: 64 pixels", "z: 2 numbers", "a row again"], strict=True):
-        ax.set_title(title)
+            line[1].text(start + 0.11, 0.6, name, ha="center", va="bottom", size=18)
+    for ax, title in zip(axes[0], ["64 pixels", "z: 2 numbers", "64 pixels"], strict=True):
+        ax.set_title(title, size=21)
     return figure
 
 
 def draw_regions(models, X, y, is_dark):
     """Return where an autoencoder puts rows, and the regions of a variational one."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 5.4), dpi=150, layout="constrained")
-    titles = ["autoencoder: points anywhere", "variational: regions that share one place"]
+    titles = ["autoencoder", "variational autoencoder"]
     for ax, vae, title in zip(axes, models, titles, strict=True):
         LatentSpaceDisplay.from_estimator(
             vae, X, y, ellipses=0.8, max_ellipses=None, ax=ax, scatter_kwargs={"s": 9}

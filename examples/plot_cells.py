@@ -71,7 +71,7 @@ Z = model.transform(counts)
 columns = {"batch": (batch, "Set1"), "type": (kind, "Dark2")}
 # sphinx_gallery_thumbnail_panels = [2, 3]
 fig, axes = plt.subplots(2, 2, figsize=(8, 8), layout="constrained")
-for row, (name, points) in zip(axes, {"PCA": pca, "told the batch": Z}.items(), strict=True):
+for row, (name, points) in zip(axes, {"PCA": pca, "ConditionalVAE": Z}.items(), strict=True):
     plane = TSNE(random_state=0).fit_transform(points)
     for ax, (title, (values, cmap)) in zip(row, columns.items(), strict=True):
         ax.scatter(*plane.T, c=values, cmap=cmap, vmin=0, vmax=8, s=6)
@@ -84,7 +84,7 @@ plt.show()
 # The cells are divided into four clusters. The number says how well these agree with the types: 1
 # is perfect, 0 is chance.
 
-for name, points in {"PCA": pca, "told the batch": Z}.items():
+for name, points in {"PCA": pca, "ConditionalVAE": Z}.items():
     clusters = KMeans(4, n_init=10, random_state=0).fit_predict(points)
     print(f"{name}: {adjusted_rand_score(kind, clusters):.2f}")
 

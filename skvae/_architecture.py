@@ -190,7 +190,7 @@ class Architecture:
         if self.image_shape is not None and embedded.shape[1] != x.shape[1]:
             raise ValueError(
                 f"likelihood={likelihood!r} turns rows of {x.shape[1]} values into "
-                f"{embedded.shape[1]} for the encoder, which is no image of image_shape="
+                f"{embedded.shape[1]} for the encoder, which are not images of image_shape="
                 f"{self.image_shape}. Set image_shape=None, or another likelihood."
             )
         encoder = self._encoder(embedded.shape[1], generator)
@@ -214,10 +214,10 @@ class Architecture:
         is_told_images = self.encoder_sees_context and self.image_shape is not None
         if is_told_images and self.encoder is not None:
             raise ValueError(
-                f"encoder={type(self.encoder).__name__} is shown images of "
-                f"image_shape={self.image_shape}, and nothing beside them, but the columns that "
-                "condition= names are for the encoder, too. Leave encoder=None, or set "
-                "condition='y', which only prior and decoder are told."
+                f"encoder={type(self.encoder).__name__} gets only images of "
+                f"image_shape={self.image_shape}, but it would also need the columns of "
+                "condition=. Leave encoder=None, or set condition='y', which only the prior and "
+                "the decoder see."
             )
         n_in += self.n_features * self.encoder_sees_missing
         n_in += self.n_context * self.encoder_sees_context

@@ -183,7 +183,7 @@ class VAEClassifier(
             prior = ClassMixture()
         if not isinstance(prior, ClassMixture):
             raise ValueError(
-                f"vae has prior={prior!r}, under which no class has a place of its own. Leave "
+                f"vae has prior={prior!r}, which has no place for each class. Leave "
                 "prior='normal', or pass a skvae.priors.ClassMixture."
             )
         known = ~np.isnan(label)
@@ -328,7 +328,7 @@ class VAEClassifier(
         """Return the number of a class."""
         found = [n for n, known in enumerate(self.classes_.tolist()) if known == y]
         if not found:
-            raise ValueError(f"y={y!r} is none of the classes {self.classes_.tolist()}.")
+            raise ValueError(f"y={y!r} is not one of the classes {self.classes_.tolist()}.")
         return found[0]
 
     @property

@@ -241,7 +241,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         if not 0 < len(found) < n_columns:
             raise ValueError(
                 f"condition={self.condition!r} selects {len(found)} of the {n_columns} feature(s) "
-                "of X: at least one has to be the condition, and one to be left for the model."
+                "of X. It must select at least one, and leave at least one for the model."
             )
         return found
 
@@ -534,7 +534,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
         """
         check_is_fitted(self)
         if condition is None:
-            raise ValueError("condition=None is none that can be bound. Pass one that is known.")
+            raise ValueError("condition=None cannot be fixed. Pass a known condition.")
         return self.vae_._given(self._conditions.read(condition, 1, takes_unknown=False)[0])
 
     @property
@@ -552,9 +552,7 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
             When y is not the condition, or is a number.
         """
         if self._positions is not None or "y" not in self.categories_:
-            raise AttributeError(
-                "classes_ are those of y, which is no condition here, or one of numbers."
-            )
+            raise AttributeError("There are no classes_: y is not the condition, or is a number.")
         return np.array(self.categories_["y"])
 
     @property

@@ -65,8 +65,8 @@ class Opened:
             if not hasattr(step, "inverse_transform"):
                 raise TypeError(
                     f"estimator has a {type(step).__name__} before the model, which has no "
-                    "inverse_transform, so that what the model makes cannot be had in the units "
-                    "of X. Pass the model alone, with X as it sees it."
+                    "inverse_transform, so results cannot be converted to the units of X. Pass "
+                    "the model alone, with X as the model gets it."
                 )
             rows = step.inverse_transform(rows)
         return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows)

@@ -201,7 +201,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             missing = np.isnan(values)
             self._kept = ~np.all(world().parts(missing.all(0)), 0)
             if not self._kept.any():
-                raise ValueError("X holds missing values alone, so that there is nothing to learn.")
+                raise ValueError("X holds only missing values, so there is nothing to learn.")
             self.indicator_ = None
             if self.add_indicator:
                 has_gaps = np.any(world().parts(missing.any(0)), 0)
@@ -310,8 +310,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             return values
         if np.isnan(values).any():
             raise ValueError(
-                f"X contains NaN, but missing_values={self.missing_values!r} says what stands for "
-                "a missing value. Set missing_values=numpy.nan, or replace one by the other."
+                f"X contains NaN, but only missing_values={self.missing_values!r} means missing. "
+                "Set missing_values=numpy.nan, or replace one by the other."
             )
         return np.where(values == self.missing_values, np.nan, values)
 

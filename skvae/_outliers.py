@@ -80,8 +80,8 @@ def _has_outliers(detector: Any) -> bool:
     """Whether there may be outliers among the rows of ``fit``."""
     if detector.novelty:
         raise AttributeError(
-            "fit_predict is not there under novelty=True, where the rows of fit are known to be "
-            "clean. Call fit(X) and predict(new_rows), or set novelty=False."
+            "fit_predict is not available with novelty=True, because then no row of fit is an "
+            "outlier. Call fit(X) and predict(new_rows), or set novelty=False."
         )
     return True
 

@@ -92,9 +92,9 @@ class OptunaPruning(Callback):
         study = getattr(self.trial, "study", None)  # a FixedTrial has none
         if study is not None and study.direction.name != "MAXIMIZE":
             raise ValueError(
-                "OptunaPruning reports the bound of the held-out rows, which is better when it is "
-                "higher, but the study minimises. Create it with direction='maximize', and "
-                "return a score such as the bound from the objective."
+                "OptunaPruning reports the bound of the held-out rows, for which higher is better, "
+                "but the study minimises. Create it with direction='maximize', and return a score "
+                "such as the bound from the objective."
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -119,8 +119,8 @@ class OptunaPruning(Callback):
         row = net.history[-1]
         if "valid_reconstruction" not in row:
             raise ValueError(
-                "OptunaPruning goes by rows that are held out, and there are none. Set "
-                "early_stopping=True, and validation_fraction as you like."
+                "OptunaPruning needs held-out rows, but there are none. Set early_stopping=True; "
+                "validation_fraction sets their share."
             )
         bound = row["valid_reconstruction"] - row["valid_kl"]
         self.trial.report(bound, row["epoch"])

@@ -78,7 +78,7 @@ class ParquetRows:
             from pyarrow import parquet
         except ImportError as error:
             raise ImportError(
-                "Parquet is read by pyarrow, which is not installed. Run: pip install pyarrow"
+                "ParquetRows needs pyarrow, which is not installed. Run: pip install pyarrow"
             ) from error
         self._files = [parquet.ParquetFile(file) for file in _paths(path)]
         self.columns = list(self._files[0].schema_arrow.names if columns is None else columns)
@@ -97,13 +97,13 @@ class ParquetRows:
 
         if column not in file.schema_arrow.names:
             raise KeyError(
-                f"There is no column {column!r} in a file that has {file.schema_arrow.names}."
+                f"There is no column {column!r} in the file. It has {file.schema_arrow.names}."
             )
         kind = file.schema_arrow.field(column).type
         types = pyarrow.types
         if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
             raise TypeError(
-                f"Column {column!r} holds {kind}, and X must hold numbers. Leave it out, "
+                f"Column {column!r} holds {kind}, but X must hold numbers. Leave it out by "
                 "columns=[...], or write it as numbers."
             )
         return np.result_type(kind.to_pandas_dtype(), np.float32)

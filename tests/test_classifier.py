@@ -325,7 +325,7 @@ class TestUse:
         assert np.mean(fitted.predict(drawn) == 0) > 0.9
         assert_array_equal(drawn, fitted.sample(200, y=0, random_state=1))
         assert_array_equal(fitted.sample(5), fitted.vae_.sample(5))
-        with pytest.raises(ValueError, match=r"y=7 is none of the classes \[0, 1, 2\]"):
+        with pytest.raises(ValueError, match=r"y=7 is not one of the classes \[0, 1, 2\]"):
             fitted.sample(5, y=7)
 
     @pytest.mark.parametrize("y", [SPECIES, NAMES, NAMES.astype(object), SPECIES == 1])

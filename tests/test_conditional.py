@@ -348,7 +348,7 @@ class TestUnknown:
             for unknown in (3, "setosa", 0.5, np.nan):
                 with pytest.raises(ValueError, match=r"is none of .* y is one of \[0, 1, 2\]\."):
                     call(unknown)
-        with pytest.raises(ValueError, match="condition=None is none that can be bound"):
+        with pytest.raises(ValueError, match="condition=None cannot be fixed"):
             by_y.given(None)
 
     def test_or_they_are_averaged_over(self, by_y):

@@ -112,5 +112,5 @@ def test_the_encoder_of_images_sees_the_context_beside_its_convolutions():
     locs = [model.posterior(x, torch.full((5, 2), c)).mean for c in (0.0, 1.0)]
     assert differs(*locs)
     own = images | {"encoder": torch.nn.Flatten()}
-    with pytest.raises(ValueError, match=r"encoder=Flatten is shown images .*condition='y'"):
+    with pytest.raises(ValueError, match=r"encoder=Flatten gets only images .*condition='y'"):
         conditional(**own)

@@ -370,8 +370,8 @@ def test_conditions_that_are_columns_of_X(tmp_path):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.linspace(0, 1, 150), r"given numbers, \['y'\].*explore\(model.given"),
-        (np.arange(150) % 50, "knows 50 conditions"),
+        (np.linspace(0, 1, 150), r"conditions \['y'\].*explore\(model.given"),
+        (np.arange(150) % 50, "has 50 conditions"),
     ],
 )
 def test_conditions_that_are_no_choice_are_refused(tmp_path, y, message):

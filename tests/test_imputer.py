@@ -287,7 +287,7 @@ class TestColumns:
         assert not imputer.transform(frame)[:, 0].any()
 
     def test_nothing_at_all(self):
-        with pytest.raises(ValueError, match="missing values alone"):
+        with pytest.raises(ValueError, match="only missing values"):
             small().fit(np.full((5, 2), np.nan))
 
     def test_sparse(self):

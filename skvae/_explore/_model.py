@@ -28,15 +28,15 @@ class ExploredModel(FittedModel):
         numbers = [c.name for c in self.last._conditions.columns if not hasattr(c, "levels")]
         if numbers:
             raise ValueError(
-                f"The model is given numbers, {numbers}, and the page offers categories only. "
-                "Bind a value: explore(model.given(value), X), with X less the conditions."
+                f"The conditions {numbers} are numbers, but the page can only offer categories. "
+                "Fix a value: explore(model.given(value), X), with X without the conditions."
             )
         found = self.last.categories_
         n_combined = prod(map(len, found.values()))
         if n_combined > _classes.MAX_LEGEND:
             raise ValueError(
-                f"The model knows {n_combined} conditions, and the page offers up to "
-                f"{_classes.MAX_LEGEND}. Bind one: explore(model.given(value), X)."
+                f"The model has {n_combined} conditions, but the page can offer at most "
+                f"{_classes.MAX_LEGEND}. Fix one: explore(model.given(value), X)."
             )
         return {str(name): levels for name, levels in found.items()}
 

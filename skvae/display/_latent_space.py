@@ -330,6 +330,6 @@ def _check_ellipses(ellipses: float, max_ellipses: int | None, projection: Any =
         whole(max_ellipses, "max_ellipses")
     if projection is not None:
         raise ValueError(
-            f"ellipses={ellipses!r} belong to components, and projection={projection!r} shows "
-            "none. Leave one of them out."
+            f"ellipses={ellipses!r} are drawn for components, but projection={projection!r} shows "
+            "other axes. Leave one of them out."
         )

@@ -63,8 +63,8 @@ class FittedModel(Opened):
         shape = self.image_shape(image_shape)
         if shape is None:
             raise ValueError(
-                "image_shape=None, here and in the estimator: a grid of decoded rows can be "
-                "shown when they are pictures. Pass image_shape=(height, width)."
+                "image_shape=None, here and in the estimator, but this display can only show "
+                "pictures. Pass image_shape=(height, width)."
             )
         return shape
 

@@ -28,7 +28,7 @@ class PairGrid:
         self.ax = _drawing.new_axes(figsize=(side, side)) if ax is None else ax
         if self.ax.get_subplotspec() is None:
             raise ValueError(
-                "ax is not a subplot, so that panels cannot take its place. Pass one made by "
+                "ax is not a subplot, so it cannot be divided into panels. Pass one made by "
                 "plt.subplots or add_subplot, or ax=None."
             )
         self.ax.set_axis_off()

@@ -46,10 +46,10 @@ class Observed(td.Distribution):
     def __init__(self, base: Any) -> None:
         if not hasattr(base, "log_prob_terms"):
             raise TypeError(
-                f"X has missing values (NaN), and the density of {type(base).__name__} does not "
-                "split into columns, of which the missing ones could be left out. Let the "
-                "likelihood return a skvae.distributions.Independent, or give the distribution "
-                "a method log_prob_terms(value), or impute X."
+                f"X has missing values (NaN), but the density of {type(base).__name__} does not "
+                "split into columns, so missing values cannot be left out. Let the likelihood "
+                "return a skvae.distributions.Independent, or give the distribution a method "
+                "log_prob_terms(value), or impute X."
             )
         self.base = base
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)

@@ -33,6 +33,6 @@ def require_zuko(what: str) -> Any:
         import zuko
     except ImportError as error:
         raise ImportError(
-            f"{what} is built on zuko, which is not installed: pip install 'skvae[flows]'."
+            f"{what} needs zuko, which is not installed. Run: pip install 'skvae[flows]'"
         ) from error
     return zuko

@@ -69,9 +69,9 @@ def _exported(part: Part, dtype: str, opset_version: int | None) -> Any:
 
 def _refusal(part: Part, reason: str) -> NotImplementedError:
     return NotImplementedError(
-        f"{part.describe_origin()} cannot become an ONNX graph: {reason} One of them holds an "
-        "operation that torch.onnx does not translate, or depends on the number of rows. Use one "
-        "of skvae's own in its place."
+        f"{part.describe_origin()} cannot be converted to ONNX: {reason} One of them has an "
+        "operation that torch.onnx does not translate, or depends on the number of rows. Use a "
+        "part of skvae instead."
     )
 
 
@@ -133,6 +133,6 @@ def require(*names: str) -> list[Any]:
         return [importlib.import_module(name) for name in names]
     except ImportError as error:
         raise ImportError(
-            f"skvae.export is built on {' and '.join(names)}, of which {error.name} is not "
-            "installed: pip install 'skvae[onnx]'."
+            f"skvae.export needs {' and '.join(names)}, but {error.name} is not installed. "
+            "Run: pip install 'skvae[onnx]'"
         ) from error

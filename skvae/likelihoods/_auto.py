@@ -54,6 +54,6 @@ class Auto(Likelihood):
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Raise an error, because mean and standard deviation do not say which values there are."""
         raise ValueError(
-            "Auto chooses a likelihood by the values of X, which are not known here. Give it as "
-            "likelihood='auto' of the estimator, or name a likelihood."
+            "Auto chooses a likelihood by the values of X, which are not known here. Set "
+            "likelihood='auto' of the estimator, or choose a likelihood."
         )

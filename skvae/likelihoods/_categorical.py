@@ -50,7 +50,7 @@ class Categorical(Likelihood):
     tensor([0.3000])
     """
 
-    requirement = "one-hot columns, exactly one 1 in each group and else 0,"
+    requirement = "one-hot columns, with exactly one 1 in each group and otherwise 0,"
     cure = (
         "Encode categories by OneHotEncoder (drop=None, handle_unknown='error'), and give the "
         "columns of each group: likelihood=Categorical(group_sizes=[...])."
@@ -80,9 +80,9 @@ class Categorical(Likelihood):
             if bool(in_part.any()):
                 raise ValueError(
                     "X holds rows with NaN in some columns of a one-hot group and numbers in the "
-                    f"others{where}. A category is missing as a whole under likelihood="
-                    "Categorical: set all columns of its group to NaN in such rows, or, where the "
-                    "category is known, its column to 1 and the others to 0."
+                    f"others{where}. With likelihood=Categorical, all columns of a group must be "
+                    "missing together: set all of them to NaN in such rows, or, if the category is "
+                    "known, set its column to 1 and the others to 0."
                 )
         super().check(x, where)
 

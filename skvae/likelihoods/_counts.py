@@ -67,8 +67,8 @@ class Poisson(Likelihood):
     support = constraints.nonnegative_integer
     requirement = "counts, whole numbers from 0 up,"
     cure = (
-        "Round X if it holds counts up to noise, undo a normalisation of them, or set "
-        "likelihood='gaussian'."
+        "Round X if it holds counts with small errors, use the raw counts if it was normalised, or "
+        "set likelihood='gaussian'."
     )
 
     starts_linear = True

@@ -68,10 +68,12 @@ def grey(columns: Columns) -> bool:
     if DOUBTFUL < share < 1 - DOUBTFUL:
         chosen, other = ("grey", "numbers") if share > 0.5 else ("numbers", "grey")
         cures = {"grey": "continuous_bernoulli", "numbers": "gaussian"}
+        names = {"grey": "grey values", "numbers": "real numbers"}
         warnings.warn(
-            f"X lies in [0, 1], and {share:.0%} of its columns pile up at their lowest or highest "
-            f"value, as grey pixels do: likelihood='auto' takes all for {chosen}. Say so by "
-            f"likelihood={cures[chosen]!r}, or by {cures[other]!r} that they are {other}.",
+            f"X lies in [0, 1], and {share:.0%} of its columns have many values that are equal to "
+            f"their lowest or highest value, as grey pixels do. likelihood='auto' treats all of "
+            f"them as {names[chosen]}. If this is right, set likelihood={cures[chosen]!r}; if they "
+            f"are {names[other]}, set {cures[other]!r}.",
             stacklevel=7,
         )
     return share > 0.5

@@ -55,7 +55,7 @@ class LogNormal(Gaussian):
     support: constraints.Constraint = constraints.positive
     requirement = "positive numbers"
     cure = (
-        "Set likelihood='zero_inflated_log_normal' where X holds zeros too, or "
+        "Set likelihood='zero_inflated_log_normal' if X also holds zeros, or "
         "likelihood='gaussian', which takes any number."
     )
 

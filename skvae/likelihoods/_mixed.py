@@ -309,8 +309,8 @@ def _make(likelihood: Any) -> Any:
     by_name = {name: found for name, found in made.items() if not found.left_open}
     if likelihood not in by_name:
         raise ValueError(
-            f"{likelihood!r} in the blocks of Mixed is no likelihood; the names are "
-            f"{sorted(by_name)}, and CategoricalCodes and your own are given as objects."
+            f"{likelihood!r} in the blocks of Mixed is not a likelihood; the names are "
+            f"{sorted(by_name)}. Give CategoricalCodes and your own likelihoods as objects."
             f"{did_you_mean(likelihood, by_name)}"
         )
     return by_name[likelihood]

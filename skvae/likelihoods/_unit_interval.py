@@ -39,8 +39,8 @@ class Bernoulli(Likelihood):
     requirement = "values between 0 and 1"
     cure = (
         "Set likelihood='gaussian', which takes any value, or fit on X scaled to [0, 1], for "
-        "example by MinMaxScaler(). Its clip=True moves what lies beyond the rows of fit to their "
-        "ends, and so hides that it is unusual."
+        "example by MinMaxScaler(). With its clip=True, values outside of the range of fit are "
+        "cut off, so unusual rows are no longer recognised."
     )
     reads_bytes = True
     starts_linear = True

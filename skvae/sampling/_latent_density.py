@@ -286,8 +286,8 @@ def _fitted(vae: Any, X: Any) -> VariationalAutoencoder:
         inside = opened(clone(vae).fit(X), "vae")
     if inside.before:
         raise TypeError(
-            f"vae={vae!r} has steps before the model, whose latent is of other rows than X. Put "
-            "the sampler into the Pipeline instead, in the model's place."
+            f"vae={vae!r} has steps before the model, so the model gets other rows than X. Put "
+            "the sampler into the Pipeline instead, in the place of the model."
         )
     return inside.model
 
@@ -306,8 +306,8 @@ def _fit_density(density: Any, Z: np.ndarray, seed: int) -> Any:
     """Return a fitted copy of a density, its random state decided by ``seed``."""
     if len(Z) < 2:
         raise ValueError(
-            "X, or one class of it, has a single row; a density is fitted to two or more. "
-            "Leave out such classes."
+            "X, or one class of it, has a single row, but a density needs at least two. Leave out "
+            "such classes."
         )
     if density is None:
         density = GaussianMixture(min(10, len(Z)))
