@@ -108,6 +108,7 @@ icons = {"Repository": "fa-brands fa-git-alt", "Issues": "fa-solid fa-circle-dot
 
 html_theme_options = {
     "logo": {"text": "skvae"},
+    "header_links_before_dropdown": 4,  # one line on a screen of 1,280 pixels, with both links
     "navbar_end": ["version", "navbar-icon-links", "theme-switcher"],
     "icon_links": [
         {"name": name, "url": urls[name], "icon": icon}
