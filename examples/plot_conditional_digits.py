@@ -100,7 +100,7 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 
 plain = clone(vae).fit(X)
-for name, one in (("plain", plain), ("told the digit", model)):
+for name, one in (("plain", plain), ("ConditionalVAE", model)):
     neighbours = KNeighborsClassifier(10).fit(one.transform(X), y)
     print(
         f"{name:16s}digit from the latent: {neighbours.score(one.transform(X_test), y_test):.2f}"

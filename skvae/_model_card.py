@@ -179,7 +179,7 @@ def _bound(name: str, epoch: dict[str, Any], prefix: str) -> tuple[str, str, str
 
 def _components(estimator: Any) -> str:
     active, kl = estimator.active_components_, estimator.kl_per_component_
-    told = f"{active.sum()} of {len(kl)} are active: the latent says something of a row there."
+    told = f"{active.sum()} of {len(kl)} are active: these say something about a row."
     order = np.argsort(-kl, kind="stable")[:SHOWN]
     rows = [(str(i), f"{kl[i]:.3g}", "yes" if active[i] else "no") for i in order]
     more = "" if len(kl) <= SHOWN else f"\n\nThe {SHOWN} with the largest kl are shown."

@@ -45,7 +45,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # a ⊙ σ(b) of a map with twice the outputs (Dauphin et al. 2017, arXiv:1612.08083)
     "gated": partial(nn.GLU, dim=1),
 }
-"""Non-linearities, by name."""
+"""Activation functions by name."""
 
 
 LEVELS = 2**16
@@ -150,7 +150,7 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "batch": BatchNorm,
     "layer": partial(nn.GroupNorm, 1),  # over all features of a row, or channels and pixels
 }
-"""Normalisations of so many features, by name."""
+"""Normalisations by name. Each is called with the number of features."""
 
 
 @dataclass(frozen=True)

@@ -677,7 +677,7 @@ class TestResolve:
         numbers = rng.random((200, 4))
         piled = np.where(rng.random((200, 4)) < 0.3, 0.0, numbers)
         X = np.column_stack([numbers[:, :2], piled[:, :3]])
-        with pytest.warns(UserWarning, match=r"60%.*as grey values.*'continuous_bernoulli'") as caught:
+        with pytest.warns(UserWarning, match=r"60%.*grey values.*'continuous_bernoulli'") as caught:
             vae = VariationalAutoencoder(max_epochs=1, random_state=0).fit(X)
         assert caught[0].filename == __file__
         assert isinstance(vae.likelihood_, ContinuousBernoulli)

@@ -318,7 +318,7 @@ class TestColumns:
             vae(likelihood=Categorical([4])).fit(X)
         blocks = [("gaussian", 4), (Categorical([4]), slice(0, 4))]
         beside = np.column_stack([X, X[:, 3]])
-        with pytest.raises(ValueError, match=r"others in its columns \[0, 1, 2, 3\]\. With likelihood"):
+        with pytest.raises(ValueError, match=r"in its columns \[0, 1, 2, 3\]\. With likelihood"):
             vae(likelihood=Mixed(blocks)).fit(beside)
         X[[3, 5, 6]] = np.nan
         assert np.isfinite(vae(likelihood=Categorical([4])).fit(X).transform(X)).all()

@@ -45,4 +45,4 @@ __all__ = [
 ]
 
 log_likelihood_scorer = make_log_likelihood_scorer()
-"""Scorer: the mean importance-weighted bound of 100 draws, nats per row, higher is better."""
+"""Scorer of the mean importance-weighted bound of 100 draws, in nats per row; higher is better."""
