@@ -681,7 +681,7 @@ class TestResolve:
             vae = VariationalAutoencoder(max_epochs=1, random_state=0).fit(X)
         assert caught[0].filename == __file__
         assert isinstance(vae.likelihood_, ContinuousBernoulli)
-        with pytest.warns(UserWarning, match=r"40%.*for numbers.*'gaussian'.*are grey"):
+        with pytest.warns(UserWarning, match=r"40%.*real numbers.*'gaussian'.*are grey"):
             Auto().resolve(columns_of(np.column_stack([numbers[:, :3], piled[:, :2]])))
 
     def test_who_takes_what(self):
