@@ -35,7 +35,8 @@ print(f"{len(X):,} rows, {path.stat().st_size / 1e6:.1f} MB on disk")
 # From the file, in one call
 # --------------------------
 # ``tracemalloc`` measures the memory that Python and numpy use during the fit. A large part of it
-# is not rows, but code that is imported in the first fit. One epoch is enough for so many rows.
+# is not rows, but code that is imported in the first fit. One epoch is enough for this number
+# of rows.
 
 import tracemalloc
 

@@ -123,7 +123,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Fraction of the outputs of every hidden layer that is set to zero in training. ``"auto"``
         means 0.1 when there is a linear path (dropout never applies to the path itself), else 0.
     linear_path : bool or "auto", default="auto"
-        Whether the dense networks of a table have a linear path beside their hidden layers.
+        Whether the dense networks of a table have a linear path parallel to their hidden layers.
         Training then starts from the best linear model that the likelihood offers, and from its
         bound; for most likelihoods, this is a factor analysis of the rows. ``"auto"`` adds the path
         under those likelihoods. Networks for images, and your own networks, have no such path.
@@ -1202,7 +1202,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return {name: value for name, value in self._plain_state().items() if name in names}
 
     def model_card(self, X: Any = None) -> str:
-        """Return a description of the fitted model in Markdown, to be kept beside its file.
+        """Return a description of the fitted model in Markdown, to keep together with its file.
 
         It describes the data, the model, its parameters, scores and components, how to load it, and
         the versions of the libraries. The same model always gives the same text. Places are left

@@ -71,7 +71,7 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def draw_bends(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights and biases of hidden layers that have a linear path beside them.
+    """Draw weights and biases of hidden layers that are parallel to a linear path.
 
     They are uniform in ``±1 / √n_in``, as in torch. The weights are smaller by √6 than those of
     :func:`draw_weights`, so that the linear path dominates at first. Each feature has a bias, so

@@ -37,7 +37,7 @@ def to_onnx(
                                           ``posterior(X)`` returns; ``loc`` is ``transform(X)``
     decoder    ``Z``, (n, n_components)   ``X``, (n, n_features): ``inverse_transform(Z)``
     score      ``X``, (n, n_features)     ``score``, (n,), in nats; of a VAEOutlierDetector
-                                          ``score_samples(X)``, and beside it ``decision``,
+                                          ``score_samples(X)``, and also ``decision``,
                                           (n,): ``decision_function(X)``
     ========== ========================== ===================================================
 

@@ -22,8 +22,8 @@ class Laplace(LocationScale):
     Parameters
     ----------
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, but for the scale of the Laplace distribution, which is its mean
-        absolute deviation.
+        The same choices as in :class:`Gaussian`. The scale is that of the Laplace distribution: its
+        mean absolute deviation.
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation.
 

@@ -29,7 +29,7 @@ class StudentT(LocationScale):
         Degrees of freedom. They must be above 1, so that the mean exists. If ``None``, they are
         learned for each feature, starting at 10, between 2.1 (so that the variance exists) and 100.
     scale : {"feature", "shared", "row"} or float, default="feature"
-        As in :class:`Gaussian`, but for the scale of Student's t. Its standard deviation is
+        The same choices as in :class:`Gaussian`. The standard deviation of Student's t is
         ``scale · √(df / (df − 2))``.
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation.
