@@ -308,7 +308,7 @@ class TestColumns:
         imputer = small(missing_values=-9, add_indicator=True).fit(X)
         assert_array_equal(imputer.transform(X)[:, :4], small().fit_transform(GAPS))
         assert_array_equal(imputer.transform(X)[:, 4:], GONE)
-        with pytest.raises(ValueError, match="missing_values=-9 says"):
+        with pytest.raises(ValueError, match="missing_values=-9 means"):
             imputer.transform(GAPS)
 
     def test_other_estimators_are_no_model(self):
