@@ -274,7 +274,9 @@ def compare_inference(network, X, rounds):
         print(f"{network}, {name}: by hand {speeds[0]:,.0f}, skvae {speeds[1]:,.0f} rows a second")
         claim(f"{network}: {name} / by hand", median(a / b for a, b in times), least)
     if network == "dense":
-        alone = [(seconds(pairs["inverse_transform"][0]), seconds(products, loop, z)) for _ in times]
+        alone = [
+            (seconds(pairs["inverse_transform"][0]), seconds(products, loop, z)) for _ in times
+        ]
         most = median(a / b for a, b in alone)
         print(f"dense: the decoder's products alone, in memory that is there: {most:.2f} x by hand")
     for dtype in (np.float32, np.float64) if network == "dense" else ():
