@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from numbers import Real
 from typing import Any
 
@@ -21,12 +20,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skvae import _modelfile, _state
+from skvae import _state
 from skvae._data import Rows, check_weight
-from skvae._model_card import library_versions
+from skvae._holder import Holder
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
-from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._validation import Names, asks_what_was_meant
 from skvae._world import world
 from skvae.priors import ClassMixture
 
@@ -35,9 +34,7 @@ CLASSIFIER = VariationalAutoencoder(16, hidden_layer_sizes=(256,))
 
 
 @_state.keeps(_state.VAE_CLASSIFIER)
-class VAEClassifier(
-    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, CheckedEstimator
-):
+class VAEClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, Holder):
     """Classifier that is also trained on rows without a label.
 
     The model learns p(x) from all rows of ``fit``, and p(y|z) from those with a label. Each class y
@@ -336,36 +333,6 @@ class VAEClassifier(
         return self.vae_._n_features_out
 
     # State
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file, for :func:`skvae.load`.
-
-        It works as :meth:`VariationalAutoencoder.save` does.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to write. An existing file is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            When the estimator is not fitted.
-        ValueError, TypeError
-            When a parameter was set to a value out of its range after ``fit``.
-        OSError
-            When the file cannot be written.
-        """
-        check_is_fitted(self)
-        state = _state.of_holder(self)
-        header = {"class": type(self).__name__, "versions": library_versions()}
-        _modelfile.write(path, header, state, _state.PARTS)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return _state.plain(self._fitted, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(_state.restored(self._fitted, state))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterable
 from functools import reduce
 from numbers import Integral
@@ -19,7 +18,7 @@ from sklearn.base import (
 from sklearn.utils import Tags, check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skvae import _modelfile, _state
+from skvae import _state
 from skvae._data import (
     Conditions,
     Given,
@@ -30,15 +29,15 @@ from skvae._data import (
     positions_of,
     split_columns,
 )
-from skvae._model_card import library_versions
+from skvae._holder import Holder
 from skvae._numbers import whole
 from skvae._vae import VariationalAutoencoder
-from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._validation import Names, asks_what_was_meant
 from skvae._world import world
 
 
 @_state.keeps(_state.CONDITIONAL_VAE)
-class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedEstimator):
+class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Holder):
     """Variational autoencoder of rows x with a known condition c, such as a class or a batch.
 
     The model has a prior p(z), a likelihood p(x|z, c) and a posterior q(z|x) or q(z|x, c). It is
@@ -561,40 +560,13 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CheckedE
 
     # State
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file, for :func:`skvae.load`.
-
-        It works as :meth:`VariationalAutoencoder.save` does. If ``condition`` is a function or a
-        slice, the file holds the positions of the columns that it selected.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to write. An existing file is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            When the estimator is not fitted.
-        ValueError, TypeError
-            When a parameter was set to a value out of its range after ``fit``.
-        OSError
-            When the file cannot be written.
-        """
-        check_is_fitted(self)
-        state = _state.of_holder(self)
+    def _state_of_file(self) -> dict[str, Any]:
+        state = super()._state_of_file()
         if callable(self.condition) or isinstance(self.condition, slice):
             state["condition"] = self._positions
         if isinstance(state["condition"], np.ndarray):
             state["condition"] = state["condition"].tolist()
-        header = {"class": type(self).__name__, "versions": library_versions()}
-        _modelfile.write(path, header, state, _state.PARTS)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return _state.plain(self._fitted, super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(_state.restored(self._fitted, state))
+        return state
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from numbers import Integral, Real
 from typing import Any, Self
@@ -17,11 +16,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from skvae import _modelfile, _random, _state
+from skvae import _random, _state
 from skvae._data import Rows, has_categories, n_columns
-from skvae._model_card import library_versions
+from skvae._holder import Holder
 from skvae._vae import VariationalAutoencoder
-from skvae._validation import CheckedEstimator, Names, asks_what_was_meant
+from skvae._validation import Names, asks_what_was_meant
 from skvae._world import world
 from skvae.exceptions import PosteriorCollapseWarning, UndertrainedWarning
 from skvae.likelihoods import StudentT
@@ -87,7 +86,7 @@ def _has_outliers(detector: Any) -> bool:
 
 
 @_state.keeps(_state.VAE_OUTLIER_DETECTOR)
-class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
+class VAEOutlierDetector(OutlierMixin, Holder):
     """Detect outliers with a variational autoencoder: a score, a threshold and reasons.
 
     The score is a lower bound on log p(x) in nats per row. The same row has the same score in every
@@ -474,31 +473,6 @@ class VAEOutlierDetector(OutlierMixin, CheckedEstimator):
         return np.mean([_reasons(vae, x) for vae in self.estimators_], axis=0)
 
     # State
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted detector to one safetensors file, for :func:`skvae.load`.
-
-        It works as :meth:`VariationalAutoencoder.save` does. The file holds all models, the
-        threshold, and the latest rows that ``partial_fit`` keeps. If the objective is of your own
-        class, pass it to ``load`` as the models have it: ``objective=Trimmed(objective=Mine())``.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to write. An existing file is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            When the estimator is not fitted.
-        ValueError, TypeError
-            When a parameter was set to a value out of its range after ``fit``.
-        OSError
-            When the file cannot be written.
-        """
-        check_is_fitted(self)
-        header = {"class": type(self).__name__, "versions": library_versions()}
-        _modelfile.write(path, header, _state.of_holder(self), _state.PARTS)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -56,11 +56,12 @@ ALLOWED = (
         "persistence": {*FAMILIES, "_allotment", "_classifier", "_conditional", "_host"}
         | {"_modelfile"}
         | {"_outliers", "_state", "_vae"},
-        "_conditional": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
+        "_holder": {"_model_card", "_modelfile", "_state", "_validation"},
+        "_conditional": {"_data", "_holder", "_numbers", "_state", "_vae"}
         | {"_validation", "_world"},
-        "_classifier": {"_data", "_model_card", "_modelfile", "_numbers", "_state", "_vae"}
+        "_classifier": {"_data", "_holder", "_numbers", "_state", "_vae"}
         | {"_validation", "_world", "priors"},
-        "_outliers": {"_data", "_model_card", "_modelfile", "_random", "_state", "_vae"}
+        "_outliers": {"_data", "_holder", "_random", "_state", "_vae"}
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_vae", "_validation"}
         | {"_world", "likelihoods", "objectives"},
