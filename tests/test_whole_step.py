@@ -275,6 +275,17 @@ REPLAYED_NOT = {kind.__name__: {"objective": kind()} for kind in (Counts, Outsid
 REPLAYED_NOT |= {"Sums": {"objective": Sums()}, "others' callbacks": {"callbacks": [Callback()]}}
 
 
+def test_what_has_no_compiler_that_works_is_replayed(traced, replayed, monkeypatch):
+    def stumble(graph, inputs, options=None):
+        raise torch._inductor.exc.InductorError(KeyError("buf43"), None)
+
+    monkeypatch.setattr(torch._inductor, "compile", stumble)
+    monkeypatch.setattr(whole_step, "LONG", 9)
+    fits = both(IRIS, ways=(False, "auto"))
+    assert len(replayed) == 2
+    assert_same_bits(fits, IRIS)
+
+
 @pytest.mark.parametrize("name", [*REPLAYED_NOT, *WHOLE_NOT])
 def test_what_cannot_be_replayed_runs_as_written(replayed, name):
     params = REPLAYED_NOT[name] if name in REPLAYED_NOT else WHOLE_NOT[name][0]
@@ -306,6 +317,18 @@ def test_equal_steps_are_scripted_once(replayed, monkeypatch):
     model.set_params(n_components=2).fit(IRIS)
     assert len(traced) == 6
     assert len(recording._kept) == 2
+
+
+def test_beside_a_compiled_step_the_smaller_last_one_is_replayed(traced, replayed, monkeypatch):
+    monkeypatch.setattr(whole_step, "FEWEST_EPOCHS", 100)
+    eager, compiled = both(IRIS)
+    assert len(traced) == len(replayed) == 1
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
+    # Where it cannot be, nothing is said, and the others stay compiled.
+    X, params = STEPS["images"]
+    eager, compiled = both(X, **params)
+    assert len(traced) == len(replayed) == 2
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
 
 
 def test_short_fits_and_large_batches_run_as_written(replayed, monkeypatch):

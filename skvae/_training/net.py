@@ -298,9 +298,12 @@ def make_net(module: VAE, plan: TrainingPlan, history: list[dict[str, Any]]) -> 
     for parameter in module.parameters():
         parameter.data = channels_last(parameter.data)
     net.history = History({**row, "batches": []} for row in history)
+    ways = {"compile"} if is_compiled else set()
     # A callback of someone else's may change what a replayed step would not notice.
-    if plan.compile and not (plan.compile == "replay" and plan.callbacks):
-        net.whole_step = WholeStep(net, plan.compile)
+    if plan.compile and not plan.callbacks:
+        ways.add("replay")
+    if ways:
+        net.whole_step = WholeStep(net, ways, is_asked=plan.compile is True)
     return net
 
 

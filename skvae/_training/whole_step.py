@@ -81,21 +81,21 @@ class WholeStep:
     ----------
     net : VAENet
         Initialised.
-    way : str or bool
-        What :func:`resolve_compile` returned: how such a step is to run.
+    ways : set of str
+        How such a step may run: "compile", "replay".
+    is_asked : bool
+        Whether compiling was asked for: then a step that cannot be compiled is worth a warning,
+        and its networks are compiled.
     """
 
-    def __init__(self, net: Any, way: str | bool) -> None:
-        self.net = net
-        self.is_replayed = way == "replay"
-        self.is_asked = way is True
+    def __init__(self, net: Any, ways: set[str], is_asked: bool) -> None:
+        self.net, self.ways, self.is_asked = net, ways, is_asked
         self.flags = list(_flags(net.module_).values())
         self.n_epochs_before = len(net.history)
         self.seen: dict[Any, Seen] = {}
-        self.recorded: dict[Any, Gradients] = {}
+        self.recorded: dict[Any, tuple[str, Gradients]] = {}
         self.believed: dict[Any, Gradients | WholeGraph] = {}
         self.n_steps: int | None = None  # of the optimiser; read when it has its slots
-        self.why_not: str | None = None
 
     def __call__(self, batch: Any) -> dict[str, Any]:
         """Take a step; return its loss."""
@@ -112,19 +112,25 @@ class WholeStep:
             return self._watch(layout, batch)
         if layout in self.recorded:
             return self._compare(layout, batch)
-        if self._is_worth(rows, noise):
-            with self._or_as_written():
-                self.recorded[layout] = Gradients(self.net, self.seen[layout], rows, noise)
+        way = self._way(rows, noise)
+        if way is not None:
+            with self._or_as_written(way):
+                recorded = Gradients(self.net, self.seen[layout], rows, noise)
+                self.recorded[layout] = way, recorded
         return self.net.eager_step(batch)
 
-    def _is_worth(self, rows: Batch, noise: Tensor) -> bool:
-        """Whether such batches come often enough, as whole ones do, and are small enough."""
-        n_rows, is_large = len(rows.x), rows.x.numel() * len(noise) > SMALL
-        if self.why_not is not None or (self.is_replayed and is_large):
-            return False
+    def _way(self, rows: Batch, noise: Tensor) -> str | None:
+        """Return how steps on such batches are to run, if they are worth anything but Python.
+
+        They must come often enough, as whole batches do.
+        """
         n_epochs = self.net.max_epochs - (len(self.net.history) - self.n_epochs_before)
-        fewest = FEWEST_REPLAYED if self.is_replayed else FEWEST_EPOCHS
-        return world().may_be_whole(n_rows, self.net.batch_size) or n_epochs >= fewest
+        is_whole = world().may_be_whole(len(rows.x), self.net.batch_size)
+        if "compile" in self.ways and (is_whole or n_epochs >= FEWEST_EPOCHS):
+            return "compile"
+        is_small = rows.x.numel() * len(noise) <= SMALL and rows.x.is_cpu
+        is_worth = is_small and (is_whole or n_epochs >= FEWEST_REPLAYED)
+        return "replay" if "replay" in self.ways and is_worth else None
 
     def _watch(self, layout: Any, batch: Any) -> dict[str, Any]:
         """Take a step as it is written, and note what it shows."""
@@ -136,18 +142,18 @@ class WholeStep:
 
     def _compare(self, layout: Any, batch: Any) -> dict[str, Any]:
         """Take a step as it is written, and see whether the recording gives the same."""
-        net, recorded = self.net, self.recorded.pop(layout)
+        net, (way, recorded) = self.net, self.recorded.pop(layout)
         rows, noise = batch[0]["batch"], batch[0]["noise"]
         kept = recorded.kept()
         inputs = recorded.copied(recorded.inputs(rows, noise, kept))
         net.optimizer_.zero_grad()
         with _given(recorded.draws, iter(kept)):
             taken = net.train_step_single(batch)
-        with self._or_as_written():
-            if self.is_replayed:
+        with self._or_as_written(way):
+            if way == "replay":
                 recorded.function = scripted(recorded.recording, recorded.copied(inputs))
             recorded.check(inputs, taken["loss"])
-            if self.is_replayed:
+            if way == "replay":
                 self.believed[layout] = recorded
             elif world().size > 1:
                 recorded.function = compiled(recorded.recording, inputs)
@@ -159,17 +165,19 @@ class WholeStep:
         return taken
 
     @contextmanager
-    def _or_as_written(self) -> Iterator[None]:
+    def _or_as_written(self, way: str) -> Iterator[None]:
         """Let steps run as they are written where they cannot be recorded or compiled."""
         try:
             yield
         except Exception as error:  # whatever it is that torch does not do
-            self.why_not = str(error).strip().split("\n")[0] or type(error).__name__
-            if not self.is_asked:
+            self.ways.discard(way)
+            if way == "replay" or not self.is_asked:
                 return
+            self.ways.clear()
+            why = str(error).strip().split("\n")[0] or type(error).__name__
             warnings.warn(
                 "compile=True: the step as a whole cannot be compiled, only the networks are: "
-                f"{self.why_not}",
+                f"{why}",
                 stacklevel=2,
             )
             compile_networks(self.net.module_, self.net.device)
