@@ -475,7 +475,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Train for one epoch on X, starting from the present state of the model.
 
         The first call decides what is learned from the data as a whole: the likelihood of
-        ``"auto"``, and the mean and scale of the columns. No rows are held out.
+        ``"auto"``, and the mean and scale of the columns. No rows are held out. What is learned of
+        a column without any value so far is learned in the call in which it first has some.
 
         Parameters
         ----------
@@ -494,7 +495,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         ValueError, TypeError
-            For the same reasons as ``fit``.
+            For the same reasons as ``fit``, except that a column may be without any value, unless
+            ``likelihood="mixed"`` has to decide in the first call what it is.
         """
         return self._fit(X, sample_weight, hasattr(self, "net_"), one_epoch=True)
 

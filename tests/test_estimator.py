@@ -483,8 +483,11 @@ class TestFirstChunk:
     """What the first call of partial_fit says little of is learnt from a later one."""
 
     STUCK = np.where(np.arange(4) == 2, 1.5, IRIS)
+    SILENT = np.where(np.arange(4) == 2, np.nan, IRIS)
 
-    @pytest.mark.parametrize("first", [IRIS[:1], STUCK], ids=["one row", "a stuck sensor"])
+    @pytest.mark.parametrize(
+        "first", [IRIS[:1], STUCK, SILENT], ids=["one row", "a stuck sensor", "a silent one"]
+    )
     @pytest.mark.parametrize("trip", [False, True], ids=["in memory", "through a file"])
     def test_later_chunks_train_as_well(self, first, trip, wanted, tmp_path):
         model = vae(**IN_CHUNKS).partial_fit(first)
@@ -506,6 +509,41 @@ class TestFirstChunk:
         seen = np.append(second, 0.0)
         assert_allclose(model.likelihood_.loc, [seen.mean()])
         assert_allclose(model.likelihood_.column_scale, [seen.std()])
+
+    @pytest.mark.filterwarnings("ignore::skvae.PosteriorCollapseWarning")
+    def test_missing_values_count_for_no_row(self):
+        first, second, third = np.zeros((60, 2)), np.zeros((60, 2)), np.ones((60, 2))
+        first[:, 1], second[:, 1], second[:15, 0], third[:45, 1] = np.nan, np.nan, np.nan, np.nan
+        third[-1] = 5.0
+        model = vae(likelihood="gaussian")
+        for chunk in (first, second, third):
+            model.partial_fit(chunk)
+        # Of more than 100 equal values, one counts.
+        expected = [np.append(np.zeros(1), third[:, 0]), third[45:, 1]]
+        assert_allclose(model.likelihood_.loc, [column.mean() for column in expected])
+        assert_allclose(model.likelihood_.column_scale, [column.std() for column in expected])
+
+    @pytest.mark.parametrize("value", [7.0, [7.0, 9.0] * 10])
+    def test_a_column_that_comes_late_starts_at_its_first_values(self, value):
+        X = np.ones((20, 2)) * np.arange(20)[:, None]
+        late = X.copy()
+        X[:, 1], late[:, 1] = np.nan, value
+        model = vae(likelihood="gaussian").partial_fit(X).partial_fit(late)
+        assert_allclose(model.likelihood_.loc[1], np.mean(value))
+        assert_allclose(model.likelihood_.column_scale[1], np.std(value) or 1.0)
+
+    @pytest.mark.parametrize("likelihood", ["poisson", "negative_binomial"])
+    @pytest.mark.parametrize("first", [0.0, np.nan])
+    def test_counts_that_come_late(self, likelihood, first):
+        rng = np.random.default_rng(0)
+        size = np.exp(0.5 * rng.normal(size=(400, 1)))
+        X = rng.poisson(size * [5.0, 500.0]).astype(float)
+        start = X.copy()
+        start[:, 1] = first
+        model = vae(likelihood=likelihood, learning_rate=1e-2).partial_fit(start)
+        for _ in range(10):
+            model.partial_fit(X)
+        assert_allclose(model.reconstruct(X)[:, 1].mean(), X[:, 1].mean(), rtol=0.2)
 
     @pytest.mark.parametrize("size", [1, 7])
     def test_few_rows_at_a_time_are_taken_together(self, size):

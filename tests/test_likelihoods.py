@@ -736,7 +736,19 @@ class TestMeet:
         before = [b.clone() for b in met.buffers()]
         met.meet([2, 0], torch.tensor([8.0, 1.0]), torch.tensor([1.0, 2.0]))
         kept = all(torch.equal(*both) for both in zip(before, met.buffers(), strict=True))
-        assert kept != any(isinstance(part, type(REALS[0]).__base__) for part in met.modules())
+        learns = type(REALS[0]).__base__, Poisson
+        assert kept != any(isinstance(part, learns) for part in met.modules())
+
+    @pytest.mark.parametrize("cls", [Poisson, NegativeBinomial, ZeroInflatedNegativeBinomial])
+    @pytest.mark.parametrize("size_factor", [None, "total"])
+    def test_counts_are_as_if_they_had_been_known(self, cls, size_factor):
+        loc, scale = torch.tensor([2.0, 500.0, 0.5]), torch.tensor([2.0, 90.0, 1.0])
+        met, wanted = cls(size_factor=size_factor), cls(size_factor=size_factor)
+        wanted.initialize(loc=loc, scale=scale)
+        met.initialize(loc=torch.tensor([2.0, 0.0, 0.5]), scale=torch.tensor([2.0, 1.0, 1.0]))
+        met.meet([1], loc[1:2].double(), scale[1:2].double())
+        for one, other in zip(met.buffers(), wanted.buffers(), strict=True):
+            torch.testing.assert_close(one, other)
 
     def test_blocks_are_told_of_their_own_columns(self):
         blocks = [("bernoulli", [0]), (LaplaceLikelihood(), [4]), (Gaussian(), [3, 1, 2])]

@@ -300,15 +300,24 @@ class TestColumns:
         torch.testing.assert_close(mean, expected)
         torch.testing.assert_close(poisson.embed(x)[1, :2], poisson.embed(x)[0, :2])
 
-    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-    def test_a_column_of_which_nothing_is_known(self, method):
+    def test_a_column_of_which_nothing_is_known(self):
         X = IRIS.copy()
         X[:, 2] = np.nan
         with pytest.raises(ValueError, match=r"Column 2 of X holds missing values .*Drop it"):
-            getattr(vae(), method)(X)
+            vae().fit(X)
         with pytest.raises(ValueError, match="Column 'c'"):
-            getattr(vae(), method)(pd.DataFrame(X, columns=list("abcd")))
+            vae().fit(pd.DataFrame(X, columns=list("abcd")))
         assert np.isfinite(vae().fit(IRIS).transform(X)).all()
+
+    def test_a_column_of_which_the_first_chunk_knows_nothing(self):
+        X = IRIS.copy()
+        X[:, 2] = np.nan
+        assert np.isfinite(vae().partial_fit(X).reconstruct(X)).all()
+        # What a column is has to be seen, and something has to be there.
+        with pytest.raises(ValueError, match=r"Column 2 of X holds missing values .*Drop it"):
+            vae(likelihood="mixed").partial_fit(X)
+        with pytest.raises(ValueError, match="so do 4 of 4 columns"):
+            vae().partial_fit(np.full((9, 4), np.nan))
 
     def test_part_of_a_one_hot_category(self):
         X = ONE_HOT.copy()

@@ -293,10 +293,13 @@ class Columns:
             for some in pieces(*block.shape):
                 yield block[some], None if weight is None else weight[some]
 
-    def check_observed(self) -> None:
-        """Raise ``ValueError`` where a column holds missing values alone."""
+    def check_observed(self, more_to_come: bool = False) -> None:
+        """Raise ``ValueError`` where a column holds missing values alone.
+
+        Where there are more rows to come, only if all columns do.
+        """
         empty = (self.missing == self.n_rows).tolist()
-        if any(empty):
+        if all(empty) if more_to_come else any(empty):
             column = empty.index(True)
             raise ValueError(
                 f"{self.label(column)} of X holds missing values (NaN) alone, so that there is "

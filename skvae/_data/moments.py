@@ -26,7 +26,7 @@ class Moved(NamedTuple):
 class Moments(NamedTuple):
     """Moments so far of the columns that are not settled: they grow with the rows to come.
 
-    These are the columns that have had one value only, and in the first calls of
+    These are the columns that have had one value only, or none, and in the first calls of
     ``partial_fit`` all. Many rows that hold one value count for one: more of the same say nothing
     of a column's spread.
     """
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
     columns: np.ndarray
     """Indices, int64."""
     n_rows: np.ndarray
-    """Behind each, float64."""
+    """Rows behind each in which it was observed, float64."""
     mean: np.ndarray
     variance: np.ndarray
 
@@ -48,22 +48,25 @@ class Moments(NamedTuple):
         """Return what is left unsettled after more rows, and the columns that moved."""
         new = self._found(columns, self.columns)
         n_rows = self.n_rows + new.n_rows
-        mean = (self.n_rows * self.mean + new.n_rows * new.mean) / n_rows
+        total = np.maximum(n_rows, 1)  # a column may not have been observed yet
+        mean = (self.n_rows * self.mean + new.n_rows * new.mean) / total
         squares = sum(
             some.n_rows * (some.variance + (some.mean - mean) ** 2) for some in (self, new)
         )
-        both = Moments(self.columns, n_rows, mean, squares / n_rows)
-        moves = both.variance > 0
+        both = Moments(self.columns, n_rows, mean, squares / total)
+        varies = both.variance > 0
+        moves = varies | ((self.n_rows == 0) & (new.n_rows > 0))
+        scale = np.where(varies, np.sqrt(both.variance), 1.0)
         moved = Moved(
             both.columns[moves].tolist(),
             torch.from_numpy(both.mean[moves]),
-            torch.from_numpy(np.sqrt(both.variance[moves])),
+            torch.from_numpy(scale[moves]),
         )
         return both._unsettled(is_streamed), moved
 
     def are_those_of(self, columns: Columns) -> bool:
         """Whether the rows hold nothing but the value of every column, all of them constant."""
-        if self.variance.any():
+        if self.variance.any() or not self.n_rows.all():
             return False
         blocks = columns.rows.blocks()
         are_those = all(bool((block[:, self.columns] == self.mean).all()) for block, _ in blocks)
@@ -84,10 +87,11 @@ class Moments(NamedTuple):
     @classmethod
     def _found(cls, columns: Columns, indices: np.ndarray) -> Moments:
         constant = columns.constant.numpy()[indices]
+        n_rows = columns.n_rows - columns.missing.numpy()[indices].astype(np.float64)
         # The mean of equal numbers may be off by a rounding; a constant's scale is 1 by convention.
-        mean = np.where(constant, columns.low.numpy()[indices], columns.mean.numpy()[indices])
+        is_one = constant & (n_rows > 0)
+        mean = np.where(is_one, columns.low.numpy()[indices], columns.mean.numpy()[indices])
         variance = np.where(constant, 0.0, columns.scale.numpy()[indices] ** 2)
-        n_rows = np.full(len(indices), float(columns.n_rows))
         return cls(indices, _counted(n_rows, constant), mean, variance)
 
     def _unsettled(self, is_streamed: bool) -> Moments | None:

@@ -114,7 +114,8 @@ class Reader:
             wants_detail,
             look,
         )
-        columns.check_observed()
+        finds_kinds = wants_detail and getattr(likelihood, "left_open", False)
+        columns.check_observed(more_to_come=is_streamed and not finds_kinds)
         reader = replace(reader, unsettled=Moments.of(columns, is_streamed))
         if is_image and getattr(likelihood, "reads_bytes_of_images", False):
             _warn_of_grey_levels(columns)
@@ -249,7 +250,8 @@ class Reader:
         if self.unsettled is None or self.unsettled.are_those_of(columns):
             return self, rows, columns, None
         unsettled, moved = self.unsettled.merged(columns, is_streamed)
-        return replace(self, unsettled=unsettled), rows, columns, moved
+        reader = replace(self, unsettled=unsettled)
+        return reader, rows, columns, moved if moved.indices else None
 
     def to_plain(self) -> dict[str, Any]:
         """Return this as plain data and arrays.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -74,6 +75,7 @@ class Poisson(Likelihood):
     starts_linear = True
 
     _MAX_ETA = 10.0
+    _RAISED = 0.0  # of the logarithms of means, for zeros that are none of the counts'
     loc: Tensor
     log_scale: Tensor
     embedded_loc: Tensor
@@ -87,16 +89,33 @@ class Poisson(Likelihood):
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Start at the mean and the spread of each column, which training need not learn then."""
         self._check_choice("size_factor", None, "total")
+        for name, values in self._of_columns(loc, scale).items():
+            self.register_buffer(name, values)
+        total = loc.clamp_min(FLOOR).sum(0, keepdim=True)
+        self.register_buffer("typical_total", total.float())
+
+    @torch.no_grad()
+    def meet(self, columns: Sequence[int], loc: Tensor, scale: Tensor) -> None:
+        """Take these for the columns' means and spread: a mean moves so far from there only."""
+        index = torch.as_tensor(columns, device=self.loc.device)
+        for name, values in self._of_columns(loc, scale).items():
+            known = getattr(self, name)
+            known.index_copy_(0, index, values.to(known))
+        self.typical_total.copy_((self.loc - self._RAISED).exp().sum(0, keepdim=True))
+
+    def _of_columns(self, loc: Tensor, scale: Tensor) -> dict[str, Tensor]:
+        """Return what is kept of each column with such a mean and spread."""
         means = loc.clamp_min(FLOOR)
-        self.register_buffer("loc", means.log().float())
-        self.register_buffer("typical_total", means.sum(0, keepdim=True).float())
         # A count of a known rate varies by the root of it: less of a spread says nothing.
         _, spread = log_moments(means, torch.maximum(scale, means.sqrt()))
-        self.register_buffer("log_scale", spread.clamp_max(STEEPEST).float())
         embedded_loc, embedded_scale = log_moments(1 + means, scale)
         _, least = log_moments(1 + means, torch.full_like(means, LEAST_SCALE))
-        self.register_buffer("embedded_loc", embedded_loc)
-        self.register_buffer("embedded_scale", torch.maximum(embedded_scale, least))
+        return {
+            "loc": means.log().float() + self._RAISED,
+            "log_scale": spread.clamp_max(STEEPEST).float(),
+            "embedded_loc": embedded_loc,
+            "embedded_scale": torch.maximum(embedded_scale, least),
+        }
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and biases of the decoder: ``log μ`` moves by ``1 + 1/μ`` per log(1 + μ).
@@ -240,12 +259,8 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
     """
 
     n_params = 2
-    _START = 0.05
-
-    def initialize(self, loc: Tensor, scale: Tensor) -> None:
-        """Start at the means of the columns, with π at 5 %."""
-        super().initialize(loc, scale)
-        self.loc -= math.log1p(-self._START)
+    _START = 0.05  # π where training starts, at the columns' means
+    _RAISED = -math.log1p(-_START)
 
     def _counts(self, params: Tensor) -> Any:
         start = math.log(self._START / (1 - self._START))
