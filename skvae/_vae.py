@@ -264,8 +264,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Which components are active: those with a KL above 0.05 nats.
     unit_ : float
         255 if ``fit`` got images of uint8 in [0, 255] and the likelihood is one of values in
-        [0, 1]; otherwise 1. Rows of uint8 are then read as ``X / unit_``, a batch at a time.
-        Everything that the model returns, densities included, is in those units.
+        [0, 1]; otherwise 1. Rows of uint8, masked or not, are then read as ``X / unit_``, a batch
+        at a time. Everything that the model returns, densities included, is in those units.
     likelihood_ : Likelihood
         The likelihood that was chosen, fitted.
     encoder_, decoder_ : torch.nn.Module

@@ -4,6 +4,7 @@ import copy
 import warnings
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.sparse
 import torch
@@ -94,6 +95,27 @@ class TestBytes:
         model.save(tmp_path / "model")
         assert_array_equal(skvae.load(tmp_path / "model").transform(dark), expected)
         assert copy.deepcopy(model).partial_fit(dark).unit_ == 255.0
+
+    @pytest.mark.parametrize("params", [{**IMAGE}, {"likelihood": "continuous_bernoulli"}], ids=str)
+    def test_missing_pixels(self, params):
+        """Bytes some of which are masked, or null, are their floats, too."""
+        gone = np.random.default_rng(0).random(BYTES.shape) < 0.2
+        gone[0] = False
+        masked, shares = np.ma.array(BYTES, mask=gone), np.where(gone, np.float32(np.nan), PIXELS)
+        of_bytes, of_floats = vae(**params).fit(masked), vae(**params).fit(shares)
+        assert (of_bytes.unit_, of_floats.unit_) == (255.0, 1.0)
+        assert of_bytes.history_[-1]["train_loss"] == of_floats.history_[-1]["train_loss"]
+        for X in (masked, list(masked)):
+            for verb in ("transform", "reconstruct", "score_samples"):
+                assert_array_equal(getattr(of_bytes, verb)(X), getattr(of_floats, verb)(shares))
+        frame = pl.DataFrame(
+            [pl.Series(str(i), column.tolist(), pl.UInt8) for i, column in enumerate(masked.T)]
+        )
+        of_frame = vae(**params).fit(frame)
+        assert of_frame.unit_ == 255.0
+        assert_allclose(of_frame.reconstruct(frame), of_floats.reconstruct(shares), atol=1e-3)
+        model = copy.deepcopy(of_bytes).partial_fit(masked)
+        assert np.isfinite(model.score(masked))
 
     def test_pictures_show_both_in_the_same_units(self):
         model = vae(**IMAGE).fit(BYTES)

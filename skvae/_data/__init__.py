@@ -12,7 +12,7 @@ from skvae._data.conditions import (
 )
 from skvae._data.mapped import shared_mapping
 from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
-from skvae._data.reader import Reader, has_categories, n_columns, some_columns
+from skvae._data.reader import Reader, has_categories, n_columns, of_bytes, some_columns
 from skvae._data.rows import Rows
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "is_lazy",
     "mix",
     "n_columns",
+    "of_bytes",
     "positions_of",
     "shared_mapping",
     "some_columns",

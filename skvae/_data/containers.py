@@ -57,6 +57,16 @@ def as_matrix(X: Any) -> Any:
     return X
 
 
+def is_of_bytes(X: Any) -> bool:
+    """Return whether an array, or each of a list of rows, is of uint8.
+
+    Where some are masked, ``as_matrix`` makes floats of them, and they are bytes all the same.
+    """
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(map(is_of_bytes, X))
+    return getattr(X, "dtype", None) in (np.uint8, torch.uint8)
+
+
 def check_dates(X: Any) -> None:
     """Raise ``ValueError`` for an array of dates or durations, which numpy turns into numbers."""
     if X.dtype.kind == "M":

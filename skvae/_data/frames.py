@@ -128,6 +128,11 @@ class Frame:
         """Return the categories of every column that has some, by the column's name."""
         return {str(c.name): c.levels() for c in self.columns if c.kind == "category"}
 
+    @property
+    def is_of_bytes(self) -> bool:
+        """Whether all columns are of uint8, with nulls or without."""
+        return all(str(column.dtype) == "UInt8" for column in self.columns)
+
     def kinds(self, categories: dict[str, list[Any]]) -> list[str | None]:
         """Return what each column is declared to be; ``None`` where its values have to tell."""
         return [

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from skvae._data.chunked import ChunkedArray
 from skvae._data.columns import Columns, Look
-from skvae._data.containers import as_matrix, check_dates
+from skvae._data.containers import as_matrix, check_dates, is_of_bytes
 from skvae._data.frames import Frame, joined_kinds, joined_levels
 from skvae._data.mapped import shared_mapping
 from skvae._data.moments import Moments, Moved
@@ -102,9 +102,11 @@ class Reader:
         reader, checked, frame = cls._met(estimator, X, takes_categories)
         categories = reader.categories
         is_image = getattr(estimator, "image_shape", None) is not None
-        reader = replace(reader, unit=max(world().parts(_unit_of(checked, likelihood, is_image))))
+        unit = _unit_of(checked, likelihood, is_image) if of_bytes(X) else 1.0
+        reader = replace(reader, unit=max(world().parts(unit)))
         wants_detail = getattr(likelihood, "wants_detail", False)
-        rows, look = reader._weighted(checked, sample_weight, context, label, wants_detail)
+        beside = sample_weight, context, label
+        rows, look = reader._weighted(X, checked, *beside, wants_detail)
         columns = Columns(
             rows,
             _names(estimator),
@@ -206,7 +208,7 @@ class Reader:
             As ``learn``, and when X has other columns than in ``fit`` or unknown categories.
         """
         checked = self._known(estimator, X)
-        return self._rows(checked, context, _has_missing(checked))
+        return self._rows(X, checked, context, _has_missing(checked))
 
     def read_on(
         self,
@@ -245,7 +247,7 @@ class Reader:
         """
         checked = self._known(estimator, X)
         _check_alike(checked, _names(estimator))
-        rows, look = self._weighted(checked, sample_weight, context)
+        rows, look = self._weighted(X, checked, sample_weight, context)
         columns = Columns(rows, _names(estimator), look=look)
         if self.unsettled is None or self.unsettled.are_those_of(columns):
             return self, rows, columns, None
@@ -317,12 +319,13 @@ class Reader:
         ValueError, TypeError, ImportError
             When X is no matrix of numbers, or holds unknown categories.
         """
+        unit = self.unit if of_bytes(X) else 1.0
         X = as_matrix(X)
         frame = Frame.of(X, by_types=bool(self.categories))
         matrix = X if frame is None else frame.matrix(self.categories)
         dense = matrix.toarray() if scipy.sparse.issparse(matrix) else np.asarray(matrix)
         check_dates(dense)
-        return dense.astype(np.float64) / (self.unit if dense.dtype == np.uint8 else 1.0)
+        return dense.astype(np.float64) / unit
 
     def _known(self, estimator: Any, X: Any) -> Any:
         """Return X, checked, with the columns and the categories of ``fit``."""
@@ -331,15 +334,16 @@ class Reader:
         return _checked(estimator, X, frame, self.categories, reset=False)
 
     def _rows(
-        self, checked: Any, context: Any, has_missing: bool, label: np.ndarray | None = None
+        self, X: Any, checked: Any, context: Any, has_missing: bool, label: np.ndarray | None = None
     ) -> Rows:
-        unit = self.unit if checked.dtype == np.uint8 else 1.0
+        unit = self.unit if of_bytes(X) else 1.0
         context = _checked_context(context, checked)
         beside = {"unit": unit, "context": context, "label": label}
         return Rows(checked, **beside, has_missing=has_missing)
 
     def _weighted(
         self,
+        X: Any,
         checked: Any,
         sample_weight: Any,
         context: Any,
@@ -348,7 +352,7 @@ class Reader:
     ) -> tuple[Rows, Look]:
         weight = check_weight(sample_weight, checked)
         is_known = _is_checked(checked)
-        rows = self._rows(checked, context, not is_known or _has_missing(checked), label)
+        rows = self._rows(X, checked, context, not is_known or _has_missing(checked), label)
         rows, look = weighted_rows(rows, weight, wants_detail)
         if not is_known:
             ends = np.array([look.values.low, look.values.high], rows.dtype)
@@ -382,6 +386,12 @@ def some_columns(X: Any, kept: np.ndarray) -> Any:
         return None if frame is None else X
     names = [column.name for column, is_kept in zip(frame.columns, kept, strict=True) if is_kept]
     return frame.frame.select(names).to_native()
+
+
+def of_bytes(X: Any) -> bool:
+    """Return whether X is of uint8, an array or a data frame, with missing values or without."""
+    frame = None if is_of_bytes(X) else Frame.of(X)
+    return is_of_bytes(X) if frame is None else frame.is_of_bytes
 
 
 def has_categories(X: Any) -> bool:
@@ -495,15 +505,15 @@ def _checked_context(context: Any, X: Any) -> np.ndarray | None:
 
 
 def _unit_of(X: Any, likelihood: Any, is_image: bool) -> float:
-    """Return the value of X that is read as 1: 255 for the bytes of images, else 1.
+    """Return the value of bytes that is read as 1: 255 for those of images, else 1.
 
-    Bytes are those of images when some are above 1 and the likelihood reads them so, always or
+    They are those of images when some are above 1 and the likelihood reads them so, always or
     where rows are images.
     """
     reads_bytes = getattr(likelihood, "reads_bytes", False) or (
         is_image and getattr(likelihood, "reads_bytes_of_images", False)
     )
-    if X.dtype != np.uint8 or not reads_bytes:
+    if not reads_bytes:
         return 1.0
     return BYTE if any((block > 1).any() for block, _ in Rows(X).blocks()) else 1.0
 
