@@ -13,13 +13,15 @@ from sklearn.impute import MissingIndicator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils._param_validation import Interval, MissingValues
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae import _random
 from skvae._conformal import Ends, Widening
-from skvae._data import Reader, some_columns
+from skvae._data import Reader, frame_of, of_bytes, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
+from skvae._training import follow
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, asks_what_was_meant
 from skvae._world import world
@@ -85,6 +87,9 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         The value that means "missing" in X. nan, None and pandas.NA have the same effect.
     random_state : int, RandomState instance or None, default=None
         Seed of the fit and of the draws. If ``None``, the fit uses the ``random_state`` of ``vae``.
+    verbose : int, default=0
+        Progress bars and tables of the fits, and bars for calls that take longer than a second, as
+        ``verbose`` of :class:`VariationalAutoencoder`. The larger of the two is used.
 
     Attributes
     ----------
@@ -135,6 +140,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         "keep_empty_features": ["boolean"],
         "missing_values": [MissingValues(numeric_only=True), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     @asks_what_was_meant
@@ -149,6 +155,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         keep_empty_features: bool = False,
         missing_values: Any = np.nan,
         random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.vae = vae
         self.n_importance_samples = n_importance_samples
@@ -158,6 +165,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self.keep_empty_features = keep_empty_features
         self.missing_values = missing_values
         self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
@@ -171,7 +179,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         Parameters
         ----------
         X : array-like or data frame of shape (n_samples, n_features)
-            Rows, with or without missing values.
+            Rows, with or without missing values. All of them are held in memory.
         y : Ignored
             Present for scikit-learn's conventions.
 
@@ -196,7 +204,11 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             likelihood = "mixed" if self.vae is None else self.vae.likelihood
             named = LIKELIHOODS.get(likelihood) if isinstance(likelihood, str) else likelihood
             takes_categories = getattr(named, "takes_categories", False)
-            reader, values = Reader.meet(self, X, takes_categories and self._is_nan)
+            reader, values, types = Reader.meet(self, X, takes_categories and self._is_nan)
+            self._types = types
+            self._levels = {
+                column: some.levels for column, some in enumerate(types) if some.kind == "category"
+            }
             values = self._marked(values)
             missing = np.isnan(values)
             self._kept = ~np.all(world().parts(missing.all(0)), 0)
@@ -216,13 +228,14 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             self._reader = reader
             kept = values[:, self._kept]
             hidden = self._some_of(kept, likelihood, seeds)
+        loudness = max(int(vae.verbose), int(self.verbose))
         self.estimators_ = [
-            clone(vae).set_params(random_state=seed)._fit_without(table, some)
+            clone(vae).set_params(random_state=seed, verbose=loudness)._fit_without(table, some)
             for seed, some in zip(seeds, hidden, strict=True)
         ]
         self.vae_ = self.estimators_[0]
-        self._are_whole = self._look_for_whole_numbers(kept)
-        self._range = self._look_for_range(kept)
+        self._are_whole = self._look_for_whole_numbers(kept / self._unit(table))
+        self._range = self._look_for_range(kept / self._unit(table))
         self._widening = self._look_at(table, hidden, seeds)
         return self
 
@@ -231,7 +244,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         names = list(map(str, getattr(self, "feature_names_in_", np.empty(0))))
         names = [name for name, is_kept in zip(names, self._kept, strict=False) if is_kept]
         are_numbers = np.array(ordered_columns(likelihood, values.shape[1], names))
-        are_numbers[np.isin(names, list(self._reader.categories)).nonzero()] = False
+        are_numbers[np.isin(np.flatnonzero(self._kept), list(self._levels))] = False
         # Two distinct values are no numbers: they say yes and no, or are of one-hot categories.
         low = np.fmin.reduce(world().parts(np.fmin.reduce(values)))
         high = np.fmax.reduce(world().parts(np.fmax.reduce(values)))
@@ -269,7 +282,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         x = whole.subset(some).block(slice(None))[at, columns]
         n = min(self._n_draws, N_DRAWS)
         draws = np.empty((n, len(x)), whole.dtype)
-        inference = vae._inference(whole.dtype, "draw")
+        inference = vae._inference(whole.dtype, "hidden values")
         generator = _random.generator(seed, Stream.SAMPLING, device=vae.net_.device)
         rows = whole.without(hidden).subset(some), n, max(self.n_importance_samples, n), generator
         for part, drawn in inference.imputations(*rows):
@@ -316,9 +329,18 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         return np.where(values == self.missing_values, np.nan, values)
 
     def _table(self, X: Any, values: np.ndarray) -> Any:
-        """Return what the model is given: X, without the empty columns."""
+        """Return what the model is given: X, without the empty columns; bytes stay bytes."""
         frame = some_columns(X, self._kept) if self._is_nan else None
-        return values[:, self._kept] if frame is None else frame
+        if frame is not None:
+            return frame
+        kept = values[:, self._kept]
+        if not of_bytes(X):
+            return kept
+        return np.ma.array(np.nan_to_num(kept).astype(np.uint8), mask=np.isnan(kept))
+
+    def _unit(self, table: Any) -> float:
+        """Return the value of a table that the model takes for 1: 255 for bytes of images."""
+        return self.vae_.unit_ if of_bytes(table) else 1.0
 
     def _look_for_whole_numbers(self, values: np.ndarray) -> np.ndarray:
         """Return the columns in which all values are whole, and all draws of the model too."""
@@ -358,7 +380,9 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         X : ndarray of shape (n_samples, n_features_out)
             The filled rows, with the float dtype of X, or with dtype object if X is a data frame
             with categories. Columns that were empty in ``fit`` are left out unless
-            ``keep_empty_features``. The columns of ``add_indicator`` come last.
+            ``keep_empty_features``. The columns of ``add_indicator`` come last. After
+            ``set_output``, a data frame whose columns have the types that they had in ``fit``; whole
+            numbers and booleans only if the likelihood is one of such values, else float64.
 
         Raises
         ------
@@ -372,18 +396,20 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         if len(gaps):
             rows = table, gaps, values.dtype
             if self.sample_posterior:
-                (found,) = self._imputations(*rows, 1, self.random_state)
+                (found,) = self._imputations(*rows, 1, self.random_state, "transform")
             else:
                 found = self._expected(*rows)
-            self._fill(filled, gaps, found)
+            self._fill(filled, gaps, found * self._unit(table))
+        missing = None if self.indicator_ is None else self.indicator_.transform(values)
+        library = _get_output_config("transform", self)["dense"]
+        if self._types and library != "default":
+            return frame_of(self._typed(filled, missing, library), library, X)
         filled = self._out(filled)
-        if self.indicator_ is None:
-            return filled
-        return np.hstack([filled, self.indicator_.transform(values)])
+        return filled if missing is None else np.hstack([filled, missing])
 
     def _expected(self, table: Any, gaps: np.ndarray, dtype: Any) -> np.ndarray:
         """Return what is expected in the rows that have gaps."""
-        models = [vae._inference(dtype, "transform") for vae in self.estimators_]
+        models = [vae._inference(dtype, title) for vae, title in self._titled("transform")]
         rows = self.vae_._read(table).subset(gaps)
         each = [model.expected(rows, self.n_importance_samples) for model in models]
         values = models[0].settled(np.mean(each, axis=0, dtype=np.float64).astype(dtype))
@@ -432,26 +458,42 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         values, table, gaps = self._read(X)
         filled = np.repeat(values[np.newaxis], n_draws, 0)
         if len(gaps):
-            draws = self._imputations(table, gaps, values.dtype, n_draws, random_state)
+            draws = self._imputations(table, gaps, values.dtype, n_draws, random_state, "draw")
             for one, drawn in zip(filled, draws, strict=True):
-                self._fill(one, gaps, drawn)
+                self._fill(one, gaps, drawn * self._unit(table))
         return filled
 
+    def _titled(self, title: str | None) -> list[tuple[VariationalAutoencoder, str | None]]:
+        """Return the models, each with the title of its progress bar."""
+        n_models = len(self.estimators_)
+        if title is None or n_models == 1:
+            return [(vae, title) for vae in self.estimators_]
+        numbered = enumerate(self.estimators_, start=1)
+        return [(vae, f"{title}, model {number} of {n_models}") for number, vae in numbered]
+
     def _imputations(
-        self, table: Any, gaps: np.ndarray, dtype: Any, n_draws: int, random_state: Any
+        self,
+        table: Any,
+        gaps: np.ndarray,
+        dtype: Any,
+        n_draws: int,
+        random_state: Any,
+        title: str | None = None,
     ) -> np.ndarray:
         """Return draws of the rows with gaps, ``(n_draws, n, d)``, from each model as many."""
         seed = _random.draw_seed(random_state)
         generator = _random.generator(seed, Stream.SAMPLING, device=self.vae_.net_.device)
         rows = self.vae_._read(table).subset(gaps)
         drawn = np.empty((n_draws, len(gaps), rows.n_features), dtype)
-        for first, vae in enumerate(self.estimators_):
-            mine = drawn[first :: len(self.estimators_)]
-            if len(mine):
-                inference = vae._inference(dtype, "draw")
-                n = max(self.n_importance_samples, len(mine))
-                for some, draws in inference.imputations(rows, len(mine), n, generator):
-                    mine[:, some] = draws.cpu().numpy()
+        n_models = len(self.estimators_)
+        for first, (vae, model_title) in enumerate(self._titled(title)):
+            mine = drawn[first::n_models]
+            if not len(mine):
+                continue
+            inference = vae._inference(dtype, model_title)
+            n = max(self.n_importance_samples, len(mine))
+            for some, draws in inference.imputations(rows, len(mine), n, generator):
+                mine[:, some] = draws.cpu().numpy()
         return drawn
 
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -497,11 +539,15 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         bounds = values.copy(), values.copy()
         n_draws = self._n_draws * len(self.estimators_)
         size = max(1, DRAWN // (n_draws * values.shape[1]))
-        for start in range(0, len(gaps), size):
-            some = gaps[start : start + size]
+        parts = (
+            (slice(start, min(start + size, len(gaps))), gaps[start : start + size])
+            for start in range(0, len(gaps), size)
+        )
+        title = self.vae_._title("interval")
+        for _, some in parts if title is None else follow(parts, len(gaps), title):
             draws = self._imputations(table, some, values.dtype, n_draws, self.random_state)
             for bound, end in zip(bounds, self._ends(draws, level), strict=True):
-                self._fill(bound, some, end)
+                self._fill(bound, some, end * self._unit(table))
         missing = np.isnan(values)
         low, high = (self._out(bound, missing) for bound in bounds)
         return low, high
@@ -530,16 +576,29 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         """Return a filled table as it leaves: with categories, and without empty columns."""
         empty = ~self._kept
         filled[:, empty] = np.nan_to_num(filled[:, empty])
-        if self._reader.categories:
-            names = list(map(str, self.feature_names_in_))
+        if self._levels:
             numbers, filled = filled, filled.astype(object)
-            for name, levels in self._reader.categories.items():
-                column = names.index(name)
-                codes = numbers[:, column].astype(np.int64)
-                filled[:, column] = np.array(levels, dtype=object)[codes]
+            for column, levels in self._levels.items():
+                # A column that is empty may have no category.
+                some = np.array([*levels, None], dtype=object)
+                filled[:, column] = some[numbers[:, column].astype(np.int64)]
                 if without is not None:
                     filled[without[:, column], column] = None
         return filled if self.keep_empty_features else filled[:, self._kept]
+
+    def _typed(self, filled: np.ndarray, missing: np.ndarray | None, library: str) -> list[Any]:
+        """Return the columns of a filled table for a frame, with the types of those of ``fit``."""
+        are_whole = np.zeros(len(self._kept), bool)
+        are_whole[self._kept] = self._are_whole
+        numbers = np.nan_to_num(filled)  # of columns that are empty
+        columns = [
+            of_fit.series(numbers[:, column], library)
+            if are_whole[column] or of_fit.kind in ("real", "category")
+            else numbers[:, column]
+            for column, of_fit in enumerate(self._types)
+            if self.keep_empty_features or self._kept[column]
+        ]
+        return columns if missing is None else [*columns, *missing.T]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns that ``transform`` returns.

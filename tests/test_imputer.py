@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import VAEImputer, VariationalAutoencoder
+from skvae._training import progress
 from skvae.likelihoods import Categorical, CategoricalCodes, Mixed
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -251,12 +252,16 @@ class TestKinds:
             assert (bound >= 0).all()
             assert (bound == bound.astype(float).round()).all()
 
-    def test_set_output(self, filled):
-        imputer, _, frame, _ = filled
-        result = clone(imputer).set_params(vae=small().vae.set_params(likelihood="mixed"))
-        result = result.set_output(transform="pandas").fit(frame).transform(frame)
-        assert list(result.columns) == list(frame.columns)
-        assert set(result["colour"]) == {"red", "blue"}
+    def test_names_that_are_no_text(self):
+        frame, _ = with_gaps(table(60))
+        numbered = frame.set_axis(range(frame.shape[1]), axis=1)
+        imputer = VAEImputer(small_mixed(), n_estimators=1, random_state=0)
+        expected = [clone(imputer).fit(frame).transform(frame), *imputer.fit(frame).interval(frame)]
+        imputer = clone(imputer).fit(numbered)
+        found = [imputer.transform(numbered), *imputer.interval(numbered)]
+        for one, other in zip(found, expected, strict=True):
+            assert_array_equal(one, other)
+        assert list(imputer.get_feature_names_out()) == ["x0", "x1", "x2", "x3", "x4"]
 
     def test_unseen_categories(self, filled):
         imputer, _, frame, _ = filled
@@ -272,6 +277,150 @@ class TestKinds:
         filled = small(vae={"likelihood": mixed}).fit_transform(X)
         assert_array_equal(filled[:, :3].sum(1), 1)
         assert set(filled[:, :3].ravel()) == {0, 1}
+
+
+def typed(n=60):
+    """A frame of columns of many types, with gaps where the type has place for them."""
+    z = RNG.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "grade": pd.Categorical(np.where(z > 0, "low", "high"), ["low", "high"], ordered=True),
+            "band": pd.cut(z, [-9, -0.5, 0.5, 9]),
+            "empty": pd.Categorical([None] * n),
+            "few": RNG.poisson(3, n).astype(np.int8),
+            "visits": pd.array(RNG.poisson(np.exp(1 + z)), dtype="Int64"),
+            "is_new": z > 0,
+            "member": pd.array(z > 0, dtype="boolean"),
+            "height": z.astype(np.float32),
+        },
+        index=np.arange(n) + 100,
+    )
+    gone = RNG.random(frame.shape) < 0.2
+    gone[:, [frame.columns.get_loc(name) for name in ("few", "is_new")]] = False
+    return frame.mask(gone, None).astype(frame.dtypes)
+
+
+class TestFrames:
+    """After set_output, columns have the types that they had."""
+
+    def test_pandas(self):
+        frame = typed()
+        imputer = small(vae={"likelihood": "mixed"}).set_output(transform="pandas").fit(frame)
+        result = imputer.transform(frame)
+        kept = frame.drop(columns="empty")
+        assert dict(result.dtypes) == dict(kept.dtypes)
+        assert_array_equal(result.index, frame.index)
+        assert not result.isna().any(axis=None)
+        for name in kept:
+            seen = kept[name].notna()
+            assert (result[name][seen] == kept[name][seen]).all()
+        assert dict(imputer.fit_transform(frame).dtypes) == dict(kept.dtypes)
+        # Where a column has no gap, or no type that says so, it is as in fit.
+        assert dict(imputer.transform(frame[:3].astype({"few": float})).dtypes) == dict(kept.dtypes)
+
+    def test_polars(self):
+        frame = pl.DataFrame(
+            {
+                "grade": pl.Series(["low", "high", None] * 20, dtype=pl.Enum(["low", "high"])),
+                "town": pl.Series([None, "here", "there"] * 20, dtype=pl.Categorical),
+                "few": pl.Series([1, None, 3, 0] * 15, dtype=pl.UInt8),
+                "member": [True, None, False] * 20,
+                "height": pl.Series(RNG.normal(size=60), dtype=pl.Float32),
+            }
+        )
+        imputer = small(vae={"likelihood": "mixed"}).set_output(transform="polars")
+        result = imputer.fit_transform(frame)
+        assert result.schema == frame.schema
+        assert not any(result.null_count().row(0))
+        for name in frame.columns:
+            seen = frame[name].is_not_null()
+            assert result[name].filter(seen).to_list() == frame[name].filter(seen).to_list()
+
+    def test_another_library(self):
+        frame = typed()
+        imputer = small(vae={"likelihood": "mixed"}).set_output(transform="polars")
+        result = imputer.fit_transform(frame)
+        assert result["grade"].dtype == pl.Enum(["low", "high"])
+        assert result["few"].dtype == pl.Int8
+        assert result["member"].dtype == pl.Boolean
+        imputer.set_output(transform="pandas")
+        other = imputer.fit_transform(result)
+        assert list(other["grade"].cat.categories) == ["low", "high"]
+        assert other["few"].dtype == np.int8
+
+    def test_whole_numbers_under_a_likelihood_of_real_ones(self):
+        frame = pd.DataFrame(np.round(GAPS * 10), columns=list("abcd")).astype("Int64")
+        result = small(vae={"likelihood": "gaussian"}).set_output(transform="pandas")
+        assert set(result.fit_transform(frame).dtypes) == {np.dtype(float)}
+
+    def test_values_that_the_type_does_not_hold(self):
+        frame = typed()
+        imputer = small(vae={"likelihood": "mixed"}).set_output(transform="pandas").fit(frame)
+        result = imputer.transform(frame.assign(few=1000))
+        assert (result["few"] == 1000).all()
+
+    def test_empty_columns_and_indicators(self):
+        frame = typed()
+        params = {
+            "keep_empty_features": True,
+            "add_indicator": True,
+            "vae": {"likelihood": "mixed"},
+        }
+        result = small(**params).set_output(transform="pandas").fit_transform(frame)
+        assert list(result.columns[:8]) == list(frame.columns)
+        assert result["empty"].isna().all()  # no category is known
+        assert_array_equal(result["missingindicator_visits"], frame["visits"].isna())
+        plain = small(**params).fit_transform(frame)
+        assert all(value is None for value in plain[:, 2])
+
+
+class TestBytes:
+    """Missing pixels of images of uint8, in a masked array."""
+
+    @pytest.mark.parametrize("likelihood", ["auto", "bernoulli"])
+    def test_they_are_filled_as_the_shares_are(self, likelihood):
+        X = RNG.integers(0, 256, (60, 16)).astype(np.uint8)
+        gone = RNG.random(X.shape) < 0.2
+        masked, shares = np.ma.array(X, mask=gone), np.where(gone, np.nan, X / np.float32(255))
+        vae = {"image_shape": (4, 4), "conv_channels": (4,), "likelihood": likelihood}
+        imputer, other = small(vae=vae).fit(masked), small(vae=vae).fit(shares)
+        assert imputer.vae_.unit_ == 255
+        for ours, theirs in zip(
+            (imputer.transform(masked), imputer.draw(masked, 2), *imputer.interval(masked)),
+            (other.transform(shares), other.draw(shares, 2), *other.interval(shares)),
+            strict=True,
+        ):
+            assert_allclose(ours, 255 * theirs, rtol=1e-5)
+        assert_array_equal(imputer.transform(masked)[~gone], X[~gone])
+        # Shares are shares to it, too.
+        assert_allclose(imputer.transform(shares), other.transform(shares), rtol=1e-5)
+
+
+class TestBars:
+    def test_long_calls(self, capsys, monkeypatch):
+        monkeypatch.setattr(progress, "DELAY", 0.0)
+        monkeypatch.setattr("skvae._imputer.DRAWN", 4 * 40 * 20)
+        loud = small(n_estimators=2, verbose=1, random_state=1).fit(GAPS)
+        shown = capsys.readouterr().err
+        assert "epoch 3/3" in shown
+        for call, bars in (
+            (loud.transform, ["transform, model 1 of 2", "transform, model 2 of 2"]),
+            (lambda X: loud.draw(X, 2), ["draw, model 1 of 2", "draw, model 2 of 2"]),
+            (loud.interval, ["interval"]),
+        ):
+            result = call(GAPS)
+            shown = capsys.readouterr().err
+            assert all(f"{title} 100%|" in shown for title in bars)
+            assert shown.count("100%") <= 2 * len(bars)
+            quiet = small(n_estimators=2, random_state=1).fit(GAPS)
+            name = {loud.transform: "transform", loud.interval: "interval"}.get(call)
+            if name is not None:
+                assert_array_equal(getattr(quiet, name)(GAPS), result)
+        assert not capsys.readouterr().err
+
+    def test_the_models_own(self, capsys):
+        small(vae={"verbose": 2}).fit(GAPS)
+        assert "train_loss" in capsys.readouterr().out
 
 
 class TestColumns:
@@ -333,22 +482,26 @@ class TestColumns:
         assert not hasattr(imputer.vae, "net_")
 
 
-def of_factors(n, seed):
+def of_factors(n, seed, noise=0.5):
     """Rows of two linear factors and noise; a fifth of their values is missing."""
     weights = np.random.default_rng(5).normal(size=(2, 6))
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 2)) @ weights + 0.5 * rng.normal(size=(n, 6))
+    X = rng.normal(size=(n, 2)) @ weights + noise * rng.normal(size=(n, 6))
     gone = rng.random(X.shape) < 0.2
     return X, gone, np.where(gone, np.nan, X)
+
+
+def large():
+    vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=400)
+    return vae.set_params(batch_size=64)
 
 
 @pytest.fixture(scope="module")
 def too_sure():
     """An imputer whose networks are large for the rows."""
-    vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=400)
-    return VAEImputer(
-        vae.set_params(batch_size=64), n_estimators=2, n_importance_samples=200, random_state=1
-    ).fit(of_factors(100, 1)[2])
+    return VAEImputer(large(), n_estimators=2, n_importance_samples=200, random_state=1).fit(
+        of_factors(100, 1)[2]
+    )
 
 
 class TestIntervals:

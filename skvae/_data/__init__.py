@@ -10,6 +10,7 @@ from skvae._data.conditions import (
     positions_of,
     split_columns,
 )
+from skvae._data.frames import frame_of
 from skvae._data.mapped import shared_mapping
 from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, has_categories, n_columns, of_bytes, some_columns
@@ -24,6 +25,7 @@ __all__ = [
     "as_table",
     "check_weight",
     "columns_of",
+    "frame_of",
     "has_categories",
     "hash_all",
     "hash_rows",

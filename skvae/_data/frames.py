@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,6 +90,102 @@ class Column:
         return floats_of_objects(values[:, None], [self.name])[:, 0]
 
 
+class ColumnType(NamedTuple):
+    """What a column of a data frame is, so that another one can be made like it.
+
+    Attributes
+    ----------
+    kind : {"real", "whole", "boolean", "category"}
+        As that of a column; what is neither is real.
+    levels : list
+        The categories; empty where it has none.
+    number : str
+        The type of its numbers, as numpy names it; empty where numpy has none.
+    library : str
+        Of the frame.
+    native : object
+        The type itself, one of the library's.
+    """
+
+    kind: str
+    levels: list[Any]
+    number: str
+    library: str
+    native: Any
+
+    def series(self, values: np.ndarray, library: str) -> Any:
+        """Return values as a column of a library's, of this type.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n,)
+            Numbers; codes in place of categories. A code without a category is a missing value.
+        library : {"pandas", "polars"}
+            Which. In another one than the frame's, the type is that nearest to it.
+
+        Returns
+        -------
+        series : Series or Categorical
+            Of the library.
+        """
+        native = self.native if library == self.library else None
+        if self.kind == "category":
+            of_codes = _pandas_categories if library == "pandas" else _polars_categories
+            codes = values.astype(np.int64)
+            return of_codes(np.where(codes < len(self.levels), codes, -1), self.levels, native)
+        with np.errstate(invalid="ignore"):
+            typed = values.astype(self.number or values.dtype)
+        # Whole numbers that the type does not hold stay floats.
+        if not self.number or (self.kind != "real" and (typed != values).any()):
+            native, typed = None, values
+        if library == "pandas":
+            import pandas as pd
+
+            series = pd.Series(typed)
+            return series if native is None else series.astype(native)
+        import polars as pl
+
+        return pl.Series(typed, dtype=native)
+
+
+def _pandas_categories(codes: np.ndarray, levels: list[Any], native: Any) -> Any:
+    import pandas as pd
+
+    dtype = native if isinstance(native, pd.CategoricalDtype) else pd.CategoricalDtype(levels)
+    return pd.Categorical.from_codes(codes, dtype=dtype)
+
+
+def _polars_categories(codes: np.ndarray, levels: list[Any], native: Any) -> Any:
+    import polars as pl
+
+    texts = list(map(str, levels))
+    values = [None if code < 0 else texts[code] for code in codes]
+    return pl.Series(values, dtype=native or pl.Enum(texts))
+
+
+def frame_of(columns: Sequence[Any], library: str, X: Any) -> Any:
+    """Return a data frame of some columns, named by their positions.
+
+    Parameters
+    ----------
+    columns : sequence of Series, Categorical or ndarray, each of shape (n,)
+        Of the library, or of numpy.
+    library : {"pandas", "polars"}
+        Which.
+    X : array-like or data frame of shape (n, n_features)
+        What the rows are of: those of a frame of pandas have an index.
+    """
+    named = {str(position): column for position, column in enumerate(columns)}
+    if library == "polars":
+        import polars as pl
+
+        return pl.DataFrame(named)
+    import pandas as pd
+
+    frame = pd.DataFrame(named)
+    return frame.set_axis(X.index) if isinstance(X, pd.DataFrame) else frame
+
+
 class Frame:
     """A data frame, read by its types.
 
@@ -139,6 +235,25 @@ class Frame:
             "category" if str(c.name) in categories else c.kind if c.kind in NUMBERS else None
             for c in self.columns
         ]
+
+    def types(self, categories: dict[str, list[Any]]) -> list[ColumnType]:
+        """Return what each column is, by its type; categories are those that are read as such."""
+        native = self.frame.to_native()
+        types = []
+        for column in self.columns:
+            levels = categories.get(str(column.name))
+            kind = column.kind if column.kind in NUMBERS else "real"
+            number = "bool" if kind == "boolean" else str(column.dtype).lower()
+            types.append(
+                ColumnType(
+                    kind if levels is None else "category",
+                    levels or [],
+                    number if levels is None and hasattr(np, number) else "",
+                    self.frame.implementation.value,
+                    getattr(native[column.name], "dtype", None),
+                )
+            )
+        return types
 
     def n_levels(self, categories: dict[str, list[Any]]) -> list[int]:
         """Return the number of categories of each column, 0 where it has none."""

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 from skvae._data.chunked import ChunkedArray
 from skvae._data.columns import Columns, Look
 from skvae._data.containers import as_matrix, check_dates, is_of_bytes
-from skvae._data.frames import Frame, joined_kinds, joined_levels
+from skvae._data.frames import ColumnType, Frame, joined_kinds, joined_levels
 from skvae._data.mapped import shared_mapping
 from skvae._data.moments import Moments, Moved
 from skvae._data.objects import ENCODE, floats_of_objects
@@ -138,7 +138,9 @@ class Reader:
         return cls(categories), checked, frame
 
     @classmethod
-    def meet(cls, estimator: Any, X: Any, takes_categories: bool) -> tuple[Reader, np.ndarray]:
+    def meet(
+        cls, estimator: Any, X: Any, takes_categories: bool
+    ) -> tuple[Reader, np.ndarray, list[ColumnType]]:
         """Learn the categories of a table alone, and return its values.
 
         Parameters
@@ -156,14 +158,17 @@ class Reader:
             With the categories.
         values : ndarray of shape (n_samples, n_features)
             float32 where X is, else float64; NaN where a value is missing.
+        types : list of ColumnType
+            Of the columns of a data frame; empty where X is none.
 
         Raises
         ------
         ValueError, TypeError, ImportError
             As ``learn``; and when X is sparse.
         """
-        reader, checked, _ = cls._met(estimator, X, takes_categories)
-        return reader, _dense(checked)
+        reader, checked, frame = cls._met(estimator, X, takes_categories)
+        types = [] if frame is None else frame.types(reader.categories)
+        return reader, _dense(checked), types
 
     def values(self, estimator: Any, X: Any) -> np.ndarray:
         """Return the values of a table that has the columns of another one.
