@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import TransformerMixin, _fit_context, clone
@@ -21,6 +22,7 @@ from skvae._conformal import Ends, Widening
 from skvae._data import Reader, frame_of, of_bytes, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
+from skvae._stacking import MOST_ROWS, LinearModel, mixed, share_of
 from skvae._training import follow
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, asks_what_was_meant
@@ -49,6 +51,22 @@ STEPS, ROWS_PER_COLUMN, ROWS = 3000, 30, 2000
 rows."""
 
 
+class NotShown(NamedTuple):
+    """Values that a model was not shown, their columns, and what networks and factors say of them.
+
+    ``draws`` and ``linear_draws`` are of shape (n_draws, n_values), all others (n_values,);
+    ``networks`` and ``linear`` are expectations, ``scale`` is the spread of a value's column.
+    """
+
+    x: np.ndarray
+    columns: np.ndarray
+    draws: np.ndarray
+    linear_draws: np.ndarray
+    networks: np.ndarray
+    linear: np.ndarray
+    scale: np.ndarray
+
+
 class VAEImputer(TransformerMixin, CheckedEstimator):
     """Fill missing values with their expected values, given the observed values of the row.
 
@@ -56,7 +74,10 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     al. 2020, https://arxiv.org/abs/1807.03653). A missing value is then estimated by its mean given
     the observed values, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``. The z_k are drawn from q(z|x_o),
     and the importance weights w_k add up to 1 (Mattei and Frellsen 2019, MIWAE,
-    https://arxiv.org/abs/1812.02633). Observed values are not changed.
+    https://arxiv.org/abs/1812.02633). If all columns are real numbers, the estimate is averaged
+    with that of a factor analysis of the same values. Numbers that ``fit`` hides from both decide
+    the weight (stacking, Breiman 1996, https://doi.org/10.1007/BF00117832). Observed values are not
+    changed.
 
     Parameters
     ----------
@@ -69,10 +90,10 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     n_importance_samples : int, default=1000
         Number of draws z_k for each row.
     n_estimators : int, default=3
-        Number of models that are fitted. They have different seeds, and each is fitted without
-        another tenth of the observed numbers (see ``fit``). Their estimates are averaged, and draws
-        and intervals use all of them. If there are few rows, the models differ, and this is part of
-        the uncertainty of a missing value.
+        Number of models that are fitted. They have different seeds, and each is fitted, with a
+        factor analysis, without another tenth of the observed numbers (see ``fit``). Their
+        estimates are averaged, and draws and intervals use all of them. If there are few rows, the
+        models differ, and this is part of the uncertainty of a missing value.
     sample_posterior : bool, default=False
         Fill in a random draw from the distribution of the missing values instead of their mean. For
         several imputations of one table, see :meth:`draw`.
@@ -172,9 +193,9 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         """Fit the model to the observed values of X.
 
         Each of the ``n_estimators`` models is fitted without another tenth of the observed numbers.
-        These hidden numbers are used to find out how wide :meth:`interval` has to be. Categories
-        are not hidden, nor are values of columns with two distinct values; and at least two values
-        of each column stay.
+        These hidden numbers are used to find out which weight a factor analysis gets in estimates
+        and draws, and how wide :meth:`interval` has to be. Categories are not hidden, nor are
+        values of columns with two distinct values; and at least two values of each column stay.
 
         Parameters
         ----------
@@ -236,8 +257,20 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self.vae_ = self.estimators_[0]
         self._are_whole = self._look_for_whole_numbers(kept / self._unit(table))
         self._range = self._look_for_range(kept / self._unit(table))
-        self._widening = self._look_at(table, hidden, seeds)
+        self._linear = self._linear_models(kept, hidden)
+        self._share, self._widening = self._look_at(table, hidden, seeds)
         return self
+
+    def _linear_models(
+        self, values: np.ndarray, hidden: list[np.ndarray]
+    ) -> list[LinearModel | None]:
+        """Return one for each model, of what it was shown; none unless all columns are numbers."""
+        if not np.isinf(self._range).all() or self._are_whole.any():
+            return [None for _ in hidden]
+        n = world().n_of(MOST_ROWS, len(values))
+        some = np.linspace(0, len(values) - 1, n).round().astype(np.int64)
+        shown = [np.where(h[some], np.nan, values[some]) for h in hidden]
+        return [world().of_first(partial(LinearModel.of, world().joined(rows))) for rows in shown]
 
     def _some_of(self, values: np.ndarray, likelihood: Any, seeds: list[int]) -> list[np.ndarray]:
         """Return for each model which of the observed numbers it is not shown."""
@@ -260,19 +293,29 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             hidden.append(some & (n_left > 1))
         return hidden
 
-    def _look_at(self, table: Any, hidden: list[np.ndarray], seeds: list[int]) -> Widening:
-        """Return how far intervals are to be widened, for what the models were not shown."""
-        each = zip(self.estimators_, hidden, seeds, strict=True)
-        found = [self._not_shown(vae, table, some, seed) for vae, some, seed in each]
-        x, draws, columns = (
-            world().joined(np.concatenate(parts, -1).T).T for parts in zip(*found, strict=True)
-        )
-        return Widening.of(x, draws, self._are_whole[columns])
+    def _look_at(
+        self, table: Any, hidden: list[np.ndarray], seeds: list[int]
+    ) -> tuple[float, Widening]:
+        """Return what the values that models were not shown say of them.
+
+        The share that linear models are to have, and how far intervals are to be widened then.
+        """
+        each = zip(self.estimators_, self._linear, hidden, seeds, strict=True)
+        parts = zip(*(self._not_shown(table, *one) for one in each), strict=True)
+        seen = NotShown(*(world().joined(np.concatenate(part, -1).T).T for part in parts))
+        share = share_of(seen.x, seen.networks, seen.linear, seen.scale)
+        draws = mixed(seen.draws, seen.linear_draws, share, np.random.default_rng(seeds))
+        return share, Widening.of(seen.x, draws, self._are_whole[seen.columns])
 
     def _not_shown(
-        self, vae: VariationalAutoencoder, table: Any, hidden: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return values that a model was not shown, draws of it in their place, their columns."""
+        self,
+        table: Any,
+        vae: VariationalAutoencoder,
+        linear: LinearModel | None,
+        hidden: np.ndarray,
+        seed: int,
+    ) -> NotShown:
+        """Return some values that a model was not shown, and what it takes them for."""
         whole = vae._read(table)
         some = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(hidden.any(1)))
         n_before = hidden[some].sum(1).cumsum()
@@ -280,15 +323,24 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         some = some[: np.searchsorted(n_before, n_some) + 1]
         at, columns = np.nonzero(hidden[some])
         x = whole.subset(some).block(slice(None))[at, columns]
+        rows = whole.without(hidden).subset(some)
         n = min(self._n_draws, N_DRAWS)
         draws = np.empty((n, len(x)), whole.dtype)
         inference = vae._inference(whole.dtype, "hidden values")
         generator = _random.generator(seed, Stream.SAMPLING, device=vae.net_.device)
-        rows = whole.without(hidden).subset(some), n, max(self.n_importance_samples, n), generator
-        for part, drawn in inference.imputations(*rows):
+        n_importance = max(self.n_importance_samples, n)
+        for part, drawn in inference.imputations(rows, n, n_importance, generator):
             inside = (part.start <= at) & (at < part.stop)
             draws[:, inside] = drawn.cpu().numpy()[:, at[inside] - part.start, columns[inside]]
-        return x, draws, columns
+        if linear is None:
+            nothing = np.zeros(len(x))
+            return NotShown(x, columns, draws, draws, nothing, nothing, nothing + 1)
+        networks = inference.expected(rows, self.n_importance_samples)[at, columns]
+        values = rows.block(slice(None))
+        linear_draws = linear.draw(values, n, np.random.default_rng([seed, 2]))[:, at, columns]
+        expected = linear.expected(values)[at, columns]
+        scale = linear.scale[columns]
+        return NotShown(x, columns, draws, linear_draws, networks, expected, scale)
 
     @property
     def _n_draws(self) -> int:
@@ -381,8 +433,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             The filled rows, with the float dtype of X, or with dtype object if X is a data frame
             with categories. Columns that were empty in ``fit`` are left out unless
             ``keep_empty_features``. The columns of ``add_indicator`` come last. After
-            ``set_output``, a data frame whose columns have the types that they had in ``fit``; whole
-            numbers and booleans only if the likelihood is one of such values, else float64.
+            ``set_output``, a data frame whose columns have the types that they had in ``fit``;
+            whole numbers and booleans only if the likelihood is one of such values, else float64.
 
         Raises
         ------
@@ -412,7 +464,12 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         models = [vae._inference(dtype, title) for vae, title in self._titled("transform")]
         rows = self.vae_._read(table).subset(gaps)
         each = [model.expected(rows, self.n_importance_samples) for model in models]
-        values = models[0].settled(np.mean(each, axis=0, dtype=np.float64).astype(dtype))
+        expected = np.mean(each, axis=0, dtype=np.float64)
+        if self._share:
+            x = rows.block(slice(None))
+            linear = np.mean([model.expected(x) for model in self._linear if model], axis=0)
+            expected = (1 - self._share) * expected + self._share * linear
+        values = models[0].settled(expected.astype(dtype))
         values[:, self._are_whole] = np.round(values[:, self._are_whole])
         return values
 
@@ -428,7 +485,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         This is for multiple imputation: make the analysis on each of them, and pool the results
         (Rubin 1987, https://doi.org/10.1002/9780470316696), so that standard errors include the
         uncertainty of the missing values. First z is drawn from p(z|x_o), by sampling importance
-        resampling, then x from p(x|z). The models take turns.
+        resampling, then x from p(x|z). The models take turns. With a probability that is its
+        weight, a row is drawn from the factor analysis that belongs to the model instead.
 
         Parameters
         ----------
@@ -483,6 +541,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         """Return draws of the rows with gaps, ``(n_draws, n, d)``, from each model as many."""
         seed = _random.draw_seed(random_state)
         generator = _random.generator(seed, Stream.SAMPLING, device=self.vae_.net_.device)
+        rng = np.random.default_rng(seed)
         rows = self.vae_._read(table).subset(gaps)
         drawn = np.empty((n_draws, len(gaps), rows.n_features), dtype)
         n_models = len(self.estimators_)
@@ -494,6 +553,10 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             n = max(self.n_importance_samples, len(mine))
             for some, draws in inference.imputations(rows, len(mine), n, generator):
                 mine[:, some] = draws.cpu().numpy()
+                linear = self._linear[first]
+                if self._share and linear is not None:
+                    by_factors = linear.draw(rows.block(some), len(mine), rng)
+                    mine[:, some] = mixed(mine[:, some], by_factors, self._share, rng)
         return drawn
 
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

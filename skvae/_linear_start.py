@@ -85,8 +85,53 @@ class Factors(NamedTuple):
         """Return the weights ``(k, n_features)`` of ``E[z|x]`` on ``x − mean``."""
         return (self.loadings / self.noise[:, None]).T / (1 + self.information[:, None])
 
+    def expected(self, rows: np.ndarray) -> np.ndarray:
+        """Return the mean of p(x|z), where z is expected by what is observed of each row.
 
-def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
+        Parameters
+        ----------
+        rows : ndarray of shape (n, n_features)
+            NaN where a value is missing.
+        """
+        observed = (~np.isnan(rows)).astype(float)
+        x = np.where(observed, rows, 0.0)
+        z = np.concatenate([_expectations(self, x[s], observed[s])[0] for s in self._blocks(rows)])
+        return z @ np.column_stack([self.loadings, self.mean]).T
+
+    def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of whole rows given what is observed of them, ``(n_draws, n, n_features)``.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, n_features)
+            NaN where a value is missing.
+        n_draws : int
+            Of each row.
+        rng : numpy.random.Generator
+            Decides the draws.
+        """
+        observed = (~np.isnan(rows)).astype(float)
+        x = np.where(observed, rows, 0.0)
+        drawn = rng.standard_normal((n_draws, *rows.shape)) * np.sqrt(self.noise) + self.mean
+        for some in self._blocks(rows):
+            information, residual = _information(self, x[some], observed[some])
+            mean = np.linalg.solve(information, (residual @ self.loadings)[..., None])
+            noise = rng.standard_normal((*mean.shape[:2], n_draws))
+            # Of the inverse of L·Lᵀ, which is the covariance, L⁻ᵀ is a root.
+            root = np.linalg.cholesky(information).transpose(0, 2, 1)
+            z = (mean + np.linalg.solve(root, noise)).transpose(2, 0, 1)
+            drawn[:, some] += z @ self.loadings.T
+        return drawn
+
+    def _blocks(self, rows: np.ndarray) -> list[slice]:
+        """Return the positions of rows, as many at a time as their second moments leave memory."""
+        size = max(1, BLOCK // (self.loadings.shape[1] + 1) ** 2)
+        return [slice(start, start + size) for start in range(0, max(1, len(rows)), size)]
+
+
+def factor_analysis(
+    rows: np.ndarray, n_components: int, least_noise: np.ndarray, tolerance: float = TOLERANCE
+) -> Factors:
     """Return the factor analysis of some rows, by maximum likelihood, with no factor idle.
 
     Parameters
@@ -97,14 +142,16 @@ def factor_analysis(rows: np.ndarray, n_components: int, least_noise: np.ndarray
         At most as many are found as there are columns, and rows less one.
     least_noise : ndarray of shape (n_features,)
         The share of a column's variance that is noise at least.
+    tolerance : float, default=1e-4
+        Nats per row that count as progress.
     """
     missing = np.isnan(rows)
     if not missing.any():
-        return _without_idle(*_of_whole(rows, n_components, least_noise))
+        return _without_idle(*_of_whole(rows, n_components, least_noise, tolerance))
     mean = np.where(missing, 0.0, rows).sum(0) / np.maximum((~missing).sum(0), 1)
     filled = np.where(missing, mean, rows)
-    factors, _, least = _of_whole(filled, n_components, least_noise)
-    factors, filled = _of_observed(factors, rows, least)
+    factors, _, least = _of_whole(filled, n_components, least_noise, tolerance)
+    factors, filled = _of_observed(factors, rows, least, tolerance)
     return _without_idle(factors, _root(filled - factors.mean), least)
 
 
@@ -120,7 +167,7 @@ def _root(centered: np.ndarray) -> np.ndarray:
 
 
 def _of_whole(
-    rows: np.ndarray, n_components: int, least_noise: np.ndarray
+    rows: np.ndarray, n_components: int, least_noise: np.ndarray, tolerance: float
 ) -> tuple[Factors, np.ndarray, np.ndarray]:
     """Return the factors of rows without gaps, their root, and the least variance of the noise.
 
@@ -145,14 +192,14 @@ def _of_whole(
         loadings = np.sqrt(noise) * np.sqrt(np.maximum(singular**2 - 1, 0))[:, None] * axes
         log_p = _log_likelihood(squares, noise, singular)
         noise = np.maximum(variance - np.square(loadings).sum(0), least)
-        if log_p - before < TOLERANCE:
+        if log_p - before < tolerance:
             break
         before = log_p
     return Factors.turned(mean, loadings.T, noise), root, least
 
 
 def _of_observed(
-    factors: Factors, rows: np.ndarray, least: np.ndarray
+    factors: Factors, rows: np.ndarray, least: np.ndarray, tolerance: float
 ) -> tuple[Factors, np.ndarray]:
     """Return the factors of rows with gaps by some steps of EM, and the rows, filled by E[x].
 
@@ -167,14 +214,13 @@ def _of_observed(
     counts = np.maximum(observed.sum(0), 1)
     squares = np.square(x).sum(0)
     n_iterations = int(np.clip(OPERATIONS / (4 * n * d * (k + 1) ** 2), 5, 200))
-    block = max(1, BLOCK // (k + 1) ** 2)
+    blocks = factors._blocks(rows)
     before = -np.inf
     for _ in range(n_iterations):
         moments = np.zeros((d, (k + 1) ** 2))
         products = np.zeros((d, k + 1))
         log_p = 0.0
-        for start in range(0, n, block):
-            some = slice(start, start + block)
+        for some in blocks:
             z, second, log_p_some = _expectations(factors, x[some], observed[some])
             moments += observed[some].T @ second.reshape(len(z), -1)
             products += x[some].T @ z
@@ -185,14 +231,22 @@ def _of_observed(
         weights = np.linalg.solve(moments, products[:, :, None])[..., 0]
         noise = np.maximum((squares - (weights * products).sum(1)) / counts, least)
         factors = Factors(weights[:, k], weights[:, :k], noise, factors.information)
-        if log_p - before < TOLERANCE * n:
+        if log_p - before < tolerance * n:
             break
         before = log_p
     factors = Factors.turned(*factors[:3])
-    blocks = [slice(start, start + block) for start in range(0, n, block)]
-    z = np.concatenate([_expectations(factors, x[s], observed[s])[0] for s in blocks])
-    fitted = z @ np.column_stack([factors.loadings, factors.mean]).T
-    return factors, np.where(observed, rows, fitted)
+    return factors, np.where(observed, rows, factors.expected(rows))
+
+
+def _information(
+    factors: Factors, x: np.ndarray, observed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inverse covariance of z given what is observed, and what weighs on its mean."""
+    mean, loadings, noise, _ = factors
+    n, k = len(x), loadings.shape[1]
+    precision = observed / noise
+    outer = (loadings[:, :, None] * loadings[:, None, :]).reshape(-1, k * k)
+    return np.eye(k) + (precision @ outer).reshape(n, k, k), precision * (x - mean)
 
 
 def _expectations(
@@ -201,10 +255,7 @@ def _expectations(
     """Return the first and second moments of (z, 1) given what is observed, and its log p(x)."""
     mean, loadings, noise, _ = factors
     n, k = len(x), loadings.shape[1]
-    precision = observed / noise
-    outer = (loadings[:, :, None] * loadings[:, None, :]).reshape(-1, k * k)
-    information = np.eye(k) + (precision @ outer).reshape(n, k, k)
-    residual = precision * (x - mean)
+    information, residual = _information(factors, x, observed)
     covariance = np.linalg.inv(information)
     z = np.ones((n, k + 1))
     z[:, :k] = np.einsum("nij,nj->ni", covariance, residual @ loadings)

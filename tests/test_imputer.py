@@ -1,5 +1,6 @@
 """VAEImputer: scikit-learn's contract, and values of the right kind in every gap."""
 
+import copy
 import pickle
 from itertools import product
 
@@ -18,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skvae import VAEImputer, VariationalAutoencoder
+from skvae._stacking import LinearModel, share_of
 from skvae._training import progress
 from skvae.likelihoods import Categorical, CategoricalCodes, Mixed
 
@@ -153,9 +155,10 @@ class TestDraws:
         imputer = small(n_estimators=3).fit(GAPS)
         assert imputer.vae_ is imputer.estimators_[0]
         ones = []
-        for vae in imputer.estimators_:
+        for vae, linear in zip(imputer.estimators_, imputer._linear, strict=True):
             one = small(n_estimators=1).fit(GAPS)
             one.vae_, one.estimators_ = vae, [vae]
+            one._linear, one._share = [linear], imputer._share
             ones.append(one.transform(GAPS))
         assert (ones[0] != ones[1])[GONE].all()
         assert_allclose(imputer.transform(GAPS), np.mean(ones, 0))
@@ -491,6 +494,89 @@ def of_factors(n, seed, noise=0.5):
     return X, gone, np.where(gone, np.nan, X)
 
 
+class TestStacking:
+    """Networks and factor analysis, in the share by which values are told that neither saw."""
+
+    def test_linear_rows(self):
+        X, gone, gaps = of_factors(100, 1, noise=0.1)
+        imputer = VAEImputer(large(), n_importance_samples=100, random_state=0).fit(gaps)
+        assert imputer._share > 0.5
+
+        def error(filled):
+            return np.sqrt(np.mean((filled - X)[gone] ** 2))
+
+        filled = imputer.transform(gaps)
+        imputer._share = 0.0
+        networks = imputer.transform(gaps)
+        assert error(filled) < 0.9 * error(networks)
+        imputer._share = 1.0
+        linear = imputer.transform(gaps)
+        assert_allclose(linear[gone], np.mean([m.expected(gaps) for m in imputer._linear], 0)[gone])
+
+    def test_curves(self):
+        angle = RNG.uniform(0, 2 * np.pi, 200)
+        X = np.column_stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
+        gaps = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+        imputer = VAEImputer(large(), n_estimators=1, n_importance_samples=100, random_state=0).fit(
+            gaps
+        )
+        assert imputer._share < 0.2
+
+    def test_the_share_of_least_error(self):
+        rng = np.random.default_rng(0)
+        x, scale = rng.normal(size=500), rng.uniform(0.5, 2, size=500)
+        networks, linear = x + 0.5 * rng.normal(size=500), x + rng.normal(size=500)
+        share = share_of(x, networks, linear, scale)
+
+        def error(a):
+            return np.mean(((x - (1 - a) * networks - a * linear) / scale) ** 2)
+
+        assert error(share) < min(error(share - 0.01), error(share + 0.01))
+        assert share_of(x, x, linear, scale) == 0
+        assert share_of(x, linear, x, scale) == 1
+        assert share_of(x, networks, networks, scale) == 0
+
+    def test_draws_come_from_both(self):
+        imputer = trained().fit(GAPS)
+        imputer._share = 0.0
+        networks = imputer.draw(GAPS, 400)[:, GONE]
+        imputer._share = 1.0
+        linear = imputer.draw(GAPS, 400)[:, GONE]
+        assert not (networks == linear).any()
+        imputer._share = 0.25
+        both = imputer.draw(GAPS, 400)[:, GONE]
+        are_networks = both == networks
+        assert are_networks.mean() == pytest.approx(0.75, abs=0.01)
+        middle = 0.75 * networks.mean(0) + 0.25 * linear.mean(0)
+        assert np.abs(both.mean(0) - middle).mean() < 0.1 * both.std(0).mean()
+
+    @pytest.mark.parametrize("likelihood", ["mixed", "log_normal", "poisson"])
+    def test_columns_of_other_kinds_are_left_to_the_networks(self, likelihood):
+        X = np.floor(np.exp(GAPS))
+        imputer = small(vae={"likelihood": likelihood}).fit(X)
+        assert imputer._linear == [None]
+        assert imputer._share == 0
+
+    def test_it_is_the_normal_conditional(self):
+        _, _, gaps = of_factors(60, 3)
+        model = LinearModel.of(gaps)
+        loadings = model.factors.loadings
+        covariance = loadings @ loadings.T + np.diag(model.factors.noise)
+        covariance = model.scale[:, None] * covariance * model.scale
+        mean = model.loc + model.scale * model.factors.mean
+        draws = model.draw(gaps[:8], 20_000, np.random.default_rng(0))
+        for row, expected, drawn in zip(
+            gaps[:8], model.expected(gaps[:8]), draws.swapaxes(0, 1), strict=True
+        ):
+            seen = ~np.isnan(row)
+            weights = covariance[:, seen] @ np.linalg.inv(covariance[np.ix_(seen, seen)])
+            exact = mean + weights @ (row - mean)[seen]
+            assert_allclose(expected[~seen], exact[~seen])
+            left = (covariance - weights @ covariance[seen])[np.ix_(~seen, ~seen)]
+            assert_allclose(np.cov(drawn[:, ~seen].T).reshape(left.shape), left, atol=0.05)
+            assert_allclose(drawn[:, ~seen].mean(0), exact[~seen], atol=0.05)
+
+
 def large():
     vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=400)
     return vae.set_params(batch_size=64)
@@ -512,7 +598,9 @@ class TestIntervals:
         X, gone, gaps = of_factors(n, seed)
         low, high = too_sure.interval(gaps)
         assert 0.92 < ((low <= X) & (high >= X))[gone].mean() < 0.98
-        of_one_model = too_sure.draw(gaps, 200)[::2]
+        networks = copy.copy(too_sure)
+        networks._share = 0.0
+        of_one_model = networks.draw(gaps, 200)[::2]
         lowest, highest = np.quantile(of_one_model, [0.025, 0.975], axis=0)
         assert ((lowest <= X) & (highest >= X))[gone].mean() < 0.92
         filled = too_sure.transform(gaps)

@@ -63,7 +63,8 @@ ALLOWED = (
         | {"_validation", "_world", "priors"},
         "_outliers": {"_data", "_holder", "_random", "_state", "_vae"}
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
-        "_imputer": {"_conformal", "_data", "_numbers", "_random", "_training"}
+        "_stacking": {"_linear_start"},
+        "_imputer": {"_conformal", "_data", "_numbers", "_random", "_stacking", "_training"}
         | {"_vae", "_validation", "_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}

@@ -244,13 +244,15 @@ class Frame:
             levels = categories.get(str(column.name))
             kind = column.kind if column.kind in NUMBERS else "real"
             number = "bool" if kind == "boolean" else str(column.dtype).lower()
+            # Other processes may have met other categories.
+            is_ours = levels is None or column.levels() == levels
             types.append(
                 ColumnType(
                     kind if levels is None else "category",
                     levels or [],
                     number if levels is None and hasattr(np, number) else "",
                     self.frame.implementation.value,
-                    getattr(native[column.name], "dtype", None),
+                    getattr(native[column.name], "dtype", None) if is_ours else None,
                 )
             )
         return types
