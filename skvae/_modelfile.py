@@ -102,7 +102,7 @@ def _check_document(document: Any, path: str | os.PathLike[str]) -> None:
     named = isinstance(document, dict) and document.get("format") == FORMAT
     version = document.get("format_version") if named else None
     if type(version) is not int or version < 1:
-        raise ValueError(f"{path} does not hold a valid model: it names no format of skvae.")
+        raise ValueError(f"{path} does not hold a valid model: it does not name a format of skvae.")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {version}; this skvae reads up to {FORMAT_VERSION}. "
@@ -112,7 +112,8 @@ def _check_document(document: Any, path: str | os.PathLike[str]) -> None:
     known = document.keys() == {"format", "format_version", *types}
     if not known or not all(isinstance(document[name], types[name]) for name in types):
         raise ValueError(
-            f"{path} does not hold a valid model: {sorted(document)} is not its frame."
+            f"{path} does not hold a valid model: its keys, {sorted(document)}, or the types of "
+            "their values are not those of a model."
         )
 
 
@@ -158,7 +159,10 @@ _CONTENT: dict[str, Any] = {
 
 def _string(item: Any, name: str) -> str:
     if not isinstance(item, str):
-        raise ValueError(f"{name} holds {type(item).__name__} among the strings of a valid model.")
+        raise ValueError(
+            f"{name} holds a value of type {type(item).__name__}, but a valid model has only "
+            "strings there."
+        )
     return item
 
 

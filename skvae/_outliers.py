@@ -338,8 +338,8 @@ class VAEOutlierDetector(OutlierMixin, Holder):
         """Raise ``ValueError`` where jobs would fit to the rows of one process alone."""
         if len(world().parts(self.n_jobs)) > 1 and effective_n_jobs(self.n_jobs) > 1:
             raise ValueError(
-                f"n_jobs={self.n_jobs!r} fits each model in a process of its own, which would see "
-                "the rows of this one of data_parallel(shards=True) alone. Set n_jobs=1."
+                f"n_jobs={self.n_jobs!r} would fit each model in a separate process, which would "
+                "use only the rows of one process of data_parallel(shards=True). Set n_jobs=1."
             )
 
     def _left_out(self, X: Any, models: list[VariationalAutoencoder]) -> list[Any]:

@@ -97,7 +97,7 @@ def check(fitted: Mapping[str, Fitted], state: Mapping[str, Any]) -> None:
     for name, attribute in fitted.items():
         is_missing = name not in state
         if not attribute.is_optional if is_missing else not attribute.is_valid(state[name], state):
-            raise ValueError(f"{name} is none that a valid model has.")
+            raise ValueError(f"{name} is missing, or has a value that no valid model has.")
 
 
 def are_counts(*values: Any) -> bool:
@@ -288,7 +288,7 @@ def _classes_of(plain: Any) -> np.ndarray:
     """Return classes of their type and values."""
     ((name, values),) = plain.items()
     if name not in LABELS or not all(isinstance(v, str | int | float) for v in values):
-        raise ValueError("classes_ are none that a valid model has.")
+        raise ValueError("classes_ has a value that no valid model has.")
     return np.array(values, name)
 
 

@@ -548,7 +548,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if not model.active_components_.any():
             warnings.warn(
                 f"No component is active: their KL is at most {model.kl_per_component_.max():.2g} "
-                "nats, so that transform says nothing about X. Try kl_warmup_epochs=20, "
+                "nats, so the output of transform says nothing about X. Try kl_warmup_epochs=20, "
                 "free_bits=0.1, a smaller beta, objective=InfoVAE() or "
                 "ELBO(beta=CyclicalAnnealing()), or more epochs.",
                 PosteriorCollapseWarning,
@@ -602,8 +602,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """Read X as before, and copy the model."""
         if self._architecture.given is not None:
             raise ValueError(
-                "This model is one with its condition bound, of which nothing more can be learned. "
-                "Call partial_fit of the ConditionalVAE that it came from, or fit."
+                "This model was returned by given(condition), so its condition is fixed and it "
+                "cannot be trained further. Call partial_fit of the ConditionalVAE that returned "
+                "it, or train a new model with fit."
             )
         reader, rows, columns, moved = self._reader.read_on(
             self, X, sample_weight, context, is_streamed=one_epoch
@@ -623,8 +624,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             if not self._is_left_open:
                 raise
             raise ValueError(
-                f"{error} likelihood={self.likelihood!r} was decided by the rows of the first "
-                "call: name a likelihood that takes those of all calls."
+                f"{error} likelihood={self.likelihood!r} chose a likelihood by the rows of the "
+                "first call. Set one by name that accepts the rows of all calls."
             ) from error
         return _Start(reader, rows, self._architecture, plan, net)
 
@@ -646,9 +647,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             return str(joblib.hash(told))
         except (PicklingError, TypeError) as error:
             raise ValueError(
-                f"A checkpoint is known by the parameters of its fit, one of which has no pickle: "
-                f"{error}. Define functions and classes at the top of a module, or fit without a "
-                "checkpoint."
+                f"A checkpoint is identified by the parameters of its fit, but one of them cannot "
+                f"be pickled: {error}. Define functions and classes at the top level of a module, "
+                "or fit without a checkpoint."
             ) from error
 
     @property
@@ -686,8 +687,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if changed:
             name, (value, before) = next(iter(changed.items()))
             raise ValueError(
-                f"{name}={value!r}, but the fitted model, which warm_start or partial_fit "
-                f"continues, has {name}={before!r}. Set it back, or set "
+                f"{name}={value!r}, but the fitted model, whose training warm_start or partial_fit "
+                f"continues, has {name}={before!r}. Set the parameter back to this value, or set "
                 "warm_start=False and call fit."
             )
 
@@ -739,9 +740,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         for name, value in weights.items():
             if name not in known:
                 raise ValueError(
-                    f"{name}={value!r} has no effect beside objective={self.objective!r}, which "
-                    f"has weights of its own. Set objective__{name} of an object that has it, "
-                    "or objective='elbo'."
+                    f"{name}={value!r} has no effect with objective={self.objective!r}, which "
+                    f"has its own weights. Pass an objective object and set objective__{name} if "
+                    "it has this parameter, or set objective='elbo'."
                 )
         return objective.set_params(**weights) if weights else objective
 
@@ -786,8 +787,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         check_is_fitted(model)
         if model._architecture.n_context and model._architecture.given is None:
             raise ValueError(
-                "This model is told a condition of every row, which this method does not take. Ask "
-                "the ConditionalVAE that holds it, or the model that its given(condition) returns."
+                "This model needs a condition for every row, but this method does not accept one. "
+                "Call the method of the ConditionalVAE that holds this model, or of the model that "
+                "its given(condition) returns."
             )
         return model
 

@@ -235,7 +235,7 @@ class Group(World):
 
     def gathered(self, values: Tensor) -> tuple[Tensor, slice]:
         if get_proxy_mode() is not None:
-            raise TypeError("its objective needs what other processes have of the batch")
+            raise TypeError("its objective uses the rows of other processes")
         part = _Part(self, self._n_rows, self._rows, self.share)
         return _Gather.apply(values, part), self._rows if self.share else slice(0, 1)
 
@@ -293,9 +293,9 @@ class Group(World):
         key = _digest([rows(), model()])
         if len(set(self._everyone(key))) > 1:
             raise ValueError(
-                f"The {self.size} processes do not fit the same model to the same rows. Give each "
-                "the same X, weights and random_state, or rows of its own within "
-                "skvae.data_parallel(shards=True)."
+                f"The {self.size} processes do not fit the same model to the same rows. Pass the "
+                "same X, weights, parameters and random_state in all of them. If each process has "
+                "its own rows, use skvae.data_parallel(shards=True)."
             )
         return key
 
@@ -362,8 +362,8 @@ class Group(World):
             if self._store.check(["failed"]):
                 return f"Training ended, because {self._store.get('failed').decode()}"
         return (
-            "Training ended, because another of its processes is gone. With a checkpoint and "
-            "torchrun --max-restarts it goes on from there."
+            "Training ended, because another process is gone. With a checkpoint and "
+            "torchrun --max-restarts, training continues from the checkpoint."
         )
 
 
@@ -421,13 +421,13 @@ class Shards(Group):
         of_rows, of_models = zip(*self.parts((rows(), model())), strict=True)
         if len(set(of_models)) > 1:
             raise ValueError(
-                f"The {self.size} processes do not fit the same model, each to rows of its own. "
-                "Give them the same parameters and random_state."
+                f"The {self.size} processes do not fit the same model to their rows. Set the same "
+                "parameters and random_state in all of them."
             )
         if len(set(of_rows)) == 1:
             warnings.warn(
-                f"All {self.size} processes hold the same rows, which count {self.size} times so: "
-                "with shards=True, the X of a process is its own part of the rows.",
+                f"All {self.size} processes hold the same rows, so each row counts {self.size} "
+                "times. With shards=True, pass to each process only its own part of the rows.",
                 stacklevel=6,
             )
         return _digest([*of_rows, of_models[0]])
@@ -440,7 +440,7 @@ class Shards(Group):
             raise
         except Exception as error:
             if error is not self._told:
-                error.add_note(f"Found by process {self.rank}, which holds rows of its own.")
+                error.add_note(f"This error is from process {self.rank}, which has its own rows.")
                 # Those who look at rows yet hear it in the place of the next of our parts.
                 errors = [error for _, error in self._everyone((None, _portable(error)))]
                 first = next(rank for rank, error in enumerate(errors) if error is not None)
@@ -660,7 +660,10 @@ def _watchword(store: Any, rank: int, size: int) -> str:
         if store.check([f"skvae/{word}"]) and mine in store.get(f"skvae/{word}").decode().split():
             return word
         time.sleep(0.02)
-    raise TimeoutError(f"Process {rank} waited for the first process in vain.")
+    raise TimeoutError(
+        f"Process {rank} waited for the first process, but got no answer. Check that all processes "
+        "were started and can reach the first one."
+    )
 
 
 @contextmanager

@@ -83,7 +83,8 @@ def load(
     known = _state.ESTIMATORS
     if document["class"] not in known:
         raise ValueError(
-            f"{path} holds a {document['class'][:99]!r}; this skvae knows {sorted(known)}."
+            f"{path} holds a {document['class'][:99]!r}, which this version of skvae cannot load. "
+            f"It can load {sorted(known)}."
         )
     cls: Any = known[document["class"]]
     holders = [cls, *(known[a.holds] for a in cls._fitted.values() if a.holds)]
@@ -94,7 +95,7 @@ def load(
         with host_by_default():
             estimator = _made(cls, document["state"], document["format_version"], arrays, objects)
         if arrays:
-            raise ValueError(f"A valid model has no array {min(arrays)!r}.")
+            raise ValueError(f"The array {min(arrays)!r} does not belong to a valid model.")
     except (ImportError, OSError, Warning):
         raise
     except Exception as error:  # what a hostile structure may trip over has no end
@@ -200,9 +201,9 @@ def _check_parameters(estimator: Any, params: dict[str, Any]) -> None:
     type(estimator)(**params)._validate_params()
     # A file holds no callbacks; the user's own come from elsewhere.
     if any(map(_is_plain, params.get("callbacks") or ())):
-        raise ValueError("callbacks are none that a valid model has.")
+        raise ValueError("callbacks has a value that no valid model has.")
     if params.get("device", "").startswith("meta"):
-        raise ValueError("device is none that a valid model has.")
+        raise ValueError("device has a value that no valid model has.")
 
 
 def _is_plain(value: Any) -> bool:
@@ -278,7 +279,10 @@ def _check_arrays(estimator: Any, arrays: dict[str, np.ndarray]) -> None:
     """Raise ``ValueError`` unless the model would be saved with the arrays that it came with."""
     kept = estimator.__getstate__()["_arrays"]
     if kept.keys() != arrays.keys():
-        raise ValueError(f"A valid model has no array {min(arrays.keys() ^ kept.keys())!r}.")
+        raise ValueError(
+            f"The array {min(arrays.keys() ^ kept.keys())!r} is missing, or does not belong to a "
+            "valid model."
+        )
     for name, made in kept.items():
         given = arrays[name]
         if (made.dtype, made.shape) != (given.dtype, given.shape):
@@ -303,4 +307,4 @@ def _check_slots(net: Any) -> None:
             slots[name].shape == (parameter.shape if slot.ndim else ())
             for name, slot in fresh.state[probe].items()
         ):
-            raise ValueError("The optimiser's state is none that a valid model has.")
+            raise ValueError("The optimiser's state is not that of a valid model.")

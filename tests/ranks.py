@@ -179,10 +179,10 @@ SHARDS_REFUSED = {
         pd.DataFrame(X[MINE, :2], columns=["a", "bc"[RANK]])
     ),
     "columns of a matrix in process 1": lambda: vae().fit([pd.DataFrame(X[MINE]), X[MINE]][RANK]),
-    "type category in process 1, and not in process 0": lambda: vae(likelihood="mixed").fit(
+    "type category in process 1, but not in process 0": lambda: vae(likelihood="mixed").fit(
         frame().astype({"c": ["object", "category"][RANK]})
     ),
-    "holds values of different types": lambda: vae(likelihood="mixed").fit(
+    "has different types in the processes": lambda: vae(likelihood="mixed").fit(
         frame().astype({"b": ["bool", "int64"][RANK]})
     ),
     "0 sample(s)": lambda: vae().fit(X[MINE][: 9 * RANK]),
@@ -191,7 +191,7 @@ SHARDS_REFUSED = {
         X[MINE], None, [None, WEIGHT[MINE]][RANK]
     ),
     "sample_weight holds only zeros": lambda: vae().fit(X[MINE], None, RANK * WEIGHT[MINE]),
-    "missing values (NaN) alone": lambda: vae().fit(np.where(np.arange(6) == 2, np.nan, X[MINE])),
+    "only missing values (NaN)": lambda: vae().fit(np.where(np.arange(6) == 2, np.nan, X[MINE])),
     "the same parameters and random_state": lambda: vae(random_state=RANK).fit(X[MINE]),
     "normalization='batch'": lambda: vae(normalization="batch").fit(X[MINE]),
     "target y is None": lambda: VAEClassifier(vae()).fit(X[MINE], None),

@@ -473,7 +473,7 @@ def test_validation_does_not_touch_feature_names(fitted):
 def test_what_the_first_chunk_decided_is_named():
     """Zeros and ones first: "auto" took them for binary."""
     model = vae().partial_fit((IRIS > 2).astype(float))
-    with pytest.raises(ValueError, match=r"likelihood='auto' was decided by .* the first call"):
+    with pytest.raises(ValueError, match=r"likelihood='auto' chose .* the first call"):
         model.partial_fit(IRIS)
     with pytest.raises(ValueError, match=r"X must hold values between 0 and 1") as caught:
         vae(likelihood="bernoulli").partial_fit((IRIS > 2).astype(float)).partial_fit(IRIS)

@@ -268,7 +268,7 @@ class TestConditions:
         ]
         assert_allclose(model.score_samples(X[:5]), logsumexp(each, 0) - np.log(50), atol=0.2)
         with pytest.raises(
-            ValueError, match="'seven' is none of the conditions of fit: y is a num"
+            ValueError, match="'seven' is not one of the conditions of fit: y is a num"
         ):
             model.sample(condition="seven")
         with pytest.raises(ValueError, match="Input y contains infinity"):
@@ -281,7 +281,9 @@ class TestConditions:
         assert_array_equal(
             model.translate(IRIS, FRAME[GIVEN]), model.reconstruct(IRIS, FRAME[GIVEN])
         )
-        with pytest.raises(ValueError, match=r"'new' is none .* column 'species' of y is one of"):
+        with pytest.raises(
+            ValueError, match=r"'new' is not one .* column 'species' of y is one of"
+        ):
             model.sample(condition=("new", 40.0))
 
     def test_many_whole_numbers_are_numbers(self):
@@ -311,10 +313,10 @@ class TestConditions:
     @pytest.mark.parametrize(
         ("condition", "message"),
         [
-            ("setosa", r"has 2 values, \['species', 'age'\], but this one has 1"),
-            ({"species": "setosa"}, r"names \['species'\], and not \['species', 'age'\]"),
-            ([("setosa", 1.0)] * 3, "condition holds 3 rows for 4"),
-            (np.zeros((2, 2, 2)), "one dimension or two"),
+            ("setosa", r"2 values, one for each of \['species', 'age'\], but it holds 1"),
+            ({"species": "setosa"}, r"keys \['species'\], but .* are \['species', 'age'\]"),
+            ([("setosa", 1.0)] * 3, "condition holds 3 conditions for 4 rows"),
+            (np.zeros((2, 2, 2)), "one or two dimensions"),
         ],
     )
     def test_conditions_of_another_shape(self, by_column, condition, message):
@@ -323,11 +325,15 @@ class TestConditions:
 
     def test_columns_that_are_not_there(self):
         for condition in ("batch", ["a", "batch"], 6, slice("a", "batch")):
-            with pytest.raises(ValueError, match=r"no column ('batch'|6), .*has \['a', 'b'"):
+            with pytest.raises(
+                ValueError, match=r"no column ('batch'|6), .*has the columns \['a', 'b'"
+            ):
                 small(condition=condition).fit(FRAME)
-        with pytest.raises(ValueError, match=r"no column 'species', .* it has 4 without names"):
+        with pytest.raises(
+            ValueError, match=r"no column 'species', .* X has 4 columns without names"
+        ):
             small(condition="species").fit(IRIS)
-        with pytest.raises(ValueError, match="is a mask of 3 columns; X has 6"):
+        with pytest.raises(ValueError, match="is a mask of 3 columns, but X has 6"):
             small(condition=[True, False, True]).fit(FRAME)
         with pytest.raises(ValueError, match=r"condition=\[\] selects 0 of the 6"):
             small(condition=[]).fit(FRAME)
@@ -346,7 +352,7 @@ class TestUnknown:
             lambda c: by_y.score_samples(IRIS[:1], [c]),
         ):
             for unknown in (3, "setosa", 0.5, np.nan):
-                with pytest.raises(ValueError, match=r"is none of .* y is one of \[0, 1, 2\]\."):
+                with pytest.raises(ValueError, match=r"is not one of .* y is one of \[0, 1, 2\]\."):
                     call(unknown)
         with pytest.raises(ValueError, match="condition=None cannot be fixed"):
             by_y.given(None)
@@ -361,7 +367,7 @@ class TestUnknown:
             )
             assert_allclose(some[::3], untold[::3], rtol=1e-12)
             assert_allclose(some[1::3], told[1::3], rtol=1e-12)
-        with pytest.raises(ValueError, match="'new' is none of the conditions"):
+        with pytest.raises(ValueError, match="'new' is not one of the conditions"):
             model.given("new")
 
     def test_one_of_two(self, by_column):
@@ -380,7 +386,7 @@ class TestUnknown:
             model.sample(2, (pd.NA, None), random_state=0),
             model.given((np.nan, np.nan)).sample(2, random_state=0),
         )
-        with pytest.raises(ValueError, match=r"None is none .* column 'species' of X"):
+        with pytest.raises(ValueError, match=r"None is not one .* column 'species' of X"):
             small(condition=GIVEN).fit(FRAME).transform(holes)
         with pytest.raises(ValueError, match="Input y contains NaN"):
             small().fit(IRIS, holes["species"])
@@ -478,7 +484,7 @@ class TestState:
                 model.fit(wrong, y)
         with pytest.raises(ValueError, match="'max_epochs' parameter of VariationalAuto"):
             model.set_params(vae__max_epochs=-1).fit(IRIS, SPECIES)
-        with pytest.raises(ValueError, match=r"3 is none of the conditions"):
+        with pytest.raises(ValueError, match=r"3 is not one of the conditions"):
             model.set_params(vae__max_epochs=1).partial_fit(IRIS, SPECIES + 1)
         assert_array_equal(model.transform(IRIS), before)
 
@@ -508,7 +514,7 @@ class TestOthers:
             lambda: LatentSpaceDisplay.from_estimator(by_y, IRIS),
             lambda: elbo_scorer(by_y, IRIS),
         ):
-            with pytest.raises(ValueError, match=r"told a condition .* given\(condition\)"):
+            with pytest.raises(ValueError, match=r"needs a condition .* given\(condition\)"):
                 call()
 
     def test_displays_metrics_and_exports(self, by_y):

@@ -490,7 +490,9 @@ class TestDevices:
     def test_a_model_of_another_machine_goes_on(self):
         model = vae().fit(IRIS)
         model.device = "cuda"  # as in a file that was saved where there is one
-        with pytest.warns(UserWarning, match="device='cuda' is not there; the model is on the CPU"):
+        with pytest.warns(
+            UserWarning, match="device='cuda' is not available here, so the model is on the CPU"
+        ):
             model.partial_fit(IRIS)
         assert model.n_iter_ == 4
         with pytest.raises(ValueError, match="device='cuda' cannot be used here"):

@@ -300,7 +300,7 @@ def test_a_name_takes_the_weights_it_knows(name, given, params):
 
 def test_a_name_refuses_weights_it_does_not_know():
     vae = VariationalAutoencoder(objective="iwae", beta=2.0, max_epochs=1)
-    with pytest.raises(ValueError, match=r"beta=2.0 has no effect beside objective='iwae'"):
+    with pytest.raises(ValueError, match=r"beta=2.0 has no effect with objective='iwae'"):
         vae.fit(np.random.RandomState(0).randn(20, 3))
 
 

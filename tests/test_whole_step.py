@@ -199,8 +199,8 @@ class ByTheEpoch(ELBO):
 
 WHOLE_NOT = {
     "an objective that draws": ({"objective": "infovae"}, "InfoVAE draws random numbers"),
-    "an objective by the epoch": ({"objective": ByTheEpoch()}, "goes by the epoch"),
-    "a callback": ({"callbacks": [Listener()]}, "Listener listens to on_batch_end"),
+    "an objective by the epoch": ({"objective": ByTheEpoch()}, "depends on the epoch"),
+    "a callback": ({"callbacks": [Listener()]}, "Listener defines on_batch_end"),
     "torch's dropout": (
         {"encoder": torch.nn.Sequential(torch.nn.LazyLinear(8), torch.nn.Dropout(0.1))},
         "draws random numbers",

@@ -302,9 +302,9 @@ class Columns:
         if all(empty) if more_to_come else any(empty):
             column = empty.index(True)
             raise ValueError(
-                f"{self.label(column)} of X holds missing values (NaN) alone, so that there is "
-                f"nothing to learn of it; so do {sum(empty)} of {len(empty)} columns. Drop it, or "
-                "fit on rows in which it is observed."
+                f"{self.label(column)} of X holds only missing values (NaN), so nothing can be "
+                f"learned about it. This is true of {sum(empty)} of {len(empty)} columns. Drop such "
+                "columns, or fit on rows in which they have values."
             )
 
     def _check_whole_numbers(self, values: Values) -> None:
@@ -317,9 +317,9 @@ class Columns:
             column = int(blurred.argmax())
             raise ValueError(
                 f"{self.label(column)} of X holds whole numbers as large as {size[column]:.6g}, "
-                "but float64 cannot tell whole numbers from 2**53 on apart. Drop the column if "
-                "it holds identifiers, else subtract a start from it, such as its smallest value, "
-                "before it becomes a float."
+                "but float64 cannot represent every whole number from 2**53 on. If the column "
+                "holds identifiers, drop it. Otherwise subtract a constant from it, such as its "
+                "smallest value, before it is converted to floats."
             )
 
     def _check_size(self, values: Values) -> None:

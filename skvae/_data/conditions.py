@@ -74,7 +74,7 @@ def columns_of(values: Any) -> list[Given]:
         values = values.toarray()
     array = np.asarray(values, dtype=None if hasattr(values, "dtype") else object)
     if array.ndim > 2:
-        raise ValueError(f"A condition has one dimension or two, but this one is {array.shape}.")
+        raise ValueError(f"condition has shape {array.shape}. Pass one or two dimensions.")
     table = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
     return [Given(position, column) for position, column in enumerate(table.T)]
 
@@ -128,7 +128,10 @@ def positions_of(X: Any, key: Any) -> np.ndarray:
     keys = np.atleast_1d(np.asarray(key, dtype=object)).tolist()
     if keys and all(isinstance(one, bool | np.bool_) for one in keys):
         if len(keys) != n_columns:
-            raise ValueError(f"condition= is a mask of {len(keys)} columns; X has {n_columns}.")
+            raise ValueError(
+                f"condition= is a mask of {len(keys)} columns, but X has {n_columns}. Give it one "
+                "value for each column."
+            )
         return np.flatnonzero(keys)
     return np.unique([_position(one, names, n_columns) for one in keys]).astype(np.int64)
 
@@ -138,8 +141,8 @@ def _position(key: Any, names: list[Any], n_columns: int) -> int:
     if isinstance(key, int | np.integer) and -n_columns <= key < n_columns:
         return int(key) % n_columns
     if key not in names:
-        known = f"{names[:SHOWN]}" if names else f"{n_columns} without names"
-        raise ValueError(f"X has no column {key!r}, which condition= asks for; it has {known}.")
+        known = f"the columns {names[:SHOWN]}" if names else f"{n_columns} columns without names"
+        raise ValueError(f"X has no column {key!r}, which condition= selects. X has {known}.")
     return names.index(key)
 
 
@@ -336,15 +339,15 @@ class Conditions:
         labels = [source if is_y else f"column {one.name!r} of {source}" for one in given]
         if source == "y" and any(map(is_missing, _values(given))):
             raise ValueError(
-                "Input y contains NaN or another missing value, but fit has to be told what every "
-                "row is given. Drop those rows, or give them a value of their own."
+                "Input y contains NaN or another missing value, but fit needs a condition for "
+                "every row. Drop these rows, or give them a separate value of y."
             )
         names = [one.name for one in given]
         for rank, others in enumerate(world().parts(names)):
             if others != names:
                 raise ValueError(
-                    f"The conditions of process {rank} are {others}, and those of another one are "
-                    f"{names}. Give the same to all of them."
+                    f"The conditions of process {rank} are {others}, but those of another process "
+                    f"are {names}. Pass the same conditions in all processes."
                 )
         columns = [_learned(*one, weight) for one in zip(given, labels, strict=True)]
         codes = [column.codes(one) for column, one in zip(columns, given, strict=True)]
@@ -384,8 +387,8 @@ class Conditions:
         """
         if len(given) != len(self.columns):
             raise ValueError(
-                f"A condition of this model has {len(self.columns)} values, "
-                f"{[column.name for column in self.columns]}, but this one has {len(given)}."
+                f"condition must hold {len(self.columns)} values, one for each of "
+                f"{[column.name for column in self.columns]}, but it holds {len(given)}."
             )
         vectors = []
         for column, one in zip(self.columns, given, strict=True):
@@ -394,9 +397,9 @@ class Conditions:
             if unknown.any() and not takes_unknown:
                 value = one.values.tolist()[int(unknown.argmax())]
                 raise ValueError(
-                    f"{value!r} is none of the conditions of fit: {column.label} is "
-                    f"{column.describe()}. Pass one that is known, or set "
-                    "handle_unknown='ignore', which averages over those of fit."
+                    f"{value!r} is not one of the conditions of fit: {column.label} is "
+                    f"{column.describe()}. Pass one of these, or set handle_unknown='ignore', "
+                    "which averages over the conditions of fit."
                 )
             vectors.append(column.vectors(codes))
         return np.hstack(vectors)
@@ -424,8 +427,8 @@ class Conditions:
         context = self.encode(self._named(condition), takes_unknown)
         if len(context) not in (1, n_rows):
             raise ValueError(
-                f"condition holds {len(context)} rows for {n_rows}: give one value for all of "
-                "them, or one for each."
+                f"condition holds {len(context)} conditions for {n_rows} rows. Give one condition "
+                "for all rows, or one for each row."
             )
         return np.broadcast_to(context, (n_rows, context.shape[1]))
 
@@ -434,7 +437,10 @@ class Conditions:
         names = [column.name for column in self.columns]
         if isinstance(condition, Mapping):
             if condition.keys() != {*names}:
-                raise ValueError(f"condition names {[*condition]}, and not {names}.")
+                raise ValueError(
+                    f"condition has the keys {[*condition]}, but the conditions of this model are "
+                    f"{names}. Use these names as keys."
+                )
             return [Given(name, _objects([condition[name]])) for name in names]
         given = columns_of(condition)
         by_name = {one.name: one for one in given}
@@ -550,8 +556,8 @@ def _distinct(values: list[Any], label: str) -> set[Any]:
         return set(values)
     except TypeError as error:
         raise TypeError(
-            f"{label} holds what is neither text nor a number, {error}: as a condition, argument "
-            "must be a string or a number."
+            f"{label} holds a value that is neither text nor a number ({error}). In a condition, "
+            "each argument must be a string or a number."
         ) from error
 
 

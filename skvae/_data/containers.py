@@ -92,13 +92,13 @@ def _array_of_lazy(X: Any) -> Any:
         return X[:]  # for scikit-learn to refuse
     if any(np.isnan(size) for size in X.shape):
         raise ValueError(
-            "X does not know how many rows it has. Call X.compute_chunk_sizes() before, which "
-            "counts them."
+            "X does not know its number of rows. Call X.compute_chunk_sizes() first, which counts "
+            "them."
         )
     if np.dtype(X.dtype).kind not in "biuf":
         raise TypeError(
             f"X must hold numbers: it is an array of {X.dtype} that is read a chunk at a time. "
-            "Convert it where it is made."
+            "Convert its values to numbers first."
         )
     array = ChunkedArray(X)
     return array[:] if array.nbytes <= WINDOW_BYTES else array
@@ -107,7 +107,10 @@ def _array_of_lazy(X: Any) -> Any:
 def _array_of_tensor(X: torch.Tensor) -> np.ndarray:
     """Return a view of a tensor, with its shape checked first: the cure speaks of tensors."""
     if X.device.type != "cpu":
-        raise TypeError(f"X is a tensor on {X.device}. Pass X.cpu(); device= says where to train.")
+        raise TypeError(
+            f"X is a tensor on {X.device}. Pass X.cpu(). The parameter device= sets where the "
+            "model is trained."
+        )
     if X.layout != torch.strided:
         raise TypeError(f"X is a tensor of layout {X.layout}. Pass X.to_dense().")
     check_dimensions(X)
@@ -116,7 +119,7 @@ def _array_of_tensor(X: torch.Tensor) -> np.ndarray:
         return X.numpy(force=True)
     except TypeError as error:
         raise TypeError(
-            f"X is a tensor of {X.dtype}, which numpy does not have. Pass X.float()."
+            f"X is a tensor of {X.dtype}, which numpy does not support. Pass X.float()."
         ) from error
 
 
@@ -143,7 +146,7 @@ def _check_lengths(rows: list[Any]) -> None:
         raise ValueError(
             f"X is a list of rows of different lengths: {len(different)} of {len(rows)} rows "
             f"differ from the {_words(usual)} of the others: {first}. Give every row the same "
-            "length, or drop those."
+            "length, or drop the rows that differ."
         )
 
 
@@ -192,9 +195,8 @@ def _without_dispatch(X: Any) -> str:
     if isinstance(X, torch.Tensor):
         cure = f"X{'.detach()' if X.requires_grad else ''}{_to_cpu(X)}.numpy()"
     return (
-        "and array_api_dispatch=True asks for results in its library, which there are none of: "
-        f"they are numpy arrays here. Pass {cure}, or call "
-        "sklearn.set_config(array_api_dispatch=False)."
+        "and array_api_dispatch=True asks for results of the same library, but skvae returns numpy "
+        f"arrays. Pass {cure}, or call sklearn.set_config(array_api_dispatch=False)."
     )
 
 
@@ -216,31 +218,31 @@ def _lazy_cure(X: Any) -> str | None:
 
 def _path(X: Any) -> str:
     return (
-        f"a path or a text, {str(X)[:80]!r}, and not the rows themselves. Read it first, for "
-        "example by pandas.read_csv(X), or by numpy.load(X, mmap_mode='r') where it is larger than "
-        "memory."
+        f"a path or a text, {str(X)[:80]!r}, and not the rows themselves. Read the file first, for "
+        "example with pandas.read_csv(X), or with numpy.load(X, mmap_mode='r') if it is larger "
+        "than memory."
     )
 
 
 def _annotated(X: Any) -> str:
     return (
-        "which holds matrices and what is known beside them. Pass one of them, where adata is X: "
-        "adata.X, adata.layers[...] or adata.obsm[...]."
+        "which holds several matrices and their annotations. Pass one of the matrices. If adata "
+        "is X, these are adata.X, adata.layers[...] and adata.obsm[...]."
     )
 
 
 def _multimodal(X: Any) -> str:
     name = next(iter(X.mod), "name")
     return (
-        f"which holds a matrix for each of {_few(X.mod)}. Pass one of them, where mdata is X: "
-        f"mdata.mod[{name!r}].X."
+        f"which holds a matrix for each of {_few(X.mod)}. Pass one of the matrices. If mdata is "
+        f"X, one of them is mdata.mod[{name!r}].X."
     )
 
 
 def _backed(X: Any) -> str:
     return (
-        "a matrix that is still in its file, by columns, so that no rows can be read from it. Pass "
-        "X.to_memory(), or write it by rows, of scipy's csr_matrix."
+        "a matrix that is still in its file and stored by columns, so rows cannot be read from it. "
+        "Pass X.to_memory(), or write the file from a scipy csr_matrix, which is stored by rows."
     )
 
 
@@ -261,30 +263,31 @@ def _few(X: Mapping[Any, Any]) -> str:
 
 def _loader(X: Any) -> str:
     return (
-        "which yields batches. Collect them, numpy.concatenate(list(X)), or "
-        "numpy.concatenate([batch[0] for batch in X]) where a batch is a tuple; or call "
-        "partial_fit with each. Batches are made here, of batch_size rows."
+        "which yields batches. Collect them with numpy.concatenate(list(X)), or with "
+        "numpy.concatenate([batch[0] for batch in X]) if a batch is a tuple, or call partial_fit "
+        "with each batch. The estimator makes its own batches, of batch_size rows."
     )
 
 
 def _dataset(X: Any) -> str:
     return (
-        "which yields one row at a time. Collect them, numpy.stack([X[i] for i in range(len(X))]), "
-        "or numpy.stack([X[i][0] for i in range(len(X))]) where an item is a tuple."
+        "which yields one row at a time. Collect the rows with "
+        "numpy.stack([X[i] for i in range(len(X))]), or with "
+        "numpy.stack([X[i][0] for i in range(len(X))]) if an item is a tuple."
     )
 
 
 def _iterator(X: Any) -> str:
     return (
-        "which can be iterated over and is no matrix. Collect what it yields: "
-        "numpy.stack(list(X)) of rows, numpy.concatenate(list(X)) of batches; or call partial_fit "
-        "with each batch."
+        "which can be iterated over, but is not a matrix. Collect what it yields with "
+        "numpy.stack(list(X)) if these are rows, or with numpy.concatenate(list(X)) if these are "
+        "batches, or call partial_fit with each batch."
     )
 
 
 def _anything(X: Any) -> str:
     return (
-        "which is no matrix. Pass an array, a sparse matrix or a data frame of shape "
+        "which is not a matrix. Pass an array, a sparse matrix or a data frame of shape "
         "(n_samples, n_features)."
     )
 

@@ -73,9 +73,9 @@ class Column:
         if (codes < 0).any():
             value = values[int(codes.argmin())]
             raise ValueError(
-                f"Column {self.name!r} holds {value!r}, which is none of the categories of fit, "
-                f"{levels}. Drop such rows, take the value for missing (None), or fit with the "
-                "category among the column's categories."
+                f"Column {self.name!r} holds {value!r}, which is not one of the categories of fit, "
+                f"{levels}. Drop such rows, replace the value by None (missing), or add the "
+                "category to the categories of the column and fit again."
             )
         return codes
 
@@ -293,8 +293,8 @@ def joined_levels(parts: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]
         for name in first.keys() ^ other.keys():
             places = (0, rank) if name in first else (rank, 0)
             raise ValueError(
-                f"Column {name!r} is of type category in process {places[0]}, and not in process "
-                f"{places[1]}. Give it the same type in all of them."
+                f"Column {name!r} is of type category in process {places[0]}, but not in process "
+                f"{places[1]}. Give it the same type in all processes."
             )
     return {name: _joined([part[name] for part in parts]) for name in first}
 
@@ -324,8 +324,8 @@ def joined_kinds(parts: Sequence[list[str | None]]) -> list[str | None]:
         else:
             said = [kind or "object" for kind in kinds]
             raise ValueError(
-                f"The column at position {column} of X holds values of different types: in the "
-                f"order of the processes {said}. Give it the same type in all of them."
+                f"The column at position {column} of X has different types in the processes. In "
+                f"the order of the processes they are {said}. Give it the same type in all of them."
             )
     return joined
 
@@ -371,7 +371,7 @@ def _check_names(X: Any) -> None:
         cure = "X.rename_columns([...])" if is_arrow else "X.columns = [...]"
         raise ValueError(
             f"X has {counts[repeated[0]]} columns of the name {repeated[0]!r}; the names of the "
-            f"columns of X must differ. Name them apart, {cure}, or drop all but one."
+            f"columns of X must differ. Rename them with {cure}, or drop all but one."
         )
 
 
@@ -381,7 +381,7 @@ def _check_names(X: Any) -> None:
 def _text(column: Column) -> str:
     value = column.values.drop_nulls().head(1).to_list()
     example = f", such as {value[0]!r}" if value else ""
-    return f"text{example}. {ENCODE} Numbers that were read as text need a cast to floats."
+    return f"text{example}. {ENCODE} If numbers were read as text, convert them to floats."
 
 
 def _date(column: Column) -> str:
@@ -408,7 +408,7 @@ def _duration(column: Column) -> str:
 
 
 def _other(column: Column) -> str:
-    return f"{column.dtype}. Turn it into columns of numbers, or drop it."
+    return f"{column.dtype}. Convert it to columns of numbers, or drop it."
 
 
 _REFUSALS: dict[str, Callable[[Column], str]] = {

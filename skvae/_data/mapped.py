@@ -91,7 +91,10 @@ class _File:
             while size:
                 n_read = os.preadv(self.descriptor, [left[:size]], start)
                 if not n_read:
-                    raise OSError("The file that X is mapped from has become shorter.")
+                    raise OSError(
+                        "The file that X is mapped from has become shorter. Make X again from a "
+                        "complete file."
+                    )
                 left, start, size = left[n_read:], start + n_read, size - n_read
         return block
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 ENCODE = (
-    "Encode strings, for example by OneHotEncoder or OrdinalEncoder, or keep them in a column of "
-    "type category of a data frame under likelihood='mixed'."
+    "Encode strings, for example with OneHotEncoder or OrdinalEncoder, or keep them in a column of "
+    "type category of a data frame and set likelihood='mixed'."
 )
 """What to do about text."""
 _MISSING = ("NoneType", "NAType")
@@ -42,7 +42,7 @@ def floats_of_objects(values: np.ndarray, names: Sequence[Any] | None = None) ->
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         place, value = _first(values, names, lambda value: not _is_number(value))
-        cure = ENCODE if isinstance(value, str) else "Turn such objects into columns of numbers."
+        cure = ENCODE if isinstance(value, str) else "Convert such objects to numbers."
         message = f"X must hold numbers: {place}: {error}. {cure}"
         if isinstance(error, TypeError):
             raise TypeError(message) from error

@@ -84,12 +84,13 @@ def check_weight(sample_weight: Any, X: Any) -> np.ndarray | None:
         return None
     if not all(given):
         raise ValueError(
-            f"sample_weight is given in process {given.index(True)}, and not in process "
-            f"{given.index(False)}. Give it in all of them; numpy.ones(n_samples) is without."
+            f"sample_weight is given in process {given.index(True)}, but not in process "
+            f"{given.index(False)}. Pass it in all processes. numpy.ones(n_samples) has the same "
+            "effect as no weights."
         )
     if not np.asarray(sample_weight).any():
         raise ValueError(
-            "sample_weight holds only zeros, so that no row is left to fit. "
+            "sample_weight holds only zeros, so no row is left to fit. "
             "Give at least one row a positive weight."
         )
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

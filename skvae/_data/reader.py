@@ -369,8 +369,8 @@ class Reader:
 def _dense(checked: Any) -> np.ndarray:
     if scipy.sparse.issparse(checked):
         raise TypeError(
-            "X is sparse, and the zeros that it leaves out would be filled as little as they are "
-            "missing. Pass a dense matrix, X.toarray(), with NaN for what is missing."
+            "X is sparse. The zeros that it does not store are not missing values, so they would "
+            "not be filled in. Pass a dense matrix, X.toarray(), with NaN for missing values."
         )
     checked = np.asarray(checked)
     return checked.astype(np.float32 if checked.dtype == np.float32 else np.float64)
@@ -469,9 +469,10 @@ def _check_alike(checked: Any, names: list[str] | None, is_frame: bool = False) 
         for ours, theirs in zip(told, other, strict=False):
             if ours != theirs:
                 raise ValueError(
-                    f"X has {theirs} in process {rank}, but {ours} in another one: all must have "
-                    "the same columns, in the same order and of one type. Select them, X[names] of "
-                    "a data frame, or convert the values, X.astype(numpy.float64)."
+                    f"X has {theirs} in process {rank}, but {ours} in another process. X must have "
+                    "the same columns, in the same order and of the same type, in all processes. "
+                    "Select the columns with X[names] of a data frame, or convert the values with "
+                    "X.astype(numpy.float64)."
                 )
 
 
@@ -536,9 +537,9 @@ def _warn_of_grey_levels(columns: Columns) -> None:
     scaled = f"X / {BYTE if are_bytes else high:g}"
     cure = f"X.astype('uint8') or {scaled}" if are_bytes and are_whole else scaled
     warnings.warn(
-        f"The images in X hold values from {low:g} to {high:g}, which seem to be grey levels: "
-        "likelihood='auto' describes them as any real numbers, which fits images worse. Pass "
-        f"{cure}, so that they lie in [0, 1], or say by likelihood='gaussian' that they are meant "
-        "as they are.",
+        f"The images in X hold values from {low:g} to {high:g}, which seem to be grey levels, but "
+        "likelihood='auto' treats them as real numbers, which fits images worse. Pass "
+        f"{cure}, so that they lie in [0, 1]. If they are not grey levels, set "
+        "likelihood='gaussian'.",
         stacklevel=7,
     )

@@ -41,7 +41,7 @@ def _images(shape: tuple[int, ...], permute: str) -> tuple[str, str]:
     (_, *image), x, order = _channels_last(shape, permute)
     seen = " (the channels of X seem to come first)" if order else ""
     return (
-        f"images are rows here{order}{seen}",
+        f"every image must be one row{order}{seen}",
         f"Pass {x}.reshape(len(X), -1) with image_shape={tuple(image)}.",
     )
 
@@ -50,13 +50,17 @@ def _volumes(shape: tuple[int, ...], permute: str) -> tuple[str, str]:
     (n, depth, height, width, channels), x, order = _channels_last(shape, permute)
     seen = " (the channels of X seem to come first)" if order else ""
     return (
-        f"volumes, as these seem to be, are rows here{order}{seen}, and have no networks of their "
-        "own",
-        f"Pass {x}.reshape(len(X), -1): as a table with image_shape=None, or with the slices one "
-        f"below the other, image_shape={(depth * height, width, channels)}. Or make a row of "
-        f"every slice: {x}.reshape({n * depth}, -1) with image_shape={(height, width, channels)}.",
+        f"it seems to hold volumes, each of which must be one row{order}{seen}, and there are no "
+        "networks for volumes",
+        f"Pass {x}.reshape(len(X), -1), either as a table with image_shape=None, or as images in "
+        f"which the slices are below each other, image_shape={(depth * height, width, channels)}. "
+        f"Or make every slice one row: {x}.reshape({n * depth}, -1) with "
+        f"image_shape={(height, width, channels)}.",
     )
 
 
 def _tables(shape: tuple[int, ...], permute: str) -> tuple[str, str]:
-    return "it must be rows", "Pass X.reshape(len(X), -1), as a table with image_shape=None."
+    return (
+        "every sample must be one row",
+        "Pass X.reshape(len(X), -1), as a table with image_shape=None.",
+    )

@@ -36,7 +36,9 @@ def available_device(device: str) -> str:
     try:
         return resolve_device(device)
     except ValueError:
-        warnings.warn(f"device={device!r} is not there; the model is on the CPU.", stacklevel=4)
+        warnings.warn(
+            f"device={device!r} is not available here, so the model is on the CPU.", stacklevel=4
+        )
         return "cpu"
 
 

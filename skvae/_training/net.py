@@ -230,9 +230,9 @@ class VAENet(NeuralNet):
             if "more than 1 value per channel" not in str(error):
                 raise
             raise ValueError(
-                f"batch_size={self.batch_size} makes a batch of one row, which has no variance "
-                "for a torch.nn.BatchNorm of encoder or decoder. Set another batch_size, or use "
-                "torch.nn.LayerNorm."
+                f"batch_size={self.batch_size} makes a batch of one row, from which the "
+                "torch.nn.BatchNorm in encoder or decoder cannot compute a variance. Set another "
+                "batch_size, or use torch.nn.LayerNorm."
             ) from error
 
     def get_loss(

@@ -158,7 +158,7 @@ class _Recorder(TorchDispatchMode):
             and given.number in self.constants
             for argument, given in zip(function._schema.arguments, call[0], strict=False)
         ):
-            raise ValueError(f"it changes a tensor that it was not given ({function})")
+            raise ValueError(f"a part changes a tensor that was not passed to it ({function})")
         found = function(*args, **kwargs)
         if isinstance(found, Tensor):
             same = self._same_as(function, call[0])
@@ -204,9 +204,9 @@ def _check(function: Any, args: Any) -> None:
         index is None or index.dtype is not torch.bool for index in args[1]
     )
     if torch.Tag.dynamic_output_shape in function.tags and not is_index:
-        raise ValueError(f"the size of what a part returns goes by the values ({function})")
+        raise ValueError(f"the size of what a part returns depends on the values ({function})")
     if function.namespace == "c10d":
-        raise ValueError(f"its objective needs what other processes have ({function})")
+        raise ValueError(f"its objective uses the rows of other processes ({function})")
 
 
 def _mapped(value: Any, function: Callable[[Any], Any], kind: type = Value) -> Any:
@@ -257,7 +257,7 @@ def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
     """
     # torch does not promise it from Python 3.14 on.
     if sys.version_info >= (3, 14):
-        raise ValueError("torch's interpreter is not there")
+        raise ValueError("torch's interpreter is not available")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)
         traced = torch.jit.trace(recording.__call__, tuple(inputs), check_trace=False)

@@ -42,12 +42,12 @@ def check_by_row(module: nn.Module, objective: Any) -> None:
     cure = "or fit in one process, outside skvae.data_parallel."
     if any(isinstance(layer, _BatchNorm) for layer in module.modules()):
         raise ValueError(
-            "normalization='batch', or a torch.nn.BatchNorm of encoder or decoder, takes the mean "
-            "of a whole batch, of which each of several processes has a part. Set "
+            "normalization='batch', or a torch.nn.BatchNorm in encoder or decoder, needs the mean "
+            "of a whole batch, but each process has only a part of the batch. Set "
             f"normalization='layer', {cure}"
         )
     if getattr(objective, "compares_rows", False):
         raise ValueError(
-            f"objective={objective!r} compares the rows of a whole batch, of which each of several "
-            f"processes has a part. Set objective='elbo', {cure}"
+            f"objective={objective!r} compares the rows of a whole batch, but each process has "
+            f"only a part of the batch. Set objective='elbo', {cure}"
         )

@@ -49,7 +49,7 @@ class Untold:
     """Stands for the epoch where a graph is traced: what goes by it cannot be in the graph."""
 
     def _refuse(self, *args: Any) -> Any:
-        raise TypeError("its objective goes by the epoch")
+        raise TypeError("its objective depends on the epoch")
 
     __bool__ = __int__ = __float__ = __index__ = __eq__ = __lt__ = __le__ = __gt__ = __ge__ = (
         _refuse
@@ -176,8 +176,8 @@ class WholeStep:
             self.ways.clear()
             why = str(error).strip().split("\n")[0] or type(error).__name__
             warnings.warn(
-                "compile=True: the step as a whole cannot be compiled, only the networks are: "
-                f"{why}",
+                "compile=True compiles only the networks here, because the whole step of training "
+                f"cannot be compiled: {why}",
                 stacklevel=2,
             )
             compile_networks(self.net.module_, self.net.device)
@@ -249,7 +249,7 @@ class Gradients:
         pairs = [(found, loss.detach())]
         pairs += [(g, p.grad) for g, p in zip(gradients, self.trained, strict=True)]
         if not all(torch.equal(*pair) for pair in pairs):
-            raise ValueError("a part goes by more than the batch")
+            raise ValueError("a part depends on more than the batch")
 
     def _compute(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the mean loss, the sums of the bound's terms, and the gradients."""
@@ -389,7 +389,7 @@ def _check(net: Any) -> None:
             callback = method.__self__
             is_ours = type(callback).__module__.startswith("skvae.")
             if not (is_ours or type(callback) is GradientNormClipping):
-                raise ValueError(f"{type(callback).__name__} listens to {name}")
+                raise ValueError(f"the callback {type(callback).__name__} defines {name}")
 
 
 @contextmanager
@@ -462,8 +462,8 @@ def resolve_compile(asked: bool | str, device: str, n_steps: int) -> bool | str:
         return "replay" if n_steps >= REPLAYED and torch.device(device).type == "cpu" else False
     if asked and missing_compiler(device):
         raise ValueError(
-            f"compile=True on device={device!r} needs {missing_compiler(device)}, which is not "
-            "there. Install it, or set compile=False."
+            f"compile=True on device={device!r} needs {missing_compiler(device)}, which was not "
+            "found. Install it, or set compile=False."
         )
     return asked
 

@@ -225,7 +225,7 @@ def lazy_stand_in(module, method):
 
 
 STRANGERS = {
-    "path": (lambda: "x.npy", "'x.npy'.*Read it first", "numpy.load(X, mmap_mode='r')"),
+    "path": (lambda: "x.npy", "'x.npy'.*Read the file first", "numpy.load(X, mmap_mode='r')"),
     "Path": (lambda: Path("x.npy"), "PosixPath.*x.npy", "numpy.load(X, mmap_mode='r')"),
     "AnnData": (AnnData, "X is of type AnnData", "adata.X"),
     "AnnData layer": (AnnData, "X is of type AnnData", "adata.obsm['pca']"),
@@ -265,8 +265,8 @@ STRANGERS = {
     ),
     "map": (lambda: map(np.asarray, X), "map", "numpy.stack(list(X))"),
     "dict values": (lambda: dict(enumerate(X)).values(), "dict_values", "numpy.stack(list(X))"),
-    "None": (lambda: None, "X is of type NoneType, which is no matrix", None),
-    "object": (object, "X is of type object, which is no matrix.*sparse", None),
+    "None": (lambda: None, "X is of type NoneType, which is not a matrix", None),
+    "object": (object, "X is of type object, which is not a matrix.*sparse", None),
 }  # fmt: skip
 
 
@@ -418,7 +418,7 @@ class TestValues:
         ],
     )
     def test_columns_of_nothing(self, frame):
-        with pytest.raises(ValueError, match="Column 'a' of X holds missing values"):
+        with pytest.raises(ValueError, match="Column 'a' of X holds only missing values"):
             learn(frame)
         assert np.isnan(Reader().floats(frame)[:, 0]).all()
 
@@ -496,6 +496,6 @@ class TestDates:
 def test_a_failure_leaves_the_names_to_the_estimator():
     """The estimator puts back what a failed fit has set; the reader sets only these two."""
     estimator = Estimator()
-    with pytest.raises(ValueError, match=r"Column .* missing values \(NaN\) alone"):
+    with pytest.raises(ValueError, match=r"Column .* only missing values \(NaN\)"):
         Reader.learn(estimator, pd.DataFrame(X * np.nan, columns=NAMES), SimpleNamespace())
     assert set(vars(estimator)) <= {"image_shape", "n_features_in_", "feature_names_in_"}
