@@ -540,77 +540,80 @@ def _backend() -> str:
 def data_parallel(
     *, shards: bool = False, checkpoint: str | os.PathLike[str] | None = None
 ) -> Iterator[World]:
-    """Train every model that is fitted within on all processes that run this program.
+    """Train every model that is fitted in the ``with`` block by all processes of this program.
 
-    Start the program several times, by ``torchrun`` for one, on one machine or on many. Each
-    process works on its part of every batch; their gradients are added up, so that the fit is
-    that of one process, and all end with the same estimator. ``batch_size`` is that of all
-    processes together. With one process it is a fit as outside.
+    Start the program several times, for example with ``torchrun``, on one machine or on many. Each
+    process works on its part of every batch, and their gradients are added up. So the fit is that
+    of one process, and all processes end with the same estimator. ``batch_size`` is the number of
+    rows that all processes together use in a step. With one process, the fit is the same as
+    outside.
 
-    Processes that an initialised group of ``torch.distributed`` joins, as of accelerate, Ray or
-    Spark, are used as they are. Otherwise a group is made of what ``torchrun`` has put into the
-    environment, and stays until the program ends. On GPUs each process takes the device of its
-    ``LOCAL_RANK``.
+    If the processes are already in an initialised group of ``torch.distributed``, as with
+    accelerate, Ray or Spark, that group is used. Otherwise a group is made from the environment
+    variables that ``torchrun`` sets, and it stays until the program ends. On GPUs each process
+    uses the device of its ``LOCAL_RANK``.
 
     Parameters
     ----------
     shards : bool, default=False
-        Whether each process has rows of its own. ``False``: all give ``fit`` the same X, of which
-        each works on a part of every batch. ``True``: X is this process's part of the rows, as are
-        y and ``sample_weight``, and no process reads those of the others. What is learnt of the
-        columns, the moments, likelihood, categories and classes, is that of all rows; a batch
-        takes of each process in proportion to its rows, each of which comes once in an epoch.
+        Whether each process has its own rows. If ``False``, all processes pass the same X to
+        ``fit``, and each works on a part of every batch. If ``True``, X, y and ``sample_weight``
+        hold only the rows of this process, and no process reads the rows of the others. What is
+        learned about the columns (moments, likelihood, categories and classes) is that of all rows.
+        Each process contributes to a batch in proportion to its rows, and each row is used once in
+        an epoch.
     checkpoint : path-like, default=None
-        A folder, which is made. Every fit writes its state to a file in it at the end of an epoch,
-        or of several where they are so short that writing would take more than a twentieth of the
-        time. The same fit of the same program then goes on from there, bit for bit as if it had
-        never ended; one that is complete is not trained again. In another folder, or without it,
-        it begins anew. ``None``: nothing is written.
+        A folder, which is created. Every fit writes its state to a file in it at the end of an
+        epoch, or after several epochs if they are so short that writing would take more than a
+        twentieth of the time. The same fit of the same program then continues from this file, and
+        its result is the same, bit for bit, as if it had not been interrupted. A fit that is
+        complete is not trained again. With another folder, or without one, a fit starts from the
+        beginning. If ``None``, nothing is written.
 
     Yields
     ------
     world : World
-        ``rank``, the number of this process, and ``size``, how many there are.
+        ``rank`` is the number of this process, and ``size`` is the number of processes.
 
     Raises
     ------
     ValueError
-        At ``fit``, when the processes have different rows, parameters or ``random_state``; when
-        the model has batch normalisation, or an objective compares rows of a batch
+        At ``fit``, if the processes have different rows, parameters or ``random_state``, if the
+        model has batch normalisation, or if the objective compares the rows of a batch
         (:class:`skvae.objectives.BetaTCVAE`, :class:`skvae.objectives.InfoVAE`). With ``shards``
-        the rows differ, but X must have the same columns and type of floats in all processes;
-        what else is wrong with the rows of one is raised in all.
+        the rows may differ, but X must have the same columns and type of floats in all processes.
+        Any other error in the rows of one process is raised in all processes.
     RuntimeError
-        At ``fit``, when another process failed, with its error's text, or is gone.
+        At ``fit``, if another process has failed, with the text of its error, or is gone.
     TimeoutError
-        When the other processes do not come within half an hour.
+        If the other processes do not join within half an hour.
 
     See Also
     --------
-    VariationalAutoencoder : What is trained, and the estimators that hold one.
+    VariationalAutoencoder : The model that is trained, also inside the estimators that hold one.
 
     Notes
     -----
-    All processes run the same program: they fit the same models in the same order. What is not a
-    fit, such as ``transform``, each does for itself; ``save`` writes in the first process alone.
-    Callbacks run in every process. Threads and processes that a search or an ensemble starts
-    inside (``n_jobs``) are not of the group, and fit for themselves.
+    All processes run the same program: they fit the same models in the same order. Each process
+    does everything that is not a fit, such as ``transform``, for itself, but ``save`` writes only
+    in the first process. Callbacks run in every process. Threads and processes that a search or an
+    ensemble starts inside (``n_jobs``) do not belong to the group, and fit for themselves.
 
-    A fit by two processes and by one differ as sums do that are added up in another order:
-    in the last digits of float32, and in the draws of dropout, of which each process has its own.
-    With ``compile=True`` a fit that goes on from a checkpoint differs in the last digits, too;
-    ``compile="auto"`` compiles nothing beside a checkpoint.
+    Two processes add up numbers in another order than one process. So the results of a fit differ
+    in the last digits of float32, and in the draws of dropout, because each process has its own.
+    With ``compile=True``, a fit that continues from a checkpoint differs in the last digits, too.
+    ``compile="auto"`` compiles nothing if there is a checkpoint.
 
-    With ``shards`` a fit depends on which process holds which rows, since that decides what a batch
-    is made of. Every process must hold at least one row, two with ``early_stopping``. What stands
-    before a model, such as a scaler in a pipeline, or around it, such as a search, knows the rows
-    of its process alone.
+    With ``shards``, a fit depends on which process has which rows, because this decides which rows
+    are in a batch. Every process must have at least one row, or two with ``early_stopping``. Steps
+    before a model, such as a scaler in a pipeline, and methods around it, such as a search, use
+    only the rows of their process.
 
-    Sums of gradients as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
+    The gradients are summed as in Li et al. 2020 (https://arxiv.org/abs/2006.15704).
 
     Examples
     --------
-    ``torchrun --nproc-per-node 4 train.py`` with
+    Start this program with ``torchrun --nproc-per-node 4 train.py``:
 
     >>> import skvae
     >>> from sklearn.datasets import load_iris

@@ -303,8 +303,8 @@ class Columns:
             column = empty.index(True)
             raise ValueError(
                 f"{self.label(column)} of X holds only missing values (NaN), so nothing can be "
-                f"learned about it. This is true of {sum(empty)} of {len(empty)} columns. Drop such "
-                "columns, or fit on rows in which they have values."
+                f"learned about it. This is true of {sum(empty)} of {len(empty)} columns. Drop "
+                "such columns, or fit on rows in which they have values."
             )
 
     def _check_whole_numbers(self, values: Values) -> None:
