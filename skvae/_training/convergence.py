@@ -57,7 +57,7 @@ def undertrained(
         return None
     unset = "" if plan.max_steps is None else " and max_steps=None"
     return (
-        f"The bound was still rising when training ended: by {rise:.2g} nats per row over the "
-        f"second half of {len(history)} epochs. More training would probably improve the model. "
-        f'Try max_epochs="auto"{unset}, here {budget} epochs, or a larger learning_rate.'
+        f"The bound still rose when training ended: by {rise:.2g} nats per row over the second "
+        f"half of {len(history)} epochs. More training would probably improve the model. Try "
+        f'max_epochs="auto"{unset}, here {budget} epochs, or a larger learning_rate.'
     )

@@ -218,7 +218,7 @@ REFUSED = {
     "pandas objects of text": (
         pd.DataFrame({"a": np.array(["u", None], object)}), "'a' holds .*'u'.*Encode strings"
     ),
-    "pandas numbers in text": (pd.DataFrame({"a": ["1", "2"]}), "'1'.*cast to floats"),
+    "pandas numbers in text": (pd.DataFrame({"a": ["1", "2"]}), "'1'.*convert them to floats"),
     "polars text": (pl.DataFrame({"a": ["u", "v"]}), "'a' holds text.*Encode strings"),
     "arrow text": (pa.table({"a": ["u", "v"]}), "'a' holds text.*likelihood='mixed'"),
     "polars category": (
