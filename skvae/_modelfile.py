@@ -91,7 +91,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 def check_memory(path: str | os.PathLike[str], error: Exception) -> None:
     """Raise ``MemoryError`` where an error says, in whatever words, that there is no more."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-        raise MemoryError(f"{path} needs more memory than there is: {error}") from error
+        raise MemoryError(f"{path} needs more memory than is available: {error}") from error
 
 
 _OUT_OF_MEMORY = re.compile("not enough memory|can't allocate memory|out of memory")

@@ -75,7 +75,7 @@ FITS = {  # 301 rows: the last batch has one, and a process none
 REFUSED = {
     "normalization='batch'": lambda: vae(normalization="batch").fit(X),
     "objective=BetaTCVAE": lambda: vae(objective=BetaTCVAE(beta=2.0)).fit(X),
-    "same X, weights and random_state": lambda: vae().fit(X[int(os.environ.get("RANK", 0)) :]),
+    "same X, weights, parameters": lambda: vae().fit(X[int(os.environ.get("RANK", 0)) :]),
     "The 'prior' parameter": lambda: vae(prior="nomral").fit(X),
 }
 
