@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from skvae import _quadrature
@@ -28,8 +28,10 @@ FEW_ROWS = 32
 """So many rows go through the networks at once without a look at their size."""
 DRAWS = 256
 """Draws of z for one row that go through the decoder at once."""
-ACTIVATION_BYTES = {"cpu": 2**23, "cuda": 2**28}
-"""What the widest layer may put out for one batch: on CPUs, about what stays in the cache."""
+ACTIVATION_BYTES = {"cpu": 2**21, "cpu, convolutions": 2**23, "cuda": 2**28}
+"""What the widest layer may put out for one batch: on CPUs, what stays in a cache; convolutions go
+through their images piece by piece."""
+CONVOLUTIONS = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d
 
 
 class LargestOutput(TorchFunctionMode):
@@ -161,7 +163,10 @@ class Inference:
         x, version = batch.x, batch.x._version
         with self._computing(), self._eagerly(), LargestOutput() as largest:
             function(batch)
-        budget = ACTIVATION_BYTES.get(torch.device(self.device).type, ACTIVATION_BYTES["cpu"])
+        kind = "cuda" if torch.device(self.device).type == "cuda" else "cpu"
+        if kind == "cpu" and any(isinstance(m, CONVOLUTIONS) for m in self.model.modules()):
+            kind = "cpu, convolutions"
+        budget = ACTIVATION_BYTES[kind]
         return max(1, budget // max(largest.nbytes, x.nbytes)), x._version != version
 
     @contextmanager

@@ -440,7 +440,8 @@ class WritesToItsInput(nn.Module):
 class TestInference:
     def test_batches_are_sized_by_what_one_row_takes(self, monkeypatch):
         seen = []
-        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu", 10 * 8 * 8 * 4 * 4)
+        budget = 10 * 8 * 8 * 4 * 4
+        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu, convolutions", budget)
         model = vae(**IMAGE).fit(PIXELS)
         whole = model.inverse_transform(np.zeros((100, 2), np.float32))
         model.decoder_.register_forward_pre_hook(lambda m, args: seen.append(len(args[0])))
@@ -449,6 +450,12 @@ class TestInference:
         seen.clear()
         model.inverse_transform(np.zeros((20, 2), np.float32))
         assert seen == [20]
+        # Without convolutions it is another number: the widest layer is that of 64 pixels.
+        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu", 7 * 64 * 4)
+        model = vae(hidden_layer_sizes=(8,)).fit(PIXELS)
+        model.decoder_.register_forward_pre_hook(lambda m, args: seen.append(len(args[0])))
+        model.inverse_transform(np.zeros((100, 2), np.float32))
+        assert max(seen[1:]) == 7
 
     def test_rows_survive_an_encoder_that_writes_to_its_input(self):
         X = PIXELS.copy()
