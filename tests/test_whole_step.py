@@ -331,6 +331,37 @@ def test_beside_a_compiled_step_the_smaller_last_one_is_replayed(traced, replaye
     assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
 
 
+def changed_by_position(x, constant):
+    return (constant.add_(x),)
+
+
+def changed_by_name(x, constant):
+    return (torch.add(x, 1, out=constant),)
+
+
+def changed_in_a_list(x, constant):
+    torch._foreach_add_([x.clone(), constant], 1.0)
+    return (x + constant,)
+
+
+@pytest.mark.parametrize("change", [changed_by_position, changed_by_name, changed_in_a_list])
+def test_a_recording_changes_nothing_that_it_was_not_given(change):
+    constant = torch.ones(3)
+    with pytest.raises(ValueError, match="changes a tensor"):
+        recording.Recording(lambda x: change(x, constant), [torch.ones(3)])
+    assert_array_equal(constant, 1)
+
+
+def test_recordings_that_differ_in_a_constant_have_other_keys():
+    x, zeros = torch.ones(4), torch.zeros(4)
+    others = [zeros, zeros + 1, zeros.int(), zeros[:1], zeros[None], zeros.bfloat16()]
+    made = [recording.Recording(lambda x, c=constant: (x + c,), [x]) for constant in others]
+    assert len({one.key([x]) for one in made}) == len(others)
+    for one, constant in zip(made, others, strict=True):
+        assert_array_equal(one(2 * x)[0], 2 * x + constant)
+        assert_array_equal(one.graph()(2 * x)[0], 2 * x + constant)
+
+
 def test_short_fits_and_large_batches_run_as_written(replayed, monkeypatch):
     monkeypatch.setattr(whole_step, "REPLAYED", 10)
     VariationalAutoencoder(**FEW).fit(IRIS)  # 9 steps

@@ -85,8 +85,13 @@ class Recording:
 
     def key(self, inputs: Sequence[Tensor]) -> str:
         """Return what is equal for two that do the same to inputs that are laid out like these."""
-        constants = [tensor.detach().cpu().numpy().tobytes() for tensor in self.constants.values()]
-        layouts = [(t.shape, t.stride(), t.dtype, t.device) for t in inputs]
+        constants = [
+            tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+            for tensor in self.constants.values()
+        ]
+        layouts = [
+            (t.shape, t.stride(), t.dtype, t.device) for t in (*inputs, *self.constants.values())
+        ]
         text = repr((self.calls, self._returned, constants, layouts, torch.get_num_threads()))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -151,13 +156,7 @@ class _Recorder(TorchDispatchMode):
             return function(*args, **kwargs)
         _check(function, args)
         call = _mapped(args, self.value, Tensor), _mapped(kwargs, self.value, Tensor)
-        if function._schema.is_mutable and any(
-            argument.alias_info is not None
-            and argument.alias_info.is_write
-            and isinstance(given, Value)
-            and given.number in self.constants
-            for argument, given in zip(function._schema.arguments, call[0], strict=False)
-        ):
+        if not self.constants.keys().isdisjoint(_changed(function._schema, *call)):
             raise ValueError(f"a part changes a tensor that was not passed to it ({function})")
         found = function(*args, **kwargs)
         if isinstance(found, Tensor):
@@ -191,6 +190,17 @@ class _Recorder(TorchDispatchMode):
                 _mapped((call.args, call.kwargs), lambda value: wanted.add(value.number))
                 found.append(call)
         return found[::-1]
+
+
+def _changed(schema: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> set[int]:
+    """Return the numbers of the tensors that a call changes in place."""
+    names = [argument.name for argument in schema.arguments]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    numbers: set[int] = set()
+    for argument in schema.arguments:
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            _mapped(given.get(argument.name), lambda value: numbers.add(value.number))
+    return numbers
 
 
 def _check(function: Any, args: Any) -> None:
