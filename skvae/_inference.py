@@ -28,9 +28,9 @@ FEW_ROWS = 32
 """So many rows go through the networks at once without a look at their size."""
 DRAWS = 256
 """Draws of z for one row that go through the decoder at once."""
-ACTIVATION_BYTES = {"cpu": 2**21, "cpu, convolutions": 2**23, "cuda": 2**28}
+ACTIVATION_BYTES = {"cpu": 2**21, "cpu, large": 2**23, "cuda": 2**28}
 """What the widest layer may put out for one batch: on CPUs, what stays in a cache; convolutions go
-through their images piece by piece."""
+through their images piece by piece, and float64 has numbers twice as large."""
 CONVOLUTIONS = nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d
 
 
@@ -164,8 +164,9 @@ class Inference:
         with self._computing(), self._eagerly(), LargestOutput() as largest:
             function(batch)
         kind = "cuda" if torch.device(self.device).type == "cuda" else "cpu"
-        if kind == "cpu" and any(isinstance(m, CONVOLUTIONS) for m in self.model.modules()):
-            kind = "cpu, convolutions"
+        convolves = any(isinstance(layer, CONVOLUTIONS) for layer in self.model.modules())
+        if kind == "cpu" and (convolves or self.dtype == np.float64):
+            kind = "cpu, large"
         budget = ACTIVATION_BYTES[kind]
         return max(1, budget // max(largest.nbytes, x.nbytes)), x._version != version
 

@@ -441,7 +441,7 @@ class TestInference:
     def test_batches_are_sized_by_what_one_row_takes(self, monkeypatch):
         seen = []
         budget = 10 * 8 * 8 * 4 * 4
-        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu, convolutions", budget)
+        monkeypatch.setitem(_inference.ACTIVATION_BYTES, "cpu, large", budget)
         model = vae(**IMAGE).fit(PIXELS)
         whole = model.inverse_transform(np.zeros((100, 2), np.float32))
         model.decoder_.register_forward_pre_hook(lambda m, args: seen.append(len(args[0])))
