@@ -352,6 +352,18 @@ def test_a_recording_changes_nothing_that_it_was_not_given(change):
     assert_array_equal(constant, 1)
 
 
+def test_gradients_are_owned_and_lie_as_their_parameters():
+    batch, shared, own = torch.ones(3, 2), torch.ones(3, 2), torch.ones(3, 2)
+    gradients = [batch, shared, shared, torch.ones(2, 3).t(), torch.ones(()).expand(3, 2), own]
+    parameters = [torch.zeros(3, 2) for _ in gradients]
+    owned = whole_step._owned(gradients, parameters, [batch])
+    assert owned[-1] is own
+    assert len({tensor.data_ptr() for tensor in [batch, *owned]}) == 1 + len(owned)
+    for one in owned:
+        assert_array_equal(one, 1)
+        assert one.stride() == (2, 1)
+
+
 def test_recordings_that_differ_in_a_constant_have_other_keys():
     x, zeros = torch.ones(4), torch.zeros(4)
     others = [zeros, zeros + 1, zeros.int(), zeros[:1], zeros[None], zeros.bfloat16()]
