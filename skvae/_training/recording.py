@@ -156,7 +156,8 @@ class _Recorder(TorchDispatchMode):
             return function(*args, **kwargs)
         _check(function, args)
         call = _mapped(args, self.value, Tensor), _mapped(kwargs, self.value, Tensor)
-        if not self.constants.keys().isdisjoint(_changed(function._schema, *call)):
+        schema = function._schema
+        if schema.is_mutable and not self.constants.keys().isdisjoint(_changed(schema, *call)):
             raise ValueError(f"a part changes a tensor that was not passed to it ({function})")
         found = function(*args, **kwargs)
         if isinstance(found, Tensor):
@@ -296,14 +297,17 @@ def compiled(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
     """Return a recording as torch's compiler makes it: few loops, right up to rounding."""
     graph = recording.graph()
     likewise: list[Any] = list(inputs)
+    # Whoever calls it has seen to it that inputs are laid out like these.
+    options: dict[str, Any] = {"size_asserts": False}
     with warnings.catch_warnings(), _writable_cache():
         # torch's own import of its compiler warns about torch.jit.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            return torch._inductor.compile(graph, likewise)
+            return torch._inductor.compile(graph, likewise, options=options)
         except torch._inductor.exc.InductorError:
             # torch 2.13 stumbles over the loops of some graphs when it makes one of many.
-            return torch._inductor.compile(graph, likewise, options={"max_fusion_size": 8})
+            options = options | {"max_fusion_size": 8}
+            return torch._inductor.compile(graph, likewise, options=options)
 
 
 def _writable_cache() -> AbstractContextManager[Any]:

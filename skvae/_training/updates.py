@@ -1,10 +1,11 @@
-"""The optimisers' rules as operations on tensors, for a step that is compiled whole."""
+"""What torch's optimisers do in a step: as operations to compile, and as torch's own kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -54,11 +55,23 @@ class Update:
         """Return what is taken off the parameter; change its slots in place."""
         raise NotImplementedError  # each optimiser has its own
 
+    def fused(
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        slots: list[list[Tensor]],
+        counts: list[Tensor],
+        group: Mapping[str, Any],
+    ) -> None:
+        """Change the parameters and slots of a group in place, by the kernel that torch calls."""
+        raise NotImplementedError  # where the group is fused
+
 
 class Adam(Update):
     """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980), as ``torch.optim.Adam``."""
 
     slots = ("exp_avg", "exp_avg_sq")
+    kernel = staticmethod(torch._fused_adam_)
 
     def numbers(self, group: Mapping[str, Any], step: int) -> list[float]:
         """Return the rate with the first mean's correction, that of the root, and the rate."""
@@ -79,12 +92,42 @@ class Adam(Update):
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         return rate * mean / (square.sqrt() / correction + group["eps"])
 
+    def fused(
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        slots: list[list[Tensor]],
+        counts: list[Tensor],
+        group: Mapping[str, Any],
+    ) -> None:
+        """Change the parameters and slots of a group in place, by the kernel that torch calls."""
+        torch._foreach_add_(counts, 1)
+        means, squares = slots
+        beta1, beta2 = group["betas"]
+        self.kernel(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            counts,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=group["amsgrad"],
+            maximize=group["maximize"],
+        )
+
 
 class AdamW(Adam):
     """Adam, the weights' decay apart from the gradient, as ``torch.optim.AdamW``.
 
     See Loshchilov and Hutter 2019 (https://arxiv.org/abs/1711.05101).
     """
+
+    kernel = staticmethod(torch._fused_adamw_)
 
     def decayed(
         self, parameter: Tensor, gradient: Tensor, rate: Tensor, group: Mapping[str, Any]
@@ -112,6 +155,29 @@ class SGD(Update):
         momentum.mul_(group["momentum"]).add_(gradient)
         return rate * (gradient + group["momentum"] * momentum)
 
+    def fused(
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        slots: list[list[Tensor]],
+        counts: list[Tensor],
+        group: Mapping[str, Any],
+    ) -> None:
+        """Change the parameters and slots of a group in place, by the kernel that torch calls."""
+        (momenta,) = slots
+        torch._fused_sgd_(
+            parameters,
+            gradients,
+            momenta,
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            lr=group["lr"],
+            dampening=group["dampening"],
+            nesterov=group["nesterov"],
+            maximize=group["maximize"],
+            is_first_step=False,
+        )
+
 
 class RMSprop(Update):
     """Tieleman and Hinton's rule, as ``torch.optim.RMSprop``."""
@@ -135,3 +201,34 @@ UPDATES: dict[str, Update] = {
     "Adam": Adam(), "AdamW": AdamW(), "SGD": SGD(), "RMSprop": RMSprop()
 }  # fmt: skip
 """By the name of torch's class."""
+
+
+class FusedSteps:
+    """The steps of an optimiser by torch's kernels, without what torch looks up before each.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        It has the slots of these parameters.
+    trained : sequence of Tensor
+        The parameters that have a gradient.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, trained: Sequence[Tensor]) -> None:
+        self.update = UPDATES[type(optimizer).__name__]
+        place_of = {id(parameter): place for place, parameter in enumerate(trained)}
+        self.groups = []
+        for group in optimizer.param_groups:
+            places = [place_of[id(p)] for p in group["params"] if id(p) in place_of]
+            if places:
+                parameters = [trained[place] for place in places]
+                states = [optimizer.state[parameter] for parameter in parameters]
+                slots = [[state[name] for state in states] for name in self.update.slots]
+                counts = [state["step"] for state in states if "step" in state]
+                self.groups.append((group, places, parameters, slots, counts))
+
+    def __call__(self, gradients: Sequence[Tensor]) -> None:
+        """Take a step."""
+        for group, places, parameters, slots, counts in self.groups:
+            some = [gradients[place] for place in places]
+            self.update.fused(parameters, some, slots, counts, group)

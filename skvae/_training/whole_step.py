@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from skvae._training.callbacks import sums_of
 from skvae._training.recording import Recording, compiled, scripted
-from skvae._training.updates import UPDATES
+from skvae._training.updates import UPDATES, FusedSteps
 from skvae._world import world
 from skvae.model import VAE, Batch
 from skvae.networks import Dropout
@@ -208,22 +208,30 @@ class Gradients:
         self.state += buffers.values()
         self.has_missing = rows.has_missing
         self.is_there = [tensor is not None for tensor in _tensors(rows, noise)]
+        self.epoch, self.weights = -1, torch.empty(0)  # the objective's, in this epoch
         # Nothing is drawn yet: the draws of an epoch are those of its steps.
         inputs = self.copied(self.inputs(rows, noise, [features for _, features in self.draws]))
         for tensor in inputs[: len(self.trained)]:
             tensor.requires_grad_()
         self.recording = Recording(self._compute, inputs)
         self.function: Callable[..., Any] = self.recording
+        is_heard = world().size > 1 or net.listening("on_grad_computed")
+        is_fused = all(group.get("fused") for group in net.optimizer_.param_groups)
+        # Where no one asks for the gradients in between, they go to the optimiser's kernels.
+        self.steps = None if is_heard or not is_fused else FusedSteps(net.optimizer_, self.trained)
 
     def __call__(self, step: int, rows: Batch, noise: Tensor) -> dict[str, Any]:
         """Take a step; return its loss."""
         net = self.net
         with torch.no_grad():
             found = self.function(*self.inputs(rows, noise, self.kept()))
-        loss, terms, *gradients = found
-        for parameter, gradient in zip(self.trained, gradients, strict=True):
-            parameter.grad = gradient
-        net.update(({"batch": rows, "noise": noise}, rows.weight))
+            loss, terms, *gradients = found
+            if self.steps is not None:
+                self.steps(gradients)
+            else:
+                for parameter, gradient in zip(self.trained, gradients, strict=True):
+                    parameter.grad = gradient
+                net.update(({"batch": rows, "noise": noise}, rows.weight))
         net.add_to_sums(len(rows.x), terms, training=True)
         return {"loss": loss}
 
@@ -233,9 +241,12 @@ class Gradients:
 
     def inputs(self, rows: Batch, noise: Tensor, kept: list[Tensor]) -> list[Tensor]:
         """Return all that goes in: the state, the objective's weights, what is drawn, the batch."""
-        weights = self.net.criterion_.weights(len(self.net.history) - 1)
+        epoch = len(self.net.history) - 1
+        if epoch != self.epoch:
+            weights = self.net.criterion_.weights(epoch)
+            self.epoch, self.weights = epoch, torch.tensor(weights, device=noise.device)
         batch = [tensor for tensor in _tensors(rows, noise) if tensor is not None]
-        return [*self.state, torch.tensor(weights, device=noise.device), *kept, *batch]
+        return [*self.state, self.weights, *kept, *batch]
 
     def copied(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return inputs whose state may change without a change of the net's."""
@@ -289,7 +300,9 @@ class WholeGraph:
         self.update = UPDATES[type(optimizer).__name__]
         states = [optimizer.state[parameter] for parameter in gradients.trained]
         self.slots = [state[name] for state in states for name in self.update.slots]
-        self.counts = [state["step"] for state in states if "step" in state]
+        counts = [state["step"] for state in states if "step" in state]
+        self.slots += counts
+        self.n_counts = len(counts)
         # Parameters of one group that joined late are at another step.
         self.groups = optimizer.param_groups
         group_of = {id(p): i for i, group in enumerate(self.groups) for p in group["params"]}
@@ -306,8 +319,6 @@ class WholeGraph:
         gradients = self.gradients
         inputs = gradients.inputs(rows, noise, gradients.kept())
         loss, terms = self.function(self._rates(step), *self.slots, *inputs)
-        if self.counts:
-            torch._foreach_add_(self.counts, 1.0)
         gradients.net.add_to_sums(len(rows.x), terms, training=True)
         return {"loss": loss}
 
@@ -320,6 +331,8 @@ class WholeGraph:
         taken = iter(inputs)
         trained = self.gradients.trained
         slots = [[next(taken) for _ in self.update.slots] for _ in trained]
+        for _ in range(self.n_counts):
+            next(taken).add_(1.0)
         numbers = iter(rates.unbind())
         rates_of = {
             kind: [next(numbers) for _ in self.update.numbers(self.groups[kind[0]], 1)]
