@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -444,7 +445,15 @@ def test_updates_are_those_of_torch(name, decay):
     assert_allclose(ours, theirs.detach(), rtol=1e-12)
 
 
-def test_it_compiles():
-    """Torch's compiler itself: dropout, a linear path, a clip."""
+def test_it_compiles_once(monkeypatch, tmp_path):
+    """Torch's compiler itself: dropout, a linear path, a clip. Another process finds its files."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     eager, compiled = both(IRIS, gradient_clip=0.5, dropout=0.1)
     assert_allclose(losses(compiled), losses(eager), rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(recording, "_kept", type(recording._kept)())  # as in a new process
+    counters = import_module("torch._dynamo.utils").counters
+    counters.clear()
+    _, again = both(IRIS, gradient_clip=0.5, dropout=0.1)
+    assert losses(again) == losses(compiled)
+    assert counters["inductor"]["fxgraph_cache_hit"]
+    assert not counters["inductor"]["fxgraph_cache_miss"]

@@ -295,8 +295,13 @@ def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
 @_kept_by_key
 def compiled(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., Any]:
     """Return a recording as torch's compiler makes it: few loops, right up to rounding."""
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
     graph = recording.graph()
-    likewise: list[Any] = list(inputs)
+    # Files of the compiler are found again only by inputs that have no values.
+    mode = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True, allow_non_fake_inputs=True)
+    likewise: list[Any] = [mode.from_tensor(tensor) for tensor in inputs]
     # Whoever calls it has seen to it that inputs are laid out like these.
     options: dict[str, Any] = {"size_asserts": False}
     with warnings.catch_warnings(), _writable_cache():
