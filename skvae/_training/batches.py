@@ -145,9 +145,9 @@ class Batches:
         device = self.store.order_device
         left = torch.empty(0, dtype=torch.int64, device=device)
         for n, mine in world().batches(self.n_rows, self.batch_size):
-            while len(left) < n:
+            while left.shape[0] < n:
                 part = next(order).to(device)
-                left = torch.cat([left, part]) if len(left) else part
+                left = torch.cat([left, part]) if left.shape[0] else part
             # Where it has none of the batch, some row stands in, which does not count.
             yield left[:n] if n else left.new_zeros(1), mine
             left = left[n:]
@@ -159,7 +159,7 @@ class Batches:
                 break
             self.steps_left -= 1
             batch = self.store.take(positions[mine])
-            shape = self.n_samples, len(positions), self.latent_dim
+            shape = self.n_samples, positions.shape[0], self.latent_dim
             noise = torch.randn(shape, generator=generator, device=self.device)
             yield {"batch": batch, "noise": noise[:, mine]}, batch.weight
 

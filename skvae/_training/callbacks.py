@@ -33,6 +33,8 @@ class Sums:
 
     def join(self) -> None:
         """Take in what the other processes have summed up."""
+        if world().size == 1:
+            return
         joined = torch.empty(1 + len(Bound._fields), dtype=torch.float64)
         joined[0] = self.n_rows
         joined[1:] = self.total

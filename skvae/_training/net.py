@@ -190,7 +190,7 @@ class VAENet(NeuralNet):
             step = step_fn(batch, **fit_params)
             step["loss"] = loss = step["loss"].detach()
             batches[-1][f"{prefix}_loss"] = loss.item() if loss.is_cpu else loss
-            batches[-1][f"{prefix}_batch_size"] = len(batch[0]["batch"].x)
+            batches[-1][f"{prefix}_batch_size"] = batch[0]["batch"].x.shape[0]
             self.notify("on_batch_end", batch=batch, training=training, **step)
             del step, loss  # or the next step would need memory beside this one's
             n_batches += 1

@@ -140,11 +140,12 @@ class _Recorder(TorchDispatchMode):
 
     def value(self, tensor: Tensor) -> Value:
         """Return what stands for a tensor: one that nothing has returned is a constant."""
-        if tensor not in self._numbers:
+        number = self._numbers.get(tensor)
+        if number is None:
             number = -1 - len(self.constants)
             self.constants[number] = tensor
             self._numbers[tensor] = number
-        return Value(self._numbers[tensor])
+        return Value(number)
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

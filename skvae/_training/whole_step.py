@@ -232,7 +232,7 @@ class Gradients:
                 for parameter, gradient in zip(self.trained, gradients, strict=True):
                     parameter.grad = gradient
                 net.update(({"batch": rows, "noise": noise}, rows.weight))
-        net.add_to_sums(len(rows.x), terms, training=True)
+        net.add_to_sums(rows.x.shape[0], terms, training=True)
         return {"loss": loss}
 
     def kept(self) -> list[Tensor]:
@@ -319,7 +319,7 @@ class WholeGraph:
         gradients = self.gradients
         inputs = gradients.inputs(rows, noise, gradients.kept())
         loss, terms = self.function(self._rates(step), *self.slots, *inputs)
-        gradients.net.add_to_sums(len(rows.x), terms, training=True)
+        gradients.net.add_to_sums(rows.x.shape[0], terms, training=True)
         return {"loss": loss}
 
     def _rates(self, step: int) -> Tensor:
