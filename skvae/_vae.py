@@ -222,9 +222,9 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Precision of the networks in training. ``"bfloat16"`` uses torch's autocast; z, the KL and
         the bound are still computed in float32. ``"auto"`` uses bfloat16 where the hardware
         supports it (AMX or AVX512-BF16 on CPUs, CUDA from 8.0 on): for the built-in convolutions,
-        and in a compiled step for dense layers of 131,072 weights or more. Everything else is
-        float32. After training, ``transform``, ``score`` and the other methods use float32, or
-        float64 for rows of float64.
+        and for dense layers of 131,072 weights or more, if the step is compiled or the processor
+        has AVX512-BF16 and no AMX. Everything else is float32. After training, ``transform``,
+        ``score`` and the other methods use float32, or float64 for rows of float64.
     compile : bool or "auto", default="auto"
         Whether to compile a whole training step, from the networks to the optimiser, with torch's
         compiler. Large tables and images then train 1 to 2 times as many rows per second, small

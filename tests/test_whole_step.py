@@ -77,6 +77,7 @@ STEPS = {
     "student_t": (IRIS, {"likelihood": "student_t"}),
     "counts": (COUNTS, {"likelihood": "negative_binomial"}),
     "gaps": (GAPS, {}),
+    "bfloat16": (IRIS, {"precision": "bfloat16"}),
     "images": (DIGITS, {"image_shape": (8, 8), "precision": "bfloat16"}),
 }
 

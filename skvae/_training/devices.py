@@ -47,15 +47,19 @@ def has_bfloat16(device: str) -> bool:
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if kind != "cpu":
-        return False
-    # An older torch does not say; float32 is right everywhere.
+    return bool({"amx_bf16", "avx512_bf16"} & _abilities(device))
+
+
+def _abilities(device: str) -> set[str]:
+    """Return what a processor is known to do; an older torch does not say."""
+    if torch.device(device).type != "cpu":
+        return set()
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+    return {name for name, has in known.items() if has is True}
 
 
 LARGE = 2**17
-"""Weights of a dense layer from which on bfloat16 pays within a compiled step."""
+"""Weights of a dense layer from which on products in bfloat16 gain more than conversions cost."""
 
 
 def resolve_precision(precision: str, device: str, model: nn.Module, compiled: bool) -> str:
@@ -63,8 +67,9 @@ def resolve_precision(precision: str, device: str, model: nn.Module, compiled: b
 
     That is bfloat16 where the hardware has it and it pays: for convolutions, if all are ours,
     which know where its kernels go wrong, and for large dense layers in a step that is compiled
-    whole. Otherwise dense layers lose in conversions what they gain in products
-    (benchmarks/against_torch.py).
+    whole, or on a processor that has AVX512-BF16 and no AMX. With AMX, dense layers lose in
+    conversions what they gain in products (benchmarks/against_torch.py: by hand .95 of float32 on
+    an Intel with AMX, 1.4 on an AMD with AVX512-BF16).
     """
     if precision != "auto":
         return precision
@@ -74,5 +79,7 @@ def resolve_precision(precision: str, device: str, model: nn.Module, compiled: b
         pays = all(isinstance(m, Conv2d | ConvTranspose2d) for m in convolutions)
     else:
         dense = [m for m in modules if isinstance(m, nn.Linear)]
-        pays = compiled and any(layer.weight.numel() >= LARGE for layer in dense)
+        is_large = any(layer.weight.numel() >= LARGE for layer in dense)
+        has_avx_alone = _abilities(device) & {"avx512_bf16", "amx_bf16"} == {"avx512_bf16"}
+        pays = is_large and (compiled or has_avx_alone)
     return "bfloat16" if pays and has_bfloat16(device) else "float32"
