@@ -52,17 +52,20 @@ def _branches(logits: Tensor) -> tuple[Tensor, Tensor]:
     return small, logits.masked_fill(small, 1.0)
 
 
+def _log_normalizer(logits: Tensor) -> Tensor:
+    small, safe = _branches(logits)
+    size = safe.abs()
+    square = logits.square()
+    series = logits / 2 + square / 24 - square.square() / 2880
+    exact = safe.clamp_min(0) + torch.log(-torch.expm1(-size) / size)
+    return torch.where(small, series, exact)
+
+
 def _mean(logits: Tensor) -> Tensor:
     small, safe = _branches(logits)
     square = logits.square()
     series = 0.5 + logits * (1 / 12 - square * (1 / 720 - square / 30240))
     return torch.where(small, series, -1 / torch.expm1(-safe) - 1 / safe)
-
-
-@elementwise(_mean)
-def _log_normalizer(logits: Tensor) -> Tensor:
-    size = logits.abs().clamp_min(torch.finfo(logits.dtype).tiny)
-    return logits.clamp_min(0) + torch.log(-torch.expm1(-size) / size)
 
 
 @elementwise(lambda x, logits: logits, lambda x, logits: x - _mean(logits))
