@@ -1,5 +1,7 @@
 """Distributions against torch's, quadrature and their own samples."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -194,3 +196,23 @@ class TestIntervals:
         assert all(torch.isfinite(gradient).all() for gradient in gradients)
         # Towards the value, where it does not lie within the interval.
         assert gradients[0] * centre >= 0
+
+
+def test_compiled_they_keep_their_digits_near_zero():
+    """torch's compiler makes exp − 1 of expm1, which is 0 for what is small."""
+    near = torch.tensor([0.0, 1e-30, 1e-8, 1e-4, 1e-2, 0.099, 0.3, 5.0]).repeat(8)
+    logits = torch.cat([near, -near])
+
+    def densities(x, u):
+        return (
+            ContinuousBernoulli(u).log_prob(x),
+            Normal(u, torch.ones_like(u)).log_prob_interval(x, torch.full_like(u, 0.05)),
+            Normal(u, torch.ones_like(u)).log_prob_interval(x, torch.full_like(u, 1.0)),
+        )
+
+    x = torch.full_like(logits, 0.3)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own import of its compiler
+        compiled = torch.compile(densities)(x, logits)
+    for found, expected in zip(compiled, densities(x, logits), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

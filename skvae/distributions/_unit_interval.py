@@ -43,7 +43,9 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
         return (value > 1 - self.probs).to(value.dtype)
 
 
-_SERIES_BELOW = 0.1  # below it |η| loses digits in 1/η; the series is exact to 1e-15
+# Below it |η| loses digits in 1/η, and in expm1, of which torch's compiler makes exp − 1; the series
+# is exact to 1e-15.
+_SERIES_BELOW = 0.1
 
 
 def _branches(logits: Tensor) -> tuple[Tensor, Tensor]:
