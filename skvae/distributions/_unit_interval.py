@@ -43,7 +43,7 @@ class Bernoulli(InverseTransformSampling, td.Bernoulli):
         return (value > 1 - self.probs).to(value.dtype)
 
 
-# Below it |η| loses digits in 1/η, and in expm1, of which torch's compiler makes exp − 1; the series
+# Below it 1/η loses digits, and so does expm1, of which torch's compiler makes exp − 1. The series
 # is exact to 1e-15.
 _SERIES_BELOW = 0.1
 
