@@ -207,6 +207,13 @@ class TestSpreading:
         guess = of_labels.spread_labels(of_labels.neighborhood(X), label, 2)
         assert_array_equal(guess, np.repeat([0, 1, np.nan], 30))
 
+    def test_small_groups_keep_to_themselves(self):
+        # Nine rows have eight neighbours of their own; the tenth would be of another group.
+        rng = np.random.default_rng(0)
+        X = np.vstack([rng.normal(50 * m, 0.1, (9, 2)) for m in range(5)])
+        graph = of_labels.neighborhood(X).tocoo()
+        assert_array_equal(graph.coords[0] // 9, graph.coords[1] // 9)
+
     def test_rows_that_are_there_twice_count_once(self):
         y = np.where(np.arange(150) % 5 == 0, SPECIES, -1)
         weight = np.random.default_rng(0).integers(0, 4, 150)
