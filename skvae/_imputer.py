@@ -22,7 +22,7 @@ from skvae._conformal import Ends, Widening
 from skvae._data import Reader, frame_of, of_bytes, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
-from skvae._stacking import MOST_ROWS, LinearModel, mixed, share_of
+from skvae._stacking import MOST_ROWS, Partners, mixed, shares_of
 from skvae._training import follow
 from skvae._vae import VariationalAutoencoder
 from skvae._validation import CheckedEstimator, asks_what_was_meant
@@ -52,18 +52,16 @@ rows."""
 
 
 class NotShown(NamedTuple):
-    """Values that a model was not shown, their columns, and what networks and factors say of them.
+    """Values that networks and their partners were not shown, and what each of these says of them.
 
-    ``draws`` and ``linear_draws`` are of shape (n_draws, n_values), all others (n_values,);
-    ``networks`` and ``linear`` are expectations, ``scale`` is the spread of a value's column.
+    ``draws`` are of shape (n_models, n_draws, n_values), ``expected`` of (n_models, n_values), all
+    others of (n_values,); ``scale`` is the spread of a value's column.
     """
 
     x: np.ndarray
     columns: np.ndarray
     draws: np.ndarray
-    linear_draws: np.ndarray
-    networks: np.ndarray
-    linear: np.ndarray
+    expected: np.ndarray
     scale: np.ndarray
 
 
@@ -75,9 +73,10 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     the observed values, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``. The z_k are drawn from q(z|x_o),
     and the importance weights w_k add up to 1 (Mattei and Frellsen 2019, MIWAE,
     https://arxiv.org/abs/1812.02633). If all columns are real numbers, the estimate is averaged
-    with that of a factor analysis of the same values. Numbers that ``fit`` hides from both decide
-    the weight (stacking, Breiman 1996, https://doi.org/10.1007/BF00117832). Observed values are not
-    changed.
+    with those of three simpler models of the same values: a factor analysis, a mixture of factor
+    analyses (Ghahramani and Hinton 1996, http://mlg.eng.cam.ac.uk/zoubin/papers/tr-96-1.pdf), and
+    the nearest rows. Numbers that ``fit`` hides from all of them decide the weights (stacking,
+    Breiman 1996, https://doi.org/10.1007/BF00117832). Observed values are not changed.
 
     Parameters
     ----------
@@ -90,8 +89,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     n_importance_samples : int, default=1000
         Number of draws z_k for each row.
     n_estimators : int, default=3
-        Number of models that are fitted. They have different seeds, and each is fitted, with a
-        factor analysis, without another tenth of the observed numbers (see ``fit``). Their
+        Number of models that are fitted. They have different seeds, and each is fitted, with its
+        simpler models, without another tenth of the observed numbers (see ``fit``). Their
         estimates are averaged, and draws and intervals use all of them. If there are few rows, the
         models differ, and this is part of the uncertainty of a missing value.
     sample_posterior : bool, default=False
@@ -193,9 +192,9 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         """Fit the model to the observed values of X.
 
         Each of the ``n_estimators`` models is fitted without another tenth of the observed numbers.
-        These hidden numbers are used to find out which weight a factor analysis gets in estimates
-        and draws, and how wide :meth:`interval` has to be. Categories are not hidden, nor are
-        values of columns with two distinct values; and at least two values of each column stay.
+        These hidden numbers are used to find out which weights networks and simpler models get in
+        estimates and draws, and how wide :meth:`interval` has to be. Categories are not hidden, nor
+        are values of columns with two distinct values; and at least two values of each column stay.
 
         Parameters
         ----------
@@ -257,20 +256,22 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self.vae_ = self.estimators_[0]
         self._are_whole = self._look_for_whole_numbers(kept / self._unit(table))
         self._range = self._look_for_range(kept / self._unit(table))
-        self._linear = self._linear_models(kept, hidden)
-        self._share, self._widening = self._look_at(table, hidden, seeds)
+        self._partners = self._beside(kept, hidden)
+        self._shares, self._widening = self._look_at(table, hidden, seeds)
+        are_used = self._shares > 0
+        are_used[0] = True
+        self._shares = self._shares[are_used]
+        self._partners = [partners.some(are_used[1:]) for partners in self._partners]
         return self
 
-    def _linear_models(
-        self, values: np.ndarray, hidden: list[np.ndarray]
-    ) -> list[LinearModel | None]:
-        """Return one for each model, of what it was shown; none unless all columns are numbers."""
+    def _beside(self, values: np.ndarray, hidden: list[np.ndarray]) -> list[Partners]:
+        """Return the partners of each model, of what it was shown, if all columns are numbers."""
         if not np.isinf(self._range).all() or self._are_whole.any():
-            return [None for _ in hidden]
+            return [Partners.none(values.shape[1]) for _ in hidden]
         n = world().n_of(MOST_ROWS, len(values))
         some = np.linspace(0, len(values) - 1, n).round().astype(np.int64)
         shown = [np.where(h[some], np.nan, values[some]) for h in hidden]
-        return [world().of_first(partial(LinearModel.of, world().joined(rows))) for rows in shown]
+        return [world().of_first(partial(Partners.of, world().joined(rows))) for rows in shown]
 
     def _some_of(self, values: np.ndarray, likelihood: Any, seeds: list[int]) -> list[np.ndarray]:
         """Return for each model which of the observed numbers it is not shown."""
@@ -295,23 +296,25 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
 
     def _look_at(
         self, table: Any, hidden: list[np.ndarray], seeds: list[int]
-    ) -> tuple[float, Widening]:
+    ) -> tuple[np.ndarray, Widening]:
         """Return what the values that models were not shown say of them.
 
-        The share that linear models are to have, and how far intervals are to be widened then.
+        The shares of networks and of each of their partners, and how far intervals are to be
+        widened then.
         """
-        each = zip(self.estimators_, self._linear, hidden, seeds, strict=True)
+        each = zip(self.estimators_, self._partners, hidden, seeds, strict=True)
         parts = zip(*(self._not_shown(table, *one) for one in each), strict=True)
         seen = NotShown(*(world().joined(np.concatenate(part, -1).T).T for part in parts))
-        share = share_of(seen.x, seen.networks, seen.linear, seen.scale)
-        draws = mixed(seen.draws, seen.linear_draws, share, np.random.default_rng(seeds))
-        return share, Widening.of(seen.x, draws, self._are_whole[seen.columns])
+        shares = shares_of(seen.x, seen.expected, seen.scale)
+        networks, *others = seen.draws
+        draws = mixed(networks, others, shares, np.random.default_rng(seeds))
+        return shares, Widening.of(seen.x, draws, self._are_whole[seen.columns])
 
     def _not_shown(
         self,
         table: Any,
         vae: VariationalAutoencoder,
-        linear: LinearModel | None,
+        partners: Partners,
         hidden: np.ndarray,
         seed: int,
     ) -> NotShown:
@@ -332,15 +335,15 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         for part, drawn in inference.imputations(rows, n, n_importance, generator):
             inside = (part.start <= at) & (at < part.stop)
             draws[:, inside] = drawn.cpu().numpy()[:, at[inside] - part.start, columns[inside]]
-        if linear is None:
-            nothing = np.zeros(len(x))
-            return NotShown(x, columns, draws, draws, nothing, nothing, nothing + 1)
+        scale = partners.scale[columns]
+        if not partners.models:
+            return NotShown(x, columns, draws[None], np.zeros((1, len(x))), scale)
         networks = inference.expected(rows, self.n_importance_samples)[at, columns]
         values = rows.block(slice(None))
-        linear_draws = linear.draw(values, n, np.random.default_rng([seed, 2]))[:, at, columns]
-        expected = linear.expected(values)[at, columns]
-        scale = linear.scale[columns]
-        return NotShown(x, columns, draws, linear_draws, networks, expected, scale)
+        others = partners.draws(values, n, np.random.default_rng([seed, 2]))
+        each = np.stack([draws, *(drawn[:, at, columns] for drawn in others)])
+        expected = np.vstack([networks, partners.expected(values)[:, at, columns]])
+        return NotShown(x, columns, each, expected, scale)
 
     @property
     def _n_draws(self) -> int:
@@ -465,10 +468,12 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         rows = self.vae_._read(table).subset(gaps)
         each = [model.expected(rows, self.n_importance_samples) for model in models]
         expected = np.mean(each, axis=0, dtype=np.float64)
-        if self._share:
+        if len(self._shares) > 1:
             x = rows.block(slice(None))
-            linear = np.mean([model.expected(x) for model in self._linear if model], axis=0)
-            expected = (1 - self._share) * expected + self._share * linear
+            expected *= self._shares[0]
+            for partners in self._partners:
+                share = self._shares[1:] / len(self._partners)
+                expected += np.tensordot(share, partners.expected(x), 1)
         values = models[0].settled(expected.astype(dtype))
         values[:, self._are_whole] = np.round(values[:, self._are_whole])
         return values
@@ -486,7 +491,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         (Rubin 1987, https://doi.org/10.1002/9780470316696), so that standard errors include the
         uncertainty of the missing values. First z is drawn from p(z|x_o), by sampling importance
         resampling, then x from p(x|z). The models take turns. With a probability that is its
-        weight, a row is drawn from the factor analysis that belongs to the model instead.
+        weight, a row is drawn from one of the simpler models that belong to the model instead.
 
         Parameters
         ----------
@@ -553,10 +558,9 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
             n = max(self.n_importance_samples, len(mine))
             for some, draws in inference.imputations(rows, len(mine), n, generator):
                 mine[:, some] = draws.cpu().numpy()
-                linear = self._linear[first]
-                if self._share and linear is not None:
-                    by_factors = linear.draw(rows.block(some), len(mine), rng)
-                    mine[:, some] = mixed(mine[:, some], by_factors, self._share, rng)
+                if len(self._shares) > 1:
+                    others = self._partners[first].draws(rows.block(some), len(mine), rng)
+                    mine[:, some] = mixed(mine[:, some], others, self._shares, rng)
         return drawn
 
     def interval(self, X: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

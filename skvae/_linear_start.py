@@ -95,7 +95,7 @@ class Factors(NamedTuple):
         """
         observed = (~np.isnan(rows)).astype(float)
         x = np.where(observed, rows, 0.0)
-        z = np.concatenate([_expectations(self, x[s], observed[s])[0] for s in self._blocks(rows)])
+        z = np.concatenate([expectations(self, x[s], observed[s])[0] for s in self.blocks(rows)])
         return z @ np.column_stack([self.loadings, self.mean]).T
 
     def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -113,7 +113,7 @@ class Factors(NamedTuple):
         observed = (~np.isnan(rows)).astype(float)
         x = np.where(observed, rows, 0.0)
         drawn = rng.standard_normal((n_draws, *rows.shape)) * np.sqrt(self.noise) + self.mean
-        for some in self._blocks(rows):
+        for some in self.blocks(rows):
             information, residual = _information(self, x[some], observed[some])
             mean = np.linalg.solve(information, (residual @ self.loadings)[..., None])
             noise = rng.standard_normal((*mean.shape[:2], n_draws))
@@ -123,7 +123,7 @@ class Factors(NamedTuple):
             drawn[:, some] += z @ self.loadings.T
         return drawn
 
-    def _blocks(self, rows: np.ndarray) -> list[slice]:
+    def blocks(self, rows: np.ndarray) -> list[slice]:
         """Return the positions of rows, as many at a time as their second moments leave memory."""
         size = max(1, BLOCK // (self.loadings.shape[1] + 1) ** 2)
         return [slice(start, start + size) for start in range(0, max(1, len(rows)), size)]
@@ -214,17 +214,17 @@ def _of_observed(
     counts = np.maximum(observed.sum(0), 1)
     squares = np.square(x).sum(0)
     n_iterations = int(np.clip(OPERATIONS / (4 * n * d * (k + 1) ** 2), 5, 200))
-    blocks = factors._blocks(rows)
+    blocks = factors.blocks(rows)
     before = -np.inf
     for _ in range(n_iterations):
         moments = np.zeros((d, (k + 1) ** 2))
         products = np.zeros((d, k + 1))
         log_p = 0.0
         for some in blocks:
-            z, second, log_p_some = _expectations(factors, x[some], observed[some])
+            z, second, log_p_some = expectations(factors, x[some], observed[some])
             moments += observed[some].T @ second.reshape(len(z), -1)
             products += x[some].T @ z
-            log_p += log_p_some
+            log_p += float(log_p_some.sum())
         # One observation's worth of no loadings: a column may be seen in fewer rows than k.
         moments = moments.reshape(d, k + 1, k + 1) + np.diag([1.0] * k + [0.0])
         moments[:, k, k] = np.maximum(moments[:, k, k], 1)
@@ -249,10 +249,29 @@ def _information(
     return np.eye(k) + (precision @ outer).reshape(n, k, k), precision * (x - mean)
 
 
-def _expectations(
+def expectations(
     factors: Factors, x: np.ndarray, observed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the first and second moments of (z, 1) given what is observed, and its log p(x)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what rows tell of z.
+
+    Parameters
+    ----------
+    factors : Factors
+        Of which the information does not matter.
+    x : ndarray of shape (n, n_features)
+        Rows, with anything where a value is missing.
+    observed : ndarray of shape (n, n_features)
+        1, and 0 where one is missing.
+
+    Returns
+    -------
+    z : ndarray of shape (n, k + 1)
+        The means of z, and 1, given what is observed.
+    second : ndarray of shape (n, k + 1, k + 1)
+        Their second moments.
+    log_p : ndarray of shape (n,)
+        Nats of what is observed, but for half log 2π for each value.
+    """
     mean, loadings, noise, _ = factors
     n, k = len(x), loadings.shape[1]
     information, residual = _information(factors, x, observed)
@@ -261,9 +280,9 @@ def _expectations(
     z[:, :k] = np.einsum("nij,nj->ni", covariance, residual @ loadings)
     second = z[:, :, None] * z[:, None, :]
     second[:, :k, :k] += covariance
-    explained = ((residual @ loadings) * z[:, :k]).sum()
-    log_det = np.linalg.slogdet(information)[1].sum() + (observed * np.log(noise)).sum()
-    return z, second, -0.5 * float((residual * (x - mean)).sum() - explained + log_det)
+    explained = ((residual @ loadings) * z[:, :k]).sum(1)
+    log_det = np.linalg.slogdet(information)[1] + observed @ np.log(noise)
+    return z, second, -0.5 * ((residual * (x - mean)).sum(1) - explained + log_det)
 
 
 def _log_likelihood(squares: np.ndarray, noise: np.ndarray, singular: np.ndarray) -> float:

@@ -1,19 +1,24 @@
-"""What a linear model adds to the networks of an imputer: as much as hidden values say.
+"""What other models add to the networks of an imputer: as much as hidden values say.
 
-Factor analysis is a variational autoencoder without hidden layers, whose posterior is known
-exactly. Networks follow curves that it cannot, and are noisier where rows are few. So both are
-fitted to the same values, and the share that the linear one has in an estimate is the one by which
-values that neither was shown are told best: stacking (Breiman 1996,
-https://doi.org/10.1007/BF00117832).
+Networks follow curves, and are noisier than simpler models where rows are few. A factor analysis
+is a variational autoencoder without hidden layers, whose posterior is known exactly; a mixture of
+them follows groups of rows, and the nearest rows tell what repeats itself. All are fitted to the
+same values, and the shares that they have in an estimate are those by which values that none was
+shown are told best: stacking (Breiman 1996, https://doi.org/10.1007/BF00117832).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
+from scipy.optimize import nnls
 
-from skvae._linear_start import FEWEST_ROWS, Factors, factor_analysis
+from skvae._clusters import Clusters
+from skvae._linear_start import FEWEST_ROWS, factor_analysis
+from skvae._neighbours import Neighbours
 
 MOST_ROWS = 20_000
 """So many tell all factors."""
@@ -28,34 +33,49 @@ TOLERANCE = 1e-3
 """Nats per row that count as progress."""
 
 
+class Partner(Protocol):
+    """A model of standardised rows."""
+
+    def expected(self, rows: np.ndarray) -> np.ndarray:
+        """Return the mean of whole rows given what is observed of them."""
+
+    def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Return draws of whole rows given what is observed of them."""
+
+
 @dataclass(frozen=True)
-class LinearModel:
-    """The factor analysis of a table with gaps.
+class Partners:
+    """The models of a table with gaps that are stacked with networks.
 
     Parameters
     ----------
     loc, scale : ndarray of shape (n_features,)
         By which columns are standardised.
-    factors : Factors
+    models : tuple of Partner
         Of standardised rows.
     """
 
     loc: np.ndarray
     scale: np.ndarray
-    factors: Factors
+    models: tuple[Partner, ...]
 
     @classmethod
-    def of(cls, values: np.ndarray) -> LinearModel | None:
-        """Return that of a table; ``None`` where rows are too few.
+    def none(cls, n_features: int) -> Partners:
+        """Return that there are none, of so many columns."""
+        return cls(np.zeros(n_features), np.ones(n_features), ())
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Partners:
+        """Return those of a table; none where rows are too few.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_features)
             NaN where one is missing.
         """
-        if len(values) < FEWEST_ROWS:
-            return None
         n_features = values.shape[1]
+        if len(values) < FEWEST_ROWS:
+            return cls.none(n_features)
         values = values.astype(np.float64)
         counts = np.maximum((~np.isnan(values)).sum(0), 1)  # a rare column may be empty here
         loc = np.nansum(values, 0) / counts
@@ -63,20 +83,26 @@ class LinearModel:
         scale = np.where(scale > 0, scale, 1.0)
         rows = (values - loc) / scale
         n_factors, least = min(FACTORS, n_features), np.full(n_features, LEAST_NOISE)
-        return cls(loc, scale, factor_analysis(rows, n_factors, least, TOLERANCE))
+        factors = factor_analysis(rows, n_factors, least, TOLERANCE)
+        clusters = Clusters.of(rows, factors)
+        return cls(loc, scale, (factors, clusters, Neighbours.of(rows, clusters)))
 
     def expected(self, values: np.ndarray) -> np.ndarray:
-        """Return the mean of whole rows given what is observed of them.
+        """Return the means of whole rows given what is observed, ``(n_models, n, n_features)``.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_features)
             NaN where one is missing.
         """
-        return self.factors.expected((values - self.loc) / self.scale) * self.scale + self.loc
+        rows = (values - self.loc) / self.scale
+        means = [model.expected(rows) * self.scale + self.loc for model in self.models]
+        return np.reshape(means, (len(means), *values.shape))
 
-    def draw(self, values: np.ndarray, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-        """Return draws of whole rows given what is observed of them, ``(n_draws, n, n_features)``.
+    def draws(
+        self, values: np.ndarray, n_draws: int, rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        """Yield draws of whole rows of each model, ``(n_draws, n, n_features)``.
 
         Parameters
         ----------
@@ -88,41 +114,68 @@ class LinearModel:
             Decides the draws.
         """
         rows = (values - self.loc) / self.scale
-        return self.factors.draw(rows, n_draws, rng) * self.scale + self.loc
+        for model in self.models:
+            yield model.draw(rows, n_draws, rng) * self.scale + self.loc
+
+    def some(self, are_used: np.ndarray) -> Partners:
+        """Return some of the models.
+
+        Parameters
+        ----------
+        are_used : ndarray of bool, shape (n_models,)
+            Which.
+        """
+        chosen = zip(self.models, are_used, strict=True)
+        return replace(self, models=tuple(model for model, is_used in chosen if is_used))
 
 
-def share_of(x: np.ndarray, networks: np.ndarray, linear: np.ndarray, scale: np.ndarray) -> float:
-    """Return the share of the second of two estimates, in [0, 1], of least squared error.
+def shares_of(x: np.ndarray, estimates: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the shares of several estimates, which add up to 1, of least squared error.
 
     Parameters
     ----------
     x : ndarray of shape (n_values,)
         Values.
-    networks, linear : ndarray of shape (n_values,)
-        Estimates of them.
+    estimates : ndarray of shape (n_models, n_values)
+        Of them. Where it does not matter, the first has all.
     scale : ndarray of shape (n_values,)
         In units of which errors count.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_models,)
+        None is negative.
     """
-    apart, left = (linear - networks) / scale, (x - networks) / scale
-    squares = apart @ apart
-    return float(np.clip(apart @ left / squares, 0, 1)) if squares > 0 else 0.0
+    errors = ((estimates - x) / scale).T
+    # One row more asks for the sum 1: it falls short of it, in the same direction from 0.
+    weight = np.sqrt(np.square(errors).sum()) or 1.0
+    asked = np.append(np.zeros(len(errors)), weight)
+    shares, _ = nnls(np.vstack([errors, np.full(len(estimates), weight)]), asked)
+    return shares / shares.sum()
 
 
 def mixed(
-    networks: np.ndarray, linear: np.ndarray, share: float, rng: np.random.Generator
+    networks: np.ndarray,
+    others: Iterable[np.ndarray],
+    shares: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return draws, each of the second kind with the probability of its share.
+    """Return draws, each of one of several models with the probability of its share.
 
     Parameters
     ----------
-    networks, linear : ndarray of shape (n_draws, n, ...)
-        Draws, of rows or of single values.
-    share : float
-        Of the second.
+    networks : ndarray of shape (n_draws, n, ...)
+        Draws of the first model, of rows or of single values.
+    others : iterable of ndarray of shape (n_draws, n, ...)
+        Of each of the others.
+    shares : ndarray of shape (n_models,)
+        Of each.
     rng : numpy.random.Generator
         Decides which.
     """
-    is_linear = rng.random(networks.shape[:2]) < share
-    return np.where(
-        is_linear.reshape(*is_linear.shape, *[1] * (networks.ndim - 2)), linear, networks
-    )
+    model = rng.choice(len(shares), networks.shape[:2], p=shares)
+    chosen = networks.copy()
+    for number, draws in enumerate(others, start=1):
+        mine = model == number
+        chosen[mine] = draws[mine]
+    return chosen

@@ -252,7 +252,7 @@ def of_shards(found, rows=X):
     if isinstance(found, VAEOutlierDetector):
         same["offset_"] = found.offset_
     if isinstance(found, VAEImputer):
-        same["factors"] = [found._share, *found._widening.factors.tolist()]
+        same["factors"] = [*found._shares.tolist(), *found._widening.factors.tolist()]
     return same
 
 

@@ -18,8 +18,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import skvae._imputer
 from skvae import VAEImputer, VariationalAutoencoder
-from skvae._stacking import LinearModel, share_of
+from skvae._clusters import Clusters
+from skvae._linear_start import Factors
 from skvae._training import progress
 from skvae.likelihoods import Categorical, CategoricalCodes, Mixed
 
@@ -155,10 +157,10 @@ class TestDraws:
         imputer = small(n_estimators=3).fit(GAPS)
         assert imputer.vae_ is imputer.estimators_[0]
         ones = []
-        for vae, linear in zip(imputer.estimators_, imputer._linear, strict=True):
+        for vae, partners in zip(imputer.estimators_, imputer._partners, strict=True):
             one = small(n_estimators=1).fit(GAPS)
             one.vae_, one.estimators_ = vae, [vae]
-            one._linear, one._share = [linear], imputer._share
+            one._partners, one._shares = [partners], imputer._shares
             ones.append(one.transform(GAPS))
         assert (ones[0] != ones[1])[GONE].all()
         assert_allclose(imputer.transform(GAPS), np.mean(ones, 0))
@@ -494,87 +496,110 @@ def of_factors(n, seed, noise=0.5):
     return X, gone, np.where(gone, np.nan, X)
 
 
-class TestStacking:
-    """Networks and factor analysis, in the share by which values are told that neither saw."""
+@pytest.fixture
+def set_shares(monkeypatch):
+    """A function that decides what shares networks, factors, clusters and neighbours get."""
 
-    def test_linear_rows(self):
+    def decide(*shares):
+        monkeypatch.setattr(skvae._imputer, "shares_of", lambda *_: np.array(shares))
+
+    return decide
+
+
+def stacked_beats_networks_and_factors(X, set_shares):
+    """Return whether estimates are nearer by a fifth at least than those of each of both alone."""
+    gone = np.random.default_rng(1).random(X.shape) < 0.15
+    gaps = np.where(gone, np.nan, X)
+
+    def error():
+        imputer = VAEImputer(large(), n_estimators=2, n_importance_samples=50, random_state=0)
+        return np.sqrt(np.mean((imputer.fit_transform(gaps) - X)[gone] ** 2))
+
+    stacked = error()
+    set_shares(1, 0, 0, 0)
+    networks = error()
+    set_shares(0, 1, 0, 0)
+    return stacked < 0.8 * min(networks, error())
+
+
+class TestStacking:
+    """Networks and their partners, in the shares by which values are told that none saw."""
+
+    def test_linear_rows(self, set_shares):
         X, gone, gaps = of_factors(100, 1, noise=0.1)
-        imputer = VAEImputer(large(), n_importance_samples=100, random_state=0).fit(gaps)
-        assert imputer._share > 0.5
 
         def error(filled):
             return np.sqrt(np.mean((filled - X)[gone] ** 2))
 
-        filled = imputer.transform(gaps)
-        imputer._share = 0.0
-        networks = imputer.transform(gaps)
-        assert error(filled) < 0.9 * error(networks)
-        imputer._share = 1.0
-        linear = imputer.transform(gaps)
-        assert_allclose(linear[gone], np.mean([m.expected(gaps) for m in imputer._linear], 0)[gone])
+        imputer = VAEImputer(large(), n_importance_samples=100, random_state=0)
+        filled = imputer.fit_transform(gaps)
+        assert any(isinstance(model, Factors) for model in imputer._partners[0].models)
+        set_shares(1, 0, 0, 0)
+        assert error(filled) < 0.9 * error(imputer.fit_transform(gaps))
+        set_shares(0, 1, 0, 0)
+        linear = imputer.fit_transform(gaps)
+        expected = np.mean([partners.expected(gaps)[0] for partners in imputer._partners], 0)
+        assert_allclose(linear[gone], expected[gone])
+
+    def test_groups(self, set_shares):
+        """A line for each group: neither one linear model nor few steps of networks know them."""
+        rng = np.random.default_rng(0)
+        centres, slopes = 3 * rng.normal(size=(3, 5)), rng.normal(size=(3, 5))
+        group = rng.integers(0, 3, 150)
+        X = centres[group] + rng.normal(size=(150, 1)) * slopes[group]
+        X += 0.05 * rng.normal(size=X.shape)
+
+        assert stacked_beats_networks_and_factors(X, set_shares)
+
+    def test_repeated_rows(self, set_shares):
+        X = np.repeat(np.random.default_rng(0).normal(size=(40, 8)), 6, axis=0)
+        assert stacked_beats_networks_and_factors(X, set_shares)
 
     def test_curves(self):
         angle = RNG.uniform(0, 2 * np.pi, 200)
         X = np.column_stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
         gaps = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
-        imputer = VAEImputer(large(), n_estimators=1, n_importance_samples=100, random_state=0).fit(
-            gaps
-        )
-        assert imputer._share < 0.2
+        imputer = VAEImputer(large(), n_estimators=1, n_importance_samples=100, random_state=0)
+        imputer.fit(gaps)
+        linear = [isinstance(model, Factors) for model in imputer._partners[0].models]
+        assert imputer._shares[1:][linear].sum() < 0.1
 
-    def test_the_share_of_least_error(self):
-        rng = np.random.default_rng(0)
-        x, scale = rng.normal(size=500), rng.uniform(0.5, 2, size=500)
-        networks, linear = x + 0.5 * rng.normal(size=500), x + rng.normal(size=500)
-        share = share_of(x, networks, linear, scale)
-
-        def error(a):
-            return np.mean(((x - (1 - a) * networks - a * linear) / scale) ** 2)
-
-        assert error(share) < min(error(share - 0.01), error(share + 0.01))
-        assert share_of(x, x, linear, scale) == 0
-        assert share_of(x, linear, x, scale) == 1
-        assert share_of(x, networks, networks, scale) == 0
-
-    def test_draws_come_from_both(self):
+    def test_shares_are_weights(self):
         imputer = trained().fit(GAPS)
-        imputer._share = 0.0
-        networks = imputer.draw(GAPS, 400)[:, GONE]
-        imputer._share = 1.0
-        linear = imputer.draw(GAPS, 400)[:, GONE]
-        assert not (networks == linear).any()
-        imputer._share = 0.25
-        both = imputer.draw(GAPS, 400)[:, GONE]
-        are_networks = both == networks
-        assert are_networks.mean() == pytest.approx(0.75, abs=0.01)
-        middle = 0.75 * networks.mean(0) + 0.25 * linear.mean(0)
-        assert np.abs(both.mean(0) - middle).mean() < 0.1 * both.std(0).mean()
+        assert imputer._shares.sum() == pytest.approx(1)
+        assert (imputer._shares[1:] > 0).all()
+        for partners in imputer._partners:
+            assert len(partners.models) == len(imputer._shares) - 1
+
+    def test_draws_come_from_all(self, set_shares):
+        def draws(*shares):
+            set_shares(*shares)
+            return trained().fit(GAPS).draw(GAPS, 400)[:, GONE]
+
+        alone = [draws(*shares) for shares in np.eye(4)]
+        # What a model is not asked for takes no numbers from the generator.
+        for partner in (1, 2, 3):
+            shares = np.zeros(4)
+            shares[[0, partner]] = 0.75, 0.25
+            both = draws(*shares)
+            assert (both == alone[0]).mean() == pytest.approx(0.75, abs=0.02)
+            middle = 0.75 * alone[0].mean(0) + 0.25 * alone[partner].mean(0)
+            assert np.abs(both.mean(0) - middle).mean() < 0.1 * both.std(0).mean()
 
     @pytest.mark.parametrize("likelihood", ["mixed", "log_normal", "poisson"])
     def test_columns_of_other_kinds_are_left_to_the_networks(self, likelihood):
         X = np.floor(np.exp(GAPS))
         imputer = small(vae={"likelihood": likelihood}).fit(X)
-        assert imputer._linear == [None]
-        assert imputer._share == 0
+        assert [partners.models for partners in imputer._partners] == [()]
+        assert_array_equal(imputer._shares, [1])
 
-    def test_it_is_the_normal_conditional(self):
-        _, _, gaps = of_factors(60, 3)
-        model = LinearModel.of(gaps)
-        loadings = model.factors.loadings
-        covariance = loadings @ loadings.T + np.diag(model.factors.noise)
-        covariance = model.scale[:, None] * covariance * model.scale
-        mean = model.loc + model.scale * model.factors.mean
-        draws = model.draw(gaps[:8], 20_000, np.random.default_rng(0))
-        for row, expected, drawn in zip(
-            gaps[:8], model.expected(gaps[:8]), draws.swapaxes(0, 1), strict=True
-        ):
-            seen = ~np.isnan(row)
-            weights = covariance[:, seen] @ np.linalg.inv(covariance[np.ix_(seen, seen)])
-            exact = mean + weights @ (row - mean)[seen]
-            assert_allclose(expected[~seen], exact[~seen])
-            left = (covariance - weights @ covariance[seen])[np.ix_(~seen, ~seen)]
-            assert_allclose(np.cov(drawn[:, ~seen].T).reshape(left.shape), left, atol=0.05)
-            assert_allclose(drawn[:, ~seen].mean(0), exact[~seen], atol=0.05)
+    def test_a_row_gets_the_same_among_others(self, set_shares):
+        set_shares(0.25, 0.25, 0.25, 0.25)
+        imputer = small().fit(GAPS)
+        assert any(isinstance(model, Clusters) for model in imputer._partners[0].models)
+        filled = imputer.transform(GAPS)
+        some = [70, 3, 149]
+        assert_allclose(imputer.transform(GAPS[some]), filled[some], rtol=1e-6)
 
 
 def large():
@@ -599,7 +624,7 @@ class TestIntervals:
         low, high = too_sure.interval(gaps)
         assert 0.92 < ((low <= X) & (high >= X))[gone].mean() < 0.98
         networks = copy.copy(too_sure)
-        networks._share = 0.0
+        networks._shares = np.ones(1)
         of_one_model = networks.draw(gaps, 200)[::2]
         lowest, highest = np.quantile(of_one_model, [0.025, 0.975], axis=0)
         assert ((lowest <= X) & (highest >= X))[gone].mean() < 0.92

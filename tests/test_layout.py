@@ -63,7 +63,9 @@ ALLOWED = (
         | {"_validation", "_world", "priors"},
         "_outliers": {"_data", "_holder", "_random", "_state", "_vae"}
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
-        "_stacking": {"_linear_start"},
+        "_clusters": {"_linear_start"},
+        "_neighbours": {"_clusters"},
+        "_stacking": {"_clusters", "_linear_start", "_neighbours"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_stacking", "_training"}
         | {"_vae", "_validation", "_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},
