@@ -32,6 +32,9 @@ FACTORS = 4
 COMMON = 10.0
 """So many rows is what all groups have in common worth, to each."""
 
+MEAN = 1e-2
+"""So many rows is the mean of the table worth, to that of each group: it may lack a column."""
+
 LEAST_NOISE = 1e-2
 """Of a column's variance: in one group, a column may be all but constant."""
 
@@ -147,8 +150,7 @@ class Clusters:
         ]
         products = np.sum(centred, 0)
         common = np.linalg.solve(second, products[..., None])[..., 0]
-        # Of its mean, a group is told by its own rows alone, as far as it has any.
-        worth = np.diag([COMMON] * k + [LEAST_NOISE])
+        worth = np.diag([COMMON] * k + [MEAN])
         regressions = [
             np.linalg.solve(
                 of.second + worth,
