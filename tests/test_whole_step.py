@@ -414,6 +414,22 @@ def test_fewer_loops_are_joined_where_torch_stumbles(traced, monkeypatch):
     assert_allclose(losses(compiled), losses(eager), rtol=1e-5)
 
 
+def test_files_that_cannot_be_loaded_are_made_anew(traced, monkeypatch):
+    folders = []
+
+    def load(graph, inputs, options=None):
+        folders.append(os.environ.get("TORCHINDUCTOR_CACHE_DIR"))
+        if len(folders) % 2:
+            raise torch._inductor.exc.InductorError(ImportError("file too short"), None)
+        return graph
+
+    monkeypatch.setattr(torch._inductor, "compile", load)
+    eager, compiled = both(IRIS)
+    assert len(folders) == 4
+    assert folders[0] == folders[2] != folders[1] != folders[3]
+    assert_allclose(losses(compiled), losses(eager), rtol=1e-5)
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     file = tmp_path / "file"
     file.touch()

@@ -310,7 +310,11 @@ def compiled(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             return torch._inductor.compile(graph, likewise, options=options)
-        except torch._inductor.exc.InductorError:
+        except torch._inductor.exc.InductorError as error:
+            # A process that ended while it wrote a file has left one that cannot be loaded.
+            if isinstance(error.inner_exception, ImportError | OSError):
+                with _new_cache():
+                    return torch._inductor.compile(graph, likewise, options=options)
             # torch 2.13 stumbles over the loops of some graphs when it makes one of many.
             options = options | {"max_fusion_size": 8}
             return torch._inductor.compile(graph, likewise, options=options)
@@ -319,10 +323,16 @@ def compiled(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
 def _writable_cache() -> AbstractContextManager[Any]:
     """Return a context in which torch's compiler keeps files in a folder that can be written."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir
-    from torch._inductor.utils import fresh_cache
 
     try:
         is_writable = os.access(cache_dir(), os.W_OK)
     except OSError:
         is_writable = False
-    return nullcontext() if is_writable else fresh_cache()
+    return nullcontext() if is_writable else _new_cache()
+
+
+def _new_cache() -> AbstractContextManager[Any]:
+    """Return a context in which torch's compiler keeps files in a folder of its own."""
+    from torch._inductor.utils import fresh_cache
+
+    return fresh_cache()
