@@ -8,7 +8,8 @@ import skvae
 
 NETWORKS = {
     "conv": {"image_shape": (28, 28), "conv_channels": (32, 64), "hidden_layer_sizes": (16,)},
-    "dense": {"hidden_layer_sizes": (256, 128)},
+    # The network of the others: without the linear path and the dropout that tables get.
+    "dense": {"hidden_layer_sizes": (256, 128), "linear_path": False, "dropout": 0.0},
 }
 
 
