@@ -32,6 +32,9 @@ LEAST_NOISE = 1e-3
 TOLERANCE = 1e-3
 """Nats per row that count as progress."""
 
+ROUNDING = 1e-12
+"""Of a column's mean: a spread below it is none."""
+
 
 class Partner(Protocol):
     """A model of standardised rows."""
@@ -80,7 +83,8 @@ class Partners:
         counts = np.maximum((~np.isnan(values)).sum(0), 1)  # a rare column may be empty here
         loc = np.nansum(values, 0) / counts
         scale = np.sqrt(np.nansum(np.square(values - loc), 0) / counts)
-        scale = np.where(scale > 0, scale, 1.0)
+        # What rounding leaves of a constant is no spread.
+        scale = np.where(scale > ROUNDING * np.abs(loc), scale, 1.0)
         rows = (values - loc) / scale
         n_factors, least = min(FACTORS, n_features), np.full(n_features, LEAST_NOISE)
         factors = factor_analysis(rows, n_factors, least, TOLERANCE)

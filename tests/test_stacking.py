@@ -203,6 +203,15 @@ class TestPartners:
         some = partners.some(np.array([True, False, True]))
         assert_array_equal(some.expected(gaps), partners.expected(gaps)[[0, 2]])
 
+    def test_a_constant_that_was_rounded_has_no_spread(self):
+        rng = np.random.default_rng(0)
+        X = np.column_stack([rng.normal(size=(90, 3)), np.full(90, -0.7)])
+        assert np.abs(X[:, 3].mean() - X[0, 3]) > 0
+        new = X[:5].copy()
+        new[:, 0], new[:, 3] = np.nan, 30.0
+        expected = Partners.of(X).expected(new)
+        assert np.abs(expected[:, :, 0]).max() < 30
+
     def test_too_few_rows_have_none(self):
         partners = Partners.of(IRIS[:2])
         assert partners.models == ()
