@@ -6,6 +6,9 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+ROUNDING = 1e-12
+"""Of the mean of some numbers: a spread below it is what rounding leaves of a constant."""
+
 
 def is_number(value: Any, kind: type) -> bool:
     """Whether this is a number, Python's or another library's: whole for ``int``, else real."""

@@ -19,6 +19,7 @@ from scipy.optimize import nnls
 from skvae._clusters import Clusters
 from skvae._linear_start import FEWEST_ROWS, factor_analysis
 from skvae._neighbours import Neighbours
+from skvae._numbers import ROUNDING
 
 MOST_ROWS = 20_000
 """So many tell all factors."""
@@ -31,9 +32,6 @@ LEAST_NOISE = 1e-3
 
 TOLERANCE = 1e-3
 """Nats per row that count as progress."""
-
-ROUNDING = 1e-12
-"""Of a column's mean: a spread below it is none."""
 
 
 class Partner(Protocol):

@@ -589,3 +589,11 @@ def test_pixels_beside_a_column():
     swapped = X.copy()
     swapped[:, -1] = (swapped[:, -1] + 1) % 10
     assert (model.transform(X) != model.transform(swapped)).any()
+
+
+def test_a_constant_that_was_rounded_has_no_spread():
+    assert 84 * -1.7 / 84 != -1.7
+    X = np.random.default_rng(0).normal(size=(84, 3))
+    model = ConditionalVAE(VariationalAutoencoder(2, max_epochs=1, random_state=0))
+    model.fit(X, np.full(84, -1.7))
+    assert np.abs(model.sample(5, condition=30.0)).max() < 1e3

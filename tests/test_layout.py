@@ -34,7 +34,7 @@ ALLOWED = (
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": {"distributions"},
-        "_data": {"_data", "_world", "model"},
+        "_data": {"_data", "_numbers", "_world", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
@@ -65,7 +65,7 @@ ALLOWED = (
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
         "_clusters": {"_linear_start"},
         "_neighbours": {"_clusters"},
-        "_stacking": {"_clusters", "_linear_start", "_neighbours"},
+        "_stacking": {"_clusters", "_linear_start", "_neighbours", "_numbers"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_stacking", "_training"}
         | {"_vae", "_validation", "_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},

@@ -14,6 +14,7 @@ from sklearn.utils import check_array
 from skvae._data.containers import as_matrix
 from skvae._data.frames import Frame, in_order, plain
 from skvae._data.objects import is_missing
+from skvae._numbers import ROUNDING
 from skvae._world import world
 
 MOST_CATEGORIES = 100
@@ -544,7 +545,8 @@ def _learned(given: Given, label: str, weight: np.ndarray) -> Categories | Numbe
     loc = float(first / total)
     second = sum(world().parts(totals @ np.square(distinct - loc)))
     scale = float(np.sqrt(second / total))
-    return Number(given.name, label, loc, scale if scale > 0 else 1.0, has_missing)
+    scale = scale if scale > ROUNDING * abs(loc) else 1.0
+    return Number(given.name, label, loc, scale, has_missing)
 
 
 def _values(given: list[Given]) -> Iterator[Any]:
