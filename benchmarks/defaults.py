@@ -4,8 +4,8 @@ For each data set and each of a few widths, the held-out elbo is followed over t
 the optimiser (warm starts continue bit for bit). The default width and the steps that
 ``max_epochs="auto"`` gives are marked by a star. Asserted at the end: the default has at
 least 85 % of what the best width and the best number of steps gain over 100 steps of the
-default width, or is within .5 nats of it. (A table starts at its factor analysis: where training
-then gains .1 to .5 nats in all, a share of that says little.)
+default width. (A table starts at its factor analysis: where training then gains .1 to .5 nats
+in all, the share says little, and what the default is below the best is printed beside it.)
 
     python benchmarks/defaults.py [--data DIR] [--only NAME ...]
 
@@ -26,7 +26,7 @@ from skvae._training import default_epochs
 
 STEPS = (100, 300, 1000, 2000, 3000, 5000, 10_000)
 WIDTHS = ((32,), (64, 32), (128, 64), (256, 128))
-LEAST_SHARE, MARGIN = 0.85, 0.5
+LEAST_SHARE = 0.85
 
 
 def tables():
@@ -88,7 +88,7 @@ def main():
     shares = {name: measure(name, rows[name]) for name in names}
     for name, (share, lost) in shares.items():
         print(f"{name:13s} {share:.2f} of the gain, {lost:.2f} nats below the best")
-    assert all(share >= LEAST_SHARE or lost <= MARGIN for share, lost in shares.values())
+    assert min(share for share, _ in shares.values()) >= LEAST_SHARE
 
 
 if __name__ == "__main__":

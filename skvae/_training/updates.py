@@ -64,7 +64,7 @@ class Update:
         group: Mapping[str, Any],
     ) -> None:
         """Change the parameters and slots of a group in place, by the kernel that torch calls."""
-        raise NotImplementedError  # where the group is fused
+        raise NotImplementedError  # only those that torch fuses have one; RMSprop is not asked
 
 
 class Adam(Update):
