@@ -53,6 +53,8 @@ DETECTOR = VariationalAutoencoder(
     linear_path=False,
     likelihood=StudentT(min_scale=0.1, robust=True),
     objective=Trimmed(),
+    learning_rate=1e-3,
+    learning_rate_schedule="constant",
     max_steps=400,
 )
 """The default model for rows with outliers among them: see benchmarks/outliers.py."""

@@ -166,7 +166,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     max_epochs : int or "auto", default="auto"
         Number of passes over X. ``"auto"`` gives 3,000 steps of the optimiser; above 2,000 rows,
         √(n_samples / 2,000) times as many; and never more than 1,000 epochs. This makes 1,000
-        epochs for 150 rows, 200 for 1,797 rows and 36 for 60,000 rows. Tables with fewer than 10
+        epochs for 150 rows, 200 for 1,797 rows and 36 for 60,000 rows. Tables with fewer than 15
         rows per column get fewer steps in proportion, but at least 300 (measured; see the user
         guide).
     max_steps : int, default=None
@@ -176,14 +176,19 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         reached first. Not used by ``partial_fit``.
     batch_size : int, default=128
         Number of rows in each step of the optimiser.
-    learning_rate : float, default=1e-3
-        Step size of the optimiser. For dense layers with more than 4,096 inputs, such as the layer
-        after the convolutions of large images, it is reduced in proportion; see the user guide.
-    learning_rate_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+    learning_rate : float or "auto", default="auto"
+        Step size of the optimiser; with a schedule, its largest value. ``"auto"`` means 3e-3 with
+        a schedule, and 1e-3 where the rate is constant or the optimiser is ``"sgd"``. For dense
+        layers with more than 4,096 inputs, such as the layer after the convolutions of large
+        images, it is reduced in proportion; see the user guide.
+    learning_rate_schedule : {"auto", "constant", "cosine", "one_cycle"}, default="auto"
         How the learning rate changes during a fit. ``"cosine"`` falls to 0 over ``max_epochs``.
         ``"one_cycle"`` rises from 1/25 to the full rate over the first 30 % of the steps and then
-        falls to 0 (Smith and Topin 2019, https://arxiv.org/abs/1708.07120). Every call of ``fit``
-        starts the schedule again. Not used by ``partial_fit``.
+        falls to 0 (Smith and Topin 2019, https://arxiv.org/abs/1708.07120). ``"auto"`` means
+        ``"one_cycle"`` (measured; see the user guide), but ``"constant"`` where training may end
+        at any epoch or the rate is set elsewhere: with ``early_stopping``, and with
+        ``EarlyStopping`` or ``LRScheduler`` of skorch among the callbacks. Every call of ``fit``
+        starts the schedule again. In ``partial_fit`` the rate is always constant.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         An optimiser of torch. ``"sgd"`` has a Nesterov momentum of 0.9.
     weight_decay : float, default=0.0
@@ -334,8 +339,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         "max_epochs": [Number(Integral, 1, None, closed="left"), Names("auto")],
         "max_steps": [Number(Integral, 1, None, closed="left"), None],
         "batch_size": [Number(Integral, 1, None, closed="left")],
-        "learning_rate": [Number(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [Names(*_training.SCHEDULES)],
+        "learning_rate": [Number(Real, 0, None, closed="neither"), Names("auto")],
+        "learning_rate_schedule": [Names("auto", *_training.SCHEDULES)],
         "optimizer": [Names(*_training.OPTIMIZERS)],
         "weight_decay": [Number(Real, 0, None, closed="left")],
         "gradient_clip": [Number(Real, 0, None, closed="neither"), None],
@@ -377,8 +382,8 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         max_epochs: int | str = "auto",
         max_steps: int | None = None,
         batch_size: int = 128,
-        learning_rate: float = 1e-3,
-        learning_rate_schedule: str = "constant",
+        learning_rate: float | str = "auto",
+        learning_rate_schedule: str = "auto",
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         gradient_clip: float | None = None,

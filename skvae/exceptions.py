@@ -17,8 +17,8 @@ class UndertrainedWarning(ConvergenceWarning):
     """The bound still rose steeply when ``fit`` had run all its epochs.
 
     The message says by how much, and how many epochs to try. The warning is given when a fit has at
-    least six epochs, and the second half of them brought more than a fifth of the whole rise of the
-    bound, and at least one nat per row. It is not given for a fit with the default number of epochs
-    or more, for a fit that was ended by early stopping or Ctrl-C, or for ``partial_fit``. Filters
-    for scikit-learn's ``ConvergenceWarning`` apply to it, too.
+    least six epochs, and the second half of them brought more than three tenths of the whole rise
+    of the bound, and at least one nat per row. It is not given for a fit with the default number of
+    epochs or more, for a fit that was ended by early stopping or Ctrl-C, or for ``partial_fit``.
+    Filters for scikit-learn's ``ConvergenceWarning`` apply to it, too.
     """

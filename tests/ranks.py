@@ -42,7 +42,8 @@ WEIGHT = rng.random(301)
 
 def vae(**params):
     quick = {"hidden_layer_sizes": (8,), "dropout": 0.0, "max_epochs": 3, "batch_size": 100}
-    return VariationalAutoencoder(**(quick | {"random_state": 0} | params))
+    quick |= {"learning_rate_schedule": "constant", "random_state": 0}
+    return VariationalAutoencoder(**(quick | params))
 
 
 def warm():

@@ -552,7 +552,7 @@ def test_training_of_a_table_starts_at_the_linear_model():
 DIGITS, DIGIT = load_digits(return_X_y=True)
 PIXELS = DIGITS / 16
 OF_DIGITS = VariationalAutoencoder(
-    2, hidden_layer_sizes=(64,), max_epochs=20, learning_rate=5e-3, random_state=0
+    2, hidden_layer_sizes=(64,), max_epochs=20, learning_rate=1e-2, random_state=0
 )
 
 

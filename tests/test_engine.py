@@ -9,8 +9,9 @@ import pytest
 import scipy.sparse
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, load_sample_image
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.image import extract_patches_2d
 from skorch.callbacks import Callback
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -29,10 +30,10 @@ from skvae._training import (
 )
 from skvae.display import ReconstructionDisplay
 
+STEADY = {"learning_rate_schedule": "constant"}
 IRIS = load_iris().data
 BYTES = (load_digits().data[:200] * 15.9).astype(np.uint8)
 PIXELS = BYTES.astype(np.float32) / 255
-PATCHES = load_digits().data[:600] / 16
 IMAGE = {"image_shape": (8, 8), "conv_channels": (4,)}
 
 
@@ -189,7 +190,7 @@ class TestSteps:
     def test_a_step_reads_nothing_back(self, params):
         model = vae(max_epochs=1, **params).fit(PIXELS)
         net = model.net_
-        net.notify("on_train_begin")
+        net.notify("on_train_begin", X=Rows(PIXELS))
         net.notify("on_epoch_begin")
         batch = next(iter(net.get_iterator(Rows(PIXELS), training=True)))
         with NoSync():
@@ -360,9 +361,12 @@ class TestUndertrained:
         assert undertrained(falling, 30, plan, 750) is None
 
     def test_few_epochs_of_images_are_announced(self):
-        model = VariationalAutoencoder(8, **IMAGE, max_epochs=10, random_state=0)
+        photo = load_sample_image("china.jpg")
+        patches = extract_patches_2d(photo, (8, 8), max_patches=600, random_state=0)
+        image = {"image_shape": (8, 8, 3), "conv_channels": (4,)}
+        model = VariationalAutoencoder(8, **image, max_epochs=10, random_state=0)
         with pytest.warns(UndertrainedWarning, match='"auto", here 600 epochs') as caught:
-            model.fit(PATCHES)
+            model.fit(patches.reshape(600, -1))
         assert issubclass(UndertrainedWarning, ConvergenceWarning)
         assert [warning.filename for warning in caught] == [__file__]
 
@@ -405,7 +409,7 @@ class TestWideLayers:
     @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
     def test_learn_in_proportion_to_their_inputs(self, optimizer, weight_decay):
         params = {"optimizer": optimizer, "weight_decay": weight_decay, "learning_rate": 1e-4}
-        params |= {"linear_path": False}
+        params |= {"linear_path": False} | STEADY
         rates = self.rates(vae(max_epochs=1, **params).fit(self.WIDE))
         for name, (rate, decay) in rates.items():
             share = 0.5 if name == "encoder.body.0.weight" else 1.0

@@ -25,6 +25,7 @@ from tests.foreign import LaplaceLikelihood, LaplacePrior, PixelDecoder, Squared
 
 DIGITS = load_digits().data[:300] / 16
 IRIS = load_iris().data
+STEADY = {"learning_rate_schedule": "constant"}  # fits of pieces are then those of the whole
 
 
 def vae(**params):
@@ -98,7 +99,7 @@ class TestEveryConfiguration:
 
     def test_partial_fit_continues_fit(self, params):
         """Three epochs in one call are three calls of one epoch, bit for bit."""
-        params = {k: v for k, v in params.items() if k != "early_stopping"}
+        params = {k: v for k, v in params.items() if k != "early_stopping"} | STEADY
         whole, pieces = vae(**params, **{"max_epochs": 3}).fit(DIGITS), vae(**params)
         for _ in range(3):
             pieces.partial_fit(DIGITS)
@@ -294,8 +295,8 @@ class TestTraining:
         assert model.n_iter_ == 4
 
     def test_warm_start_continues(self):
-        half = vae(warm_start=True, max_epochs=2).fit(DIGITS).fit(DIGITS)
-        assert_array_equal(weights(half), weights(vae().fit(DIGITS)))
+        half = vae(warm_start=True, max_epochs=2, **STEADY).fit(DIGITS).fit(DIGITS)
+        assert_array_equal(weights(half), weights(vae(**STEADY).fit(DIGITS)))
         assert [row["epoch"] for row in half.history_] == [1, 2, 3, 4]
         cold = vae(max_epochs=2).fit(DIGITS).fit(DIGITS)
         assert cold.n_iter_ == 2
@@ -332,7 +333,7 @@ class TestTraining:
 
         params = {"max_epochs": "auto", "max_steps": 7, "callbacks": [Rates()]}
         vae(learning_rate_schedule="cosine", batch_size=64, **params).fit(IRIS)
-        assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(7) / 7)) / 2)
+        assert_allclose(rates, 3e-3 * (1 + np.cos(np.pi * np.arange(7) / 7)) / 2)
 
     def test_the_best_epoch_is_recorded(self):
         params = {"learning_rate": 0.03, "max_epochs": 300, "n_iter_no_change": 5, "tol": 0.0}
@@ -367,12 +368,12 @@ class TestTraining:
         assert budget == [200]
         # Few rows for each column are soon learnt by heart, down to 300 steps.
         assert [default_epochs(2000, 128, d) for d in (3, 200, 400, 2000, 9999)] == [
-            188, 188, 94, 19, 19,
+            188, 126, 63, 19, 19,
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
         ("name", "low", "high"),
-        [("beta", 0.0, 20.0), ("free_bits", 0.0, 3.0), ("kl_warmup_epochs", 0, 60)],
+        [("beta", 0.0, 5.0), ("free_bits", 0.0, 3.0), ("kl_warmup_epochs", 0, 60)],
     )
     def test_weights_of_the_kl_do_what_they_say(self, name, low, high):
         kl = [
@@ -392,7 +393,7 @@ class TestTraining:
             {"prior": "mixture"}, {"posterior_family": "full"}, {"objective": "iwae"},
             {"image_shape": (8, 8), "conv_block": "residual"}, {"normalization": "batch"},
             {"normalization": "layer"}, {"dropout": 0.5}, {"activation": "gated"},
-            {"learning_rate_schedule": "cosine"}, {"learning_rate_schedule": "one_cycle"},
+            {"learning_rate_schedule": "cosine"}, {"learning_rate_schedule": "constant"},
             {"weight_decay": 0.5}, {"gradient_clip": 1e-3, "optimizer": "sgd"},
         ],
         ids=lambda change: "-".join(change),
@@ -430,7 +431,7 @@ class TestTraining:
     def test_unused_components_are_inactive(self):
         rng = np.random.RandomState(0)
         X = rng.randn(1000, 1) @ rng.randn(1, 6) + 0.1 * rng.randn(1000, 6)
-        params = {"n_components": 3, "max_epochs": 150, "learning_rate": 3e-3}
+        params = {"n_components": 3, "max_epochs": 150, "learning_rate": 3e-3} | STEADY
         assert vae(**params, linear_path=False).fit(X).active_components_.sum() == 1
         # A linear start gives what is left to components that would have nothing to do.
         assert vae(**params).fit(X).active_components_.all()
@@ -501,7 +502,7 @@ class TestFirstChunk:
 
     def test_columns_that_stay_constant_change_nothing(self):
         pieces = vae().partial_fit(self.STUCK).partial_fit(self.STUCK)
-        assert_array_equal(weights(pieces), weights(vae(max_epochs=2).fit(self.STUCK)))
+        assert_array_equal(weights(pieces), weights(vae(max_epochs=2, **STEADY).fit(self.STUCK)))
 
     def test_the_value_so_far_counts_for_one_row(self):
         first, second = np.zeros((500, 1)), np.array([[1.0], [3.0]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
 from skvae import VariationalAutoencoder
@@ -129,8 +129,9 @@ def test_noise_is_another_in_every_epoch():
 
 
 def test_a_dropped_out_fit_continues_as_if_never_interrupted():
-    whole = vae(dropout=0.3, max_epochs=4).fit(X)
-    halves = vae(dropout=0.3, max_epochs=2, warm_start=True).fit(X).fit(X)
+    params = {"dropout": 0.3, "learning_rate_schedule": "constant"}
+    whole = vae(max_epochs=4, **params).fit(X)
+    halves = vae(max_epochs=2, warm_start=True, **params).fit(X).fit(X)
     assert np.array_equal(whole.transform(X), halves.transform(X))
 
 
@@ -155,10 +156,40 @@ def test_schedules_of_the_learning_rate(name):
     assert name != "one_cycle" or rates[0] == pytest.approx(0.02)
 
 
-def test_partial_fit_has_a_constant_rate():
+@pytest.mark.parametrize("schedule", ["auto", "cosine"])
+def test_partial_fit_has_a_constant_rate(schedule):
     Rates.seen = ()
-    vae(learning_rate_schedule="cosine", callbacks=[Rates()]).partial_fit(X).partial_fit(X)
+    vae(learning_rate_schedule=schedule, callbacks=[Rates()]).partial_fit(X).partial_fit(X)
     assert set(Rates.seen) == {1e-3}
+
+
+PACED = [EarlyStopping("train_loss", patience=50), LRScheduler("ExponentialLR", gamma=1.0)]
+
+
+@pytest.mark.parametrize(
+    ("params", "schedule", "rate"),
+    [
+        ({}, "one_cycle", 3e-3),
+        ({"optimizer": "rmsprop"}, "one_cycle", 3e-3),
+        ({"optimizer": "sgd"}, "one_cycle", 1e-3),
+        ({"learning_rate": 0.01}, "one_cycle", 0.01),
+        ({"learning_rate_schedule": "cosine"}, "cosine", 3e-3),
+        ({"learning_rate_schedule": "constant"}, "constant", 1e-3),
+        # A fit that may end at any epoch, or whose rate is set by someone else.
+        ({"early_stopping": True}, "constant", 1e-3),
+        ({"early_stopping": True, "learning_rate_schedule": "cosine"}, "cosine", 3e-3),
+        ({"callbacks": PACED[:1]}, "constant", 1e-3),
+        ({"callbacks": [("pace", PACED[1])], "learning_rate": 0.01}, "constant", 0.01),
+    ],
+    ids=lambda value: "-".join(value) or "default" if isinstance(value, dict) else None,
+)
+def test_the_schedule_that_auto_chooses(params, schedule, rate):
+    Rates.seen = ()
+    callbacks = [*params.get("callbacks", []), Rates()]
+    vae(**(params | {"callbacks": callbacks}), batch_size=10).fit(X)
+    n_steps = len(Rates.seen)
+    expected = [rate * SCHEDULES[schedule](step / n_steps) for step in range(n_steps)]
+    np.testing.assert_allclose(Rates.seen, expected)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])

@@ -156,7 +156,7 @@ class TestThreshold:
         """The threshold is that of rows which a model has not seen."""
         X = np.random.default_rng(0).normal(size=(700, 20))
         closely = {"n_components": 8, "hidden_layer_sizes": (64,), "learning_rate": 1e-2}
-        closely |= {"linear_path": False, "dropout": 0.0}
+        closely |= {"linear_path": False, "dropout": 0.0, "learning_rate_schedule": "constant"}
         detector = small(600, novelty=True, vae=closely).fit(X[:200])
         assert (detector.predict(X[200:]) == -1).mean() < 0.15
         by_heart = clone(detector)

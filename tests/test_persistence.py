@@ -139,7 +139,7 @@ def test_round_trip(params, trip, tmp_path):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
 def test_training_goes_on_as_if_never_interrupted(trip, optimizer, tmp_path):
     """The optimiser's state travels: two epochs, a journey and one more are three epochs."""
-    params = {"optimizer": optimizer, "learning_rate": 1e-4}
+    params = {"optimizer": optimizer, "learning_rate": 1e-4, "learning_rate_schedule": "constant"}
     back = TRIPS[trip](vae(**params).fit(X), tmp_path / "model.safetensors")
     whole = vae(**params, **{"max_epochs": 3}).fit(X)
     assert_array_equal(back.partial_fit(X).transform(X), whole.transform(X))

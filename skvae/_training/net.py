@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, GradientNormClipping, PrintLog
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochTimer,
+    GradientNormClipping,
+    LRScheduler,
+    PrintLog,
+)
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor
@@ -32,7 +39,7 @@ from skvae._training.callbacks import (
 from skvae._training.devices import resolve_precision
 from skvae._training.labels import GuessLabels
 from skvae._training.progress import EpochBar
-from skvae._training.schedules import SCHEDULES, ScheduleLearningRate
+from skvae._training.schedules import SCHEDULES, ScheduleLearningRate, resolve_rate
 from skvae._training.whole_step import WholeStep
 from skvae._world import world
 from skvae.model import VAE, Batch
@@ -78,7 +85,23 @@ class TrainingPlan:
         """
         values: dict[str, Any] = {field.name: params.get(field.name) for field in fields(cls)}
         values |= resolved
+        may_end_early = values["early_stopping"] or any(
+            map(_ends_or_paces, values["callbacks"] or [])
+        )
+        rate, schedule = resolve_rate(
+            values["learning_rate"],
+            values["learning_rate_schedule"],
+            values["optimizer"],
+            has_known_end=not may_end_early,
+        )
+        values |= {"learning_rate": rate, "learning_rate_schedule": schedule}
         return cls(**{k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()})
+
+
+def _ends_or_paces(callback: Any) -> bool:
+    """Whether a callback, which may come with its name, ends a fit or sets its learning rate."""
+    callback = callback[1] if isinstance(callback, tuple) else callback
+    return isinstance(callback, (EarlyStopping, LRScheduler))
 
 
 WIDE = 4096
