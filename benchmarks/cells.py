@@ -165,7 +165,7 @@ def plain(seed):
 
 
 def recipe(seed):
-    return plain(seed).set_params(prior="mixture", learning_rate=3e-3)
+    return plain(seed).set_params(prior="mixture", learning_rate=1e-2)
 
 
 def without_batches(counts, batch, seed):

@@ -55,7 +55,7 @@ vae = VariationalAutoencoder(
     n_components=10,
     likelihood=NegativeBinomial(size_factor="total"),
     prior="mixture",
-    learning_rate=3e-3,
+    learning_rate=1e-2,
     max_steps=600,
     random_state=0,
 )

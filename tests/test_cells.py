@@ -53,7 +53,7 @@ def test_from_a_file_to_clusters(tmp_path):
     settings = {
         "likelihood": likelihood,
         "prior": "mixture",
-        "learning_rate": 3e-3,
+        "learning_rate": 1e-2,
         "max_steps": 400,
     }
     vae = VariationalAutoencoder(10, **settings, random_state=0)
