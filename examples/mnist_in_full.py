@@ -37,7 +37,12 @@ NETWORK = {
     "hidden_layer_sizes": (16,),
     "likelihood": "bernoulli",
 }
-TRAINING = {"batch_size": 128, "learning_rate": 1e-3, "optimizer": "adam"}
+TRAINING = {
+    "batch_size": 128,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "learning_rate_schedule": "constant",  # as in the tutorial; our default is one cycle
+}
 
 # %%
 # The data
