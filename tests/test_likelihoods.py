@@ -55,6 +55,11 @@ REALS = [
     StudentT(), StudentT(3.0, "shared"), StudentT(2.5, "row"), StudentT(None, 0.7),
 ]  # fmt: skip
 ROUNDED = [RoundedGaussian(scale) for scale in ("feature", "shared", "row", 0.7)]
+FAR = [[200.0, 25.0, 40.0, 27.0], [210.0, 26.0, 45.0, 27.0]]
+FROM_ZERO = [
+    *[(Gaussian(scale, low=0.0), FAR) for scale in ("feature", "shared", "row", 0.7)],
+    *[(RoundedGaussian(scale, low=0), FAR) for scale in ("feature", "shared", "row", 0.7)],
+]
 LOG_NORMALS = [LogNormal(scale) for scale in ("feature", "shared", "row", 0.7)]
 INFLATED = [ZeroInflatedLogNormal(), ZeroInflatedLogNormal("row")]
 COUNTERS = [
@@ -64,6 +69,7 @@ COUNTERS = [
 CASES = [
     *[(likelihood, REAL) for likelihood in REALS],
     *[(likelihood, WHOLE) for likelihood in ROUNDED],
+    *FROM_ZERO,
     *[(likelihood, POSITIVE) for likelihood in LOG_NORMALS],
     *[(likelihood, SPENT) for likelihood in INFLATED],
     *[(likelihood, COUNTS) for likelihood in COUNTERS],
@@ -72,6 +78,14 @@ CASES = [
     (Mixed(BLOCKS), MIXED), (Mixed([(Categorical(), slice(2)), ("laplace", [3, 2])]), ONE_HOT),
 ]  # fmt: skip
 every = pytest.mark.parametrize(("likelihood", "x"), CASES, ids=lambda v: repr(v)[:60])
+
+
+def named(part):
+    """Return what a block of columns has for a likelihood, in short."""
+    if isinstance(part, str):
+        return part
+    low = getattr(part, "low", None)
+    return repr(part) if low is None else f"{type(part).__name__} from {low:g}"
 
 
 def generator(seed=0):
@@ -319,6 +333,40 @@ class TestClosedForms:
         if scale > 0.5:
             assert draws.std().item() == pytest.approx((scale**2 + 1 / 12) ** 0.5, rel=0.03)
             assert draws.mean().item() == pytest.approx(loc, abs=0.03 * scale)
+
+    @pytest.mark.parametrize("loc", [300.0, 2.3, -0.5, -40.0])
+    @pytest.mark.parametrize("low", [-3, 0, 1.7])
+    def test_truncated_at_a_lower_end(self, loc, low):
+        """Of real numbers as in SciPy; of whole ones, all from the end up add up to 1."""
+        start = torch.tensor([loc]).double(), torch.ones(1).double()
+        real, whole = Gaussian(2.0, low=low), RoundedGaussian(2.0, low=low)
+        real.initialize(*start), whole.initialize(*start)
+        params = torch.zeros(1, 1).double()
+        x = np.maximum(low, loc) + np.array([[0.0], [0.3], [5.0]])
+        exact = stats.truncnorm((low - loc) / 2, np.inf, loc, 2)
+        p = real(params)
+        np.testing.assert_allclose(p.log_prob(torch.tensor(x)), exact.logpdf(x)[:, 0], rtol=1e-6)
+        np.testing.assert_allclose(p.mean[0], exact.mean(), rtol=1e-6)
+        np.testing.assert_allclose(p.variance[0], exact.var(), rtol=1e-4)
+        least = np.ceil(low)
+        counted = whole(params).log_prob(least + torch.arange(4000.0).double().unsqueeze(1)).exp()
+        assert counted.sum().item() == pytest.approx(1, abs=1e-6)
+        for made, end in ((p, low), (whole(params), least)):
+            draws = made.sample((20_000,), generator())
+            assert draws.min() >= end
+            assert draws.mean().item() == pytest.approx(made.mean.item(), abs=0.1)
+
+    @pytest.mark.parametrize("low", ["0", float("inf"), True])
+    def test_the_lower_end_is_a_number(self, low):
+        with pytest.raises(ValueError, match="low of Gaussian"):
+            fitted(Gaussian(low=low), SPENT)
+
+    @pytest.mark.parametrize(("likelihood", "x"), FROM_ZERO, ids=repr)
+    def test_values_below_the_lower_end_are_refused(self, likelihood, x):
+        likelihood = fitted(likelihood, x)
+        likelihood.check(torch.tensor(x))
+        with pytest.raises(ValueError, match=r"from 0 up.*from -1 to .*smaller low"):
+            likelihood.check(-torch.ones(1, 4))
 
     @pytest.mark.parametrize("size", [0.0, 2.0])
     def test_log_normal(self, size):
@@ -606,12 +654,12 @@ class TestResolve:
         x = [[0.0, 0, 2, 0.5, 0, 1, 0], [1.0, 3, -1, 2.0, 1, 0, 2]]
         kinds = ["real", "whole", "whole", None, "boolean", None, "category"]
         columns = columns_of(x, kinds=kinds, n_levels=[0, 0, 0, 0, 0, 0, 3])
-        blocks = [(repr(part), found) for part, found in Mixed().resolve(columns).blocks]
+        blocks = [(named(part), found) for part, found in Mixed().resolve(columns).blocks]
         assert blocks == [
-            ("'gaussian'", [0, 3]),
-            ("'negative_binomial'", [1]),
-            ("'rounded_gaussian'", [2]),
-            ("'bernoulli'", [4, 5]),
+            ("Gaussian from 0", [0, 3]),
+            ("negative_binomial", [1]),
+            ("rounded_gaussian", [2]),
+            ("bernoulli", [4, 5]),
             ("CategoricalCodes(n_categories=3)", [6]),
         ]
 
@@ -624,23 +672,28 @@ class TestResolve:
             ("rounded_gaussian", lambda r: r.integers(2007, 2010, 500)),
             ("rounded_gaussian", lambda r: 10**6 + np.arange(500)),
             ("rounded_gaussian", lambda r: r.normal(0, 5, 500).round()),
-            ("rounded_gaussian", lambda r: r.normal(4800, 500, 500).round()),
-            ("rounded_gaussian", lambda r: r.integers(1, 6, 500)),
+            ("rounded_gaussian", lambda r: r.normal(6800, 500, 500).round()),
+            ("RoundedGaussian from 0", lambda r: r.normal(4800, 500, 500).round()),
+            ("RoundedGaussian from 0", lambda r: r.integers(1, 6, 500)),
             ("bernoulli", lambda r: r.integers(0, 2, 500)),
             ("gaussian", lambda r: r.normal(size=500)),
-            ("gaussian", lambda r: r.normal(20, 2, 500)),
+            ("gaussian", lambda r: r.normal(30, 2, 500)),
+            ("Gaussian from 0", lambda r: r.normal(20, 3, 500)),
+            ("Gaussian from 0", lambda r: 9 + np.minimum(5, r.standard_t(3, 500)).clip(-5)),
             ("log_normal", lambda r: np.exp(r.normal(-9, 0.5, 500))),
             (
                 "zero_inflated_log_normal",
                 lambda r: np.exp(r.normal(3, 1, 500)) * (r.random(500) < 0.7),
             ),
             ("zero_inflated_log_normal", lambda r: r.exponential(10, 500)),
-            ("gaussian", lambda r: np.where(r.random(500) < 0.5, 0.25, 0.75)),
+            ("Gaussian from 0", lambda r: np.where(r.random(500) < 0.5, 0.25, 0.75)),
+            ("gaussian", lambda r: np.full(500, 2.5)),
         ],
     )
     def test_mixed_goes_by_what_the_columns_are(self, name, draw):
         x = draw(np.random.default_rng(0))
-        assert Mixed().resolve(columns_of(x[:, None])).blocks == [(name, [0])]
+        ((part, columns),) = Mixed().resolve(columns_of(x[:, None])).blocks
+        assert (named(part), columns) == (name, [0])
 
     def test_auto_takes_grey_values_for_what_piles_up_at_an_end(self):
         digits = load_digits().data / 16
@@ -852,12 +905,9 @@ class TestFrames:
     def test_mixed_by_types(self):
         _, rows, columns = learnt(FRAME)
         found = Mixed().resolve(columns)
-        named = [
-            (part if isinstance(part, str) else repr(part), list(FRAME.columns[columns]))
-            for part, columns in found.blocks
-        ]
-        assert named == [
-            ("gaussian", ["height", "age"]),
+        blocks = [(named(part), list(FRAME.columns[columns])) for part, columns in found.blocks]
+        assert blocks == [
+            ("Gaussian from 0", ["height", "age"]),
             ("bernoulli", ["member", "flag"]),
             ("CategoricalCodes(n_categories=3)", ["colour", "shape"]),
             ("negative_binomial", ["visits"]),
@@ -868,11 +918,12 @@ class TestFrames:
 
     def test_mixed_by_values(self):
         X = np.array([[0.0, 2.0, -1.0, 0.5], [1.0, 0.0, 4.0, 1.0]])
-        assert Mixed().resolve(learnt(X)[2]).blocks == [
+        blocks = [(named(part), found) for part, found in Mixed().resolve(learnt(X)[2]).blocks]
+        assert blocks == [
             ("bernoulli", [0]),
             ("negative_binomial", [1]),
             ("rounded_gaussian", [2]),
-            ("gaussian", [3]),
+            ("Gaussian from 0", [3]),
         ]
 
     def test_names_become_indices(self):

@@ -26,7 +26,7 @@ from skvae.distributions._laplace import Laplace
 from skvae.distributions._log_normal import LogNormal
 from skvae.distributions._mixture import Mixture, pairwise_log_prob
 from skvae.distributions._multivariate_normal import MultivariateNormal
-from skvae.distributions._normal import Normal
+from skvae.distributions._normal import Normal, TruncatedNormal
 from skvae.distributions._observed import Observed
 from skvae.distributions._rounded import Rounded
 from skvae.distributions._student_t import StudentT
@@ -60,6 +60,7 @@ __all__ = [
     "StudentT",
     "Tilted",
     "Transformed",
+    "TruncatedNormal",
     "ZeroInflated",
     "given_row",
     "pairwise_log_prob",

@@ -26,6 +26,9 @@ class Affine(td.Distribution):
         Location, in the units of x.
     scale : Tensor of shape (d,)
         Scale, positive, in the units of x.
+    low : float, default=None
+        The distribution is that of the x that are at least ``low``; ``base`` must then have a
+        method ``above(low)``, as :class:`Normal` has. ``None`` means that every x is possible.
 
     Examples
     --------
@@ -39,8 +42,13 @@ class Affine(td.Distribution):
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012 - torch's declaration
 
-    def __init__(self, base: td.Distribution, loc: Tensor, scale: Tensor) -> None:
-        self.base, self.loc, self.scale = base, loc, scale
+    def __init__(
+        self, base: td.Distribution, loc: Tensor, scale: Tensor, low: float | None = None
+    ) -> None:
+        if low is not None:
+            whole: Any = base
+            base = whole.above((self._lower_end(low) - loc) / scale)
+        self.base, self.loc, self.scale, self.low = base, loc, scale, low
         super().__init__(base.batch_shape, validate_args=False)
 
     def _standardized(self, value: Tensor) -> Tensor:
@@ -49,8 +57,15 @@ class Affine(td.Distribution):
         farthest = torch.finfo(dtype).max ** 0.25
         return ((value - self.loc) / self.scale).to(dtype).clamp(-farthest, farthest)
 
+    @staticmethod
+    def _lower_end(low: float) -> float:
+        """Return where the distribution of ``loc + scale · u`` begins."""
+        return low
+
     def _unstandardize(self, u: Tensor) -> Tensor:
-        return self.loc + self.scale * u
+        x = self.loc + self.scale * u
+        # Rounding may leave it a digit below.
+        return x if self.low is None else x.clamp_min(self.low)
 
     @property
     def mean(self) -> Tensor:

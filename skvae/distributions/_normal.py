@@ -68,6 +68,21 @@ class Normal(NoiseSampling, td.Normal):
         u = (value - self.loc) / self.scale
         return -0.5 * u.square() - (self.scale.log() + _LOG_SQRT_2PI)
 
+    def above(self, low: Tensor) -> TruncatedNormal:
+        """Return the distribution of the numbers that are at least ``low``.
+
+        Parameters
+        ----------
+        low : Tensor of a shape that broadcasts with the distribution's
+            Lower ends.
+
+        Returns
+        -------
+        p : TruncatedNormal
+            With the same ``loc`` and ``scale``.
+        """
+        return TruncatedNormal(self.loc, self.scale, low.to(self.loc.dtype))
+
     def log_prob_interval(self, value: Tensor, width: Tensor) -> Tensor:
         """Return ``log P(value − width/2 < x < value + width/2)`` in nats, elementwise.
 
@@ -92,6 +107,99 @@ class Normal(NoiseSampling, td.Normal):
         return torch.where(width < _NARROW, narrow, _log_wide(centre, width.clamp_min(_NARROW)))
 
 
+_FAR = 25.0
+"""So many standard deviations above the mean, what lies above is an exponential variable."""
+
+
+class TruncatedNormal(Normal):
+    """The normal distribution of numbers that are known to be at least ``low``.
+
+    ``log p(x) = log N(x; loc, scale²) − log Q((low − loc) / scale)``, where Q is the probability
+    of lying above. ``mean`` and ``variance`` are those of Johnson, Kotz and Balakrishnan 1994,
+    "Continuous Univariate Distributions", volume 1, section 10.1
+    (https://www.wiley.com/en-us/9780471584957).
+
+    Parameters
+    ----------
+    loc : Tensor of any shape
+        The mean before the cut.
+    scale : Tensor of a shape that broadcasts to it
+        The standard deviation before the cut.
+    low : Tensor of a shape that broadcasts to it
+        Lower ends. ``log_prob`` of a number below is meaningless.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skvae.distributions import TruncatedNormal
+    >>> half = TruncatedNormal(torch.zeros(1), torch.ones(1), low=torch.zeros(1))
+    >>> half.mean  # sqrt(2/π)
+    tensor([0.7979])
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, low: Tensor) -> None:
+        super().__init__(loc, scale)
+        self.low = low
+
+    @property
+    def _cut(self) -> Tensor:
+        """Lower ends, in standard deviations from the mean before the cut."""
+        return (self.low - self.loc) / self.scale
+
+    @property
+    def mean(self) -> Tensor:
+        """``loc + scale · φ(a) / Q(a)``, where a is the cut in standard deviations."""
+        return self.loc + self.scale * _hazard(self._cut)
+
+    @property
+    def variance(self) -> Tensor:
+        """``scale² · (1 + a·h − h²)``, where h is ``φ(a) / Q(a)``."""
+        # Its terms cancel.
+        cut = self._cut.double()
+        hazard = _hazard(cut)
+        near = 1 - hazard * (hazard - cut)
+        far = cut.clamp_min(1.0).square().reciprocal()
+        unit = torch.where(cut < _FAR, near, far).to(self.loc.dtype)
+        return self.scale.square() * unit
+
+    @property
+    def stddev(self) -> Tensor:
+        """Root of the variance."""
+        return self.variance.sqrt()
+
+    def entropy(self) -> Tensor:
+        """Return ``log(√(2πe) · scale · Q(a)) + a·h/2``, nats."""
+        return (
+            0.5
+            + _LOG_SQRT_2PI
+            + self.scale.log()
+            + _log_above(self._cut)
+            + self._cut * _hazard(self._cut) / 2
+        )
+
+    def detach(self) -> TruncatedNormal:
+        """Return the same distribution with parameters that are detached from the graph."""
+        return TruncatedNormal(self.loc.detach(), self.scale.detach(), self.low.detach())
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """Turn standard normal noise into draws: of as high a quantile as that of the noise."""
+        # In float64, because most of the probability may lie above the cut, or next to none.
+        cut, above = self._cut.double(), _log_above(noise.double())
+        near = -torch.special.ndtri((above + _log_above(cut)).exp())
+        # There, Q(u)/Q(cut) = exp((cut² − u²)/2), up to the factor cut/u (Marsaglia 1964).
+        far = (cut.clamp_min(_FAR).square() - 2 * above).sqrt()
+        u = torch.maximum(cut, torch.where(cut < _FAR, near, far))
+        return self.loc + self.scale * u.to(self.loc.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value``, which is at least ``low``, in nats, elementwise."""
+        return super().log_prob(value) - _log_above(self._cut)
+
+    def log_prob_interval(self, value: Tensor, width: Tensor) -> Tensor:
+        """Return that of :class:`Normal` in nats, for intervals that begin at ``low`` or above."""
+        return super().log_prob_interval(value, width) - _log_above(self._cut)
+
+
 def _log_narrow(centre: Tensor, width: Tensor) -> Tensor:
     """Return ``log ∫ φ`` over an interval on which ``φ(c+t) = φ(c)·exp(−ct)·(1 − t²/2)``."""
     # ∫ exp(−ct) dt over the interval, over its width: sinh(y)/y, y = c·width/2.
@@ -110,6 +218,11 @@ def _log_wide(centre: Tensor, width: Tensor) -> Tensor:
     # In the far tail both are huge, and their difference is this, which bounds it always.
     decay = torch.maximum(above - beyond, centre * width)
     return above + torch.log(-torch.expm1(-decay))
+
+
+def _hazard(u: Tensor) -> Tensor:
+    """Return ``φ(u) / Q(u)``: the mean of what lies above u."""
+    return math.sqrt(2 / math.pi) / torch.special.erfcx(u / math.sqrt(2))
 
 
 def _log_above(u: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import Distribution, constraints
 
 from skvae.distributions._affine import Affine
 
@@ -34,6 +34,9 @@ class Rounded(Affine):
         Location, in the units of x.
     scale : Tensor of shape (d,)
         Scale, positive, in the units of x.
+    low : float, default=None
+        The distribution is that of the x that are at least ``low``. ``None`` means that every whole
+        number is possible.
 
     Examples
     --------
@@ -48,6 +51,15 @@ class Rounded(Affine):
     """
 
     support = whole
+
+    def __init__(
+        self, base: Distribution, loc: Tensor, scale: Tensor, low: float | None = None
+    ) -> None:
+        super().__init__(base, loc, scale, None if low is None else math.ceil(low))
+
+    @staticmethod
+    def _lower_end(low: float) -> float:
+        return low - 0.5
 
     @property
     def variance(self) -> Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from skvae import distributions
+from skvae.likelihoods._base import Likelihood
 from skvae.likelihoods._location_scale import LocationScale
 
 
@@ -28,11 +31,15 @@ class Gaussian(LocationScale):
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation. It keeps
         the density of a constant or perfectly predicted column finite.
+    low : float, default=None
+        Smallest possible value, such as 0 for lengths and ages. The normal distribution is then
+        truncated there: smaller values are never drawn, and are refused in X. ``None`` means that
+        every number is possible.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale`` or ``low`` has none of these values.
 
     Examples
     --------
@@ -44,5 +51,38 @@ class Gaussian(LocationScale):
     (150, 2)
     """
 
+    def __init__(
+        self, scale: str | float = "feature", min_scale: float = 1e-3, low: float | None = None
+    ) -> None:
+        super().__init__(scale, min_scale)
+        self.low = low
+
+    @property
+    def _low(self) -> float | None:
+        return None if self.low is None else float(self.low)
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # as n_params
+        """Real numbers, from ``low`` up."""
+        return constraints.real if self.low is None else constraints.greater_than_eq(self._low)
+
+    @property
+    def requirement(self) -> str:  # type: ignore[override]  # as n_params
+        """What the values must be."""
+        return "finite numbers" if self.low is None else f"numbers from {self.low:g} up"
+
+    @property
+    def cure(self) -> str:  # type: ignore[override]  # as n_params
+        """What to do where they are not."""
+        return Likelihood.cure if self.low is None else "Set a smaller low, or low=None."
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.low is not None:
+            self._real("low", "it must be None or a finite number.", math.isfinite)
+
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         return distributions.Normal(loc, scale)
+
+    def _in_units(self, noise: Distribution) -> Distribution:
+        return distributions.Affine(noise, self.loc, self.column_scale, self._low)

@@ -25,6 +25,9 @@ SELDOM = 2.0
 NEVER = 3.0
 """And here never: .1 %."""
 
+FAR = 10.0
+"""From here on it is so under any model: a network may move far beyond the rows of ``fit``."""
+
 MARGIN = 0.05
 """Nats that a log-normal must gain: it takes no negative number, should one come later."""
 
@@ -97,20 +100,28 @@ def whole(columns: Columns) -> list[str]:
     ]
 
 
+def from_zero(columns: Columns) -> Tensor:
+    """Return which columns are never negative, but would be now and then under a normal."""
+    return (columns.low >= 0) & (columns.mean < FAR * columns.scale) & ~columns.constant
+
+
 def number(columns: Columns) -> list[str]:
     """Return for each column of real numbers whether these are positive, and vary by factors.
 
     A normal and a log-normal are compared by the log-density that they give the column by
     itself, on average: ``−log scale`` and ``−log log_scale − log_mean``, and a constant. A
     column of many zeros, or whose normal would often be negative, is never taken as normal; one of
-    two values always is.
+    two values always is. Student's t cannot be truncated, so near zero it is the normal instead.
     """
     gain = columns.scale.log() - columns.log_scale.log() - columns.log_mean
     is_factor = (gain > MARGIN) | (columns.mean < SELDOM * columns.scale) | (columns.zeros > MANY)
     is_positive = (columns.low >= 0) & (columns.distinct > 2) & is_factor
     may_be_zero = columns.low < NEAR * columns.mean
     name = real(columns, ~is_positive & ~columns.whole)
+    names = [name if not near else "gaussian" for near in from_zero(columns).tolist()]
     return [
         name if not positive else "zero_inflated_log_normal" if zero else "log_normal"
-        for positive, zero in zip(is_positive.tolist(), may_be_zero.tolist(), strict=True)
+        for name, positive, zero in zip(
+            names, is_positive.tolist(), may_be_zero.tolist(), strict=True
+        )
     ]

@@ -12,13 +12,13 @@ from torch.distributions import Distribution, constraints
 
 from skvae import distributions
 from skvae.likelihoods._base import FLOOR, Columns, log_moments, slope_of_logits
-from skvae.likelihoods._gaussian import Gaussian
+from skvae.likelihoods._location_scale import LocationScale
 
 _LEAST_SHARE = 1e-3
 """Zeros start at least this rare, and as common at most."""
 
 
-class LogNormal(Gaussian):
+class LogNormal(LocationScale):
     """Positive features: the logarithm is normally distributed around the output of the decoder.
 
     ``log p(x|z) = Σ log N(log x; loc(z), scale²) − log x``, in nats per row and in the units of X.
@@ -75,6 +75,9 @@ class LogNormal(Gaussian):
     def embed(self, x: Tensor) -> Tensor:
         """Return the standardised logarithms."""
         return super().embed(x.log())
+
+    def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
+        return distributions.Normal(loc, scale)
 
     def _in_units(self, noise: Any) -> Distribution:
         return distributions.LogNormal(noise, self.loc, self.column_scale)

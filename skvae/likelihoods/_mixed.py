@@ -77,8 +77,10 @@ class Mixed(Likelihood):
         If no blocks were given: columns of booleans, or of only 0 and 1, become Bernoulli;
         categories become CategoricalCodes; whole numbers become NegativeBinomial, or
         RoundedGaussian if they are not counts; positive numbers that vary by factors become
-        LogNormal or ZeroInflatedLogNormal; all others become Gaussian. A column without a declared
-        type holds whole numbers if all of its values are whole.
+        LogNormal or ZeroInflatedLogNormal; all others become Gaussian, or StudentT if their tails
+        are heavy. RoundedGaussian and Gaussian are truncated at 0 for columns without a negative
+        value whose mean is less than 10 standard deviations. A column without a declared type
+        holds whole numbers if all of its values are whole.
         """
         if self.blocks is None:
             return _found(columns)
@@ -320,18 +322,22 @@ def _found(columns: Columns) -> Mixed:
     """Return the blocks that the columns' types ask for, or where there are none, their values."""
     kinds, n_levels = columns.kinds, columns.n_levels
     numbers, whole = _guess.number(columns), _guess.whole(columns)
-    members: dict[str | int, list[int]] = {}
+    from_zero = _guess.from_zero(columns).tolist()
+    members: dict[tuple[str | int, bool], list[int]] = {}
     for column, is_whole in enumerate(columns.whole.tolist()):
         of_numbers = whole if is_whole and kinds[column] != "real" else numbers
         is_category = kinds[column] == "category"
         key = n_levels[column] if is_category else of_numbers[column]
-        members.setdefault(key, []).append(column)
-    return Mixed(
-        [
-            (CategoricalCodes(key) if isinstance(key, int) else key, found)
-            for key, found in members.items()
-        ]
-    )
+        is_cut = from_zero[column] and key in ("gaussian", "rounded_gaussian")
+        members.setdefault((key, is_cut), []).append(column)
+    return Mixed([(_part(*key), found) for key, found in members.items()])
+
+
+def _part(key: str | int, is_cut: bool) -> Any:
+    """Return the likelihood of a block, by its name or its number of categories."""
+    if isinstance(key, int):
+        return CategoricalCodes(key)
+    return _make(key).set_params(low=0.0) if is_cut else key
 
 
 def _indices(columns: Any, n_features: int, names: list[str]) -> list[int]:

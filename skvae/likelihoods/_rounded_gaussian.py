@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from skvae import distributions
 from skvae.likelihoods._gaussian import Gaussian
@@ -28,11 +29,14 @@ class RoundedGaussian(Gaussian):
         As in :class:`Gaussian`, for the variable before rounding.
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation.
+    low : float, default=None
+        Smallest possible value, such as 0 for ages. ``None`` means that every whole number is
+        possible.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale`` or ``low`` has none of these values.
 
     Examples
     --------
@@ -45,9 +49,22 @@ class RoundedGaussian(Gaussian):
     tensor([0.4680])
     """
 
-    support = distributions.Rounded.support
-    requirement = "whole numbers"
-    cure = "Round X, or set likelihood='gaussian'."
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # as in Gaussian
+        """Whole numbers, from ``low`` up."""
+        least = -math.inf if self.low is None else math.ceil(self.low)
+        return constraints.integer_interval(least, math.inf)
+
+    @property
+    def requirement(self) -> str:  # type: ignore[override]  # as in Gaussian
+        """What the values must be."""
+        return "whole numbers" + ("" if self.low is None else f" from {self.low:g} up")
+
+    @property
+    def cure(self) -> str:  # type: ignore[override]  # as in Gaussian
+        """What to do where they are not."""
+        smaller = "" if self.low is None else "set a smaller low, "
+        return f"Round X, {smaller}or set likelihood='gaussian'."
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Start at the spread before rounding, which is less than the spread of the column."""
@@ -58,7 +75,7 @@ class RoundedGaussian(Gaussian):
         super().meet(columns, loc, _before_rounding(scale))
 
     def _in_units(self, noise: Distribution) -> Distribution:
-        return distributions.Rounded(noise, self.loc, self.column_scale)
+        return distributions.Rounded(noise, self.loc, self.column_scale, self._low)
 
 
 def _before_rounding(scale: Tensor) -> Tensor:
