@@ -43,9 +43,11 @@ sys.path.insert(0, str(Path(__file__).parent / "peers"))
 from torch_networks import Encoder, kl_divergence, make_decoder, sample
 
 BATCH_SIZE, INFERENCE_BATCH = 128, 1024
+STEADY = {"learning_rate": 1e-3, "learning_rate_schedule": "constant"}
+"""As the loops have it."""
 OURS = {
-    "conv": {"n_components": 2, "image_shape": (28, 28), "hidden_layer_sizes": (16,)},
-    "dense": {"n_components": 16, "hidden_layer_sizes": (256, 128)},
+    "conv": STEADY | {"n_components": 2, "image_shape": (28, 28), "hidden_layer_sizes": (16,)},
+    "dense": STEADY | {"n_components": 16, "hidden_layer_sizes": (256, 128)},
 }
 TUNINGS = {
     "float32": {},
@@ -216,7 +218,7 @@ def compare_tiny(rounds):
     for shape in ((150, 4), (1000, 20)):
         X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         rows = torch.from_numpy(X)
-        likewise = {"hidden_layer_sizes": (32,), "linear_path": False, "dropout": 0.0}
+        likewise = STEADY | {"hidden_layer_sizes": (32,), "linear_path": False, "dropout": 0.0}
         ours = [
             VariationalAutoencoder(
                 likelihood="gaussian", max_epochs=100, random_state=0, compile=compiled, **likewise

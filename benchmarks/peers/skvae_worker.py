@@ -21,6 +21,7 @@ class Trainer:
             likelihood="bernoulli",
             batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE,
+            learning_rate_schedule="constant",
             random_state=0,
         )
 
