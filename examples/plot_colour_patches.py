@@ -45,7 +45,7 @@ print(f"{len(X):,} rows of {X.shape[1]} values from {X.min()} to {X.max()}")
 # small as these.
 
 common = {"n_components": 32, "likelihood": "gaussian", "random_state": 0}
-images = {"image_shape": (SIZE, SIZE, 3), "conv_channels": (16, 32), "learning_rate": 3e-3}
+images = {"image_shape": (SIZE, SIZE, 3), "conv_channels": (16, 32)}
 models = {
     "convolutions, 60 steps": VariationalAutoencoder(max_steps=60, **common, **images),
     "convolutions, 400 steps": VariationalAutoencoder(max_steps=400, **common, **images),

@@ -29,9 +29,7 @@ from skvae.display import (
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.3, stratify=y, random_state=0)
-vae = VariationalAutoencoder(
-    6, image_shape=(8, 8), learning_rate=3e-3, max_epochs=60, random_state=0
-).fit(X)
+vae = VariationalAutoencoder(6, image_shape=(8, 8), max_epochs=60, random_state=0).fit(X)
 
 # %%
 # Which components are used
@@ -108,7 +106,7 @@ plt.show()
 from pathlib import Path
 from tempfile import mkdtemp
 
-plane = VariationalAutoencoder(2, max_epochs=60, learning_rate=3e-3, random_state=0).fit(X)
+plane = VariationalAutoencoder(2, max_epochs=60, random_state=0).fit(X)
 path = Path(mkdtemp()) / "digits.html"
 explore(plane, X_test, y_test, path, image_shape=(8, 8), title="Held-out digits")
 

@@ -24,7 +24,7 @@ from skvae import VariationalAutoencoder
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
-vae = VariationalAutoencoder(16, learning_rate=3e-3, max_epochs=40, random_state=0)
+vae = VariationalAutoencoder(16, max_epochs=40, random_state=0)
 for encoder in (PCA(16), vae):
     pipeline = make_pipeline(encoder, LogisticRegression(max_iter=2000))
     accuracy = cross_val_score(pipeline, X, y, cv=3)
@@ -68,7 +68,7 @@ from sklearn.model_selection import HalvingGridSearchCV
 
 search = HalvingGridSearchCV(
     VariationalAutoencoder(random_state=0),
-    {"n_components": [2, 4, 8, 16], "learning_rate": [1e-3, 3e-3]},
+    {"n_components": [2, 4, 8, 16], "learning_rate": [3e-3, 1e-2]},
     resource="max_epochs",
     min_resources=10,
     max_resources=80,
@@ -94,7 +94,7 @@ for (n_components, rate), curve in curves:
     ax.plot(
         curve["n_resources"],
         curve["mean_test_score"],
-        "o-" if rate == 1e-3 else "s--",
+        "o-" if rate == 3e-3 else "s--",
         color=colours[n_components],
         label=f"{n_components}, {rate:g}",
     )
