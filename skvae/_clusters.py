@@ -202,6 +202,16 @@ class Clusters:
         each = [self._looked_at(rows[some]) for some in self.groups[0].blocks(rows)]
         return np.concatenate([np.einsum("nk,knd->nd", *looked_at) for looked_at in each])
 
+    def filled(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows with what is expected in the place of what is missing.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, n_features)
+            NaN where a value is missing.
+        """
+        return np.where(np.isnan(rows), self.expected(rows), rows)
+
     def draw(self, rows: np.ndarray, n_draws: int, rng: np.random.Generator) -> np.ndarray:
         """Return draws of whole rows given what is observed of them, ``(n_draws, n, n_features)``.
 

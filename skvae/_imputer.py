@@ -73,10 +73,12 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     the observed values, ``E[x_m | x_o] = Σ_k w_k E[x_m | z_k]``. The z_k are drawn from q(z|x_o),
     and the importance weights w_k add up to 1 (Mattei and Frellsen 2019, MIWAE,
     https://arxiv.org/abs/1812.02633). If all columns are real numbers, the estimate is averaged
-    with those of three simpler models of the same values: a factor analysis, a mixture of factor
-    analyses (Ghahramani and Hinton 1996, http://mlg.eng.cam.ac.uk/zoubin/papers/tr-96-1.pdf), and
-    the nearest rows. Numbers that ``fit`` hides from all of them decide the weights (stacking,
-    Breiman 1996, https://doi.org/10.1007/BF00117832). Observed values are not changed.
+    with those of four simpler models of the same values: a factor analysis, a mixture of factor
+    analyses (Ghahramani and Hinton 1996, http://mlg.eng.cam.ac.uk/zoubin/papers/tr-96-1.pdf), the
+    nearest rows, and trees (Stekhoven and Bühlmann 2012,
+    https://doi.org/10.1093/bioinformatics/btr597). Numbers that ``fit`` hides from all of them
+    decide the weights (stacking, Breiman 1996, https://doi.org/10.1007/BF00117832). Observed values
+    are not changed.
 
     Parameters
     ----------
@@ -256,7 +258,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self.vae_ = self.estimators_[0]
         self._are_whole = self._look_for_whole_numbers(kept / self._unit(table))
         self._range = self._look_for_range(kept / self._unit(table))
-        self._partners = self._beside(kept, hidden)
+        self._partners = self._beside(kept, hidden, seeds)
         self._shares, self._widening = self._look_at(table, hidden, seeds)
         are_used = self._shares > 0
         are_used[0] = True
@@ -264,14 +266,19 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self._partners = [partners.some(are_used[1:]) for partners in self._partners]
         return self
 
-    def _beside(self, values: np.ndarray, hidden: list[np.ndarray]) -> list[Partners]:
+    def _beside(
+        self, values: np.ndarray, hidden: list[np.ndarray], seeds: list[int]
+    ) -> list[Partners]:
         """Return the partners of each model, of what it was shown, if all columns are numbers."""
         if not np.isinf(self._range).all() or self._are_whole.any():
             return [Partners.none(values.shape[1]) for _ in hidden]
         n = world().n_of(MOST_ROWS, len(values))
         some = np.linspace(0, len(values) - 1, n).round().astype(np.int64)
         shown = [np.where(h[some], np.nan, values[some]) for h in hidden]
-        return [world().of_first(partial(Partners.of, world().joined(rows))) for rows in shown]
+        return [
+            world().of_first(partial(Partners.of, world().joined(rows), seed))
+            for rows, seed in zip(shown, seeds, strict=True)
+        ]
 
     def _some_of(self, values: np.ndarray, likelihood: Any, seeds: list[int]) -> list[np.ndarray]:
         """Return for each model which of the observed numbers it is not shown."""

@@ -75,9 +75,7 @@ class Neighbours:
         """
         some = np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).round().astype(np.int64)
         observed = ~np.isnan(rows[some])
-        return cls(
-            clusters, np.where(observed, rows[some], clusters.expected(rows[some])), observed
-        )
+        return cls(clusters, clusters.filled(rows[some]), observed)
 
     def expected(self, rows: np.ndarray) -> np.ndarray:
         """Return the weighted mean of what the nearest donors have, of whole rows.
@@ -120,8 +118,7 @@ class Neighbours:
         size = max(1, BLOCK // max(n_donors, n_near * d))
         for start in range(0, max(1, len(rows)), size):
             mine = slice(start, min(start + size, len(rows)))
-            observed = ~np.isnan(rows[mine])
-            filled = np.where(observed, rows[mine], self.clusters.expected(rows[mine]))
+            filled, observed = self.clusters.filled(rows[mine]), ~np.isnan(rows[mine])
             distances = self._distances(filled, observed)
             near = np.argpartition(distances, n_near - 1, axis=1)[:, :n_near]
             distances = np.take_along_axis(distances, near, 1)

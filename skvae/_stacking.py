@@ -2,9 +2,10 @@
 
 Networks follow curves, and are noisier than simpler models where rows are few. A factor analysis
 is a variational autoencoder without hidden layers, whose posterior is known exactly; a mixture of
-them follows groups of rows, and the nearest rows tell what repeats itself. All are fitted to the
-same values, and the shares that they have in an estimate are those by which values that none was
-shown are told best: stacking (Breiman 1996, https://doi.org/10.1007/BF00117832).
+them follows groups of rows, the nearest rows tell what repeats itself, and trees tell each column
+by steps of the others. All are fitted to the same values, and the shares that they have in an
+estimate are those by which values that none was shown are told best: stacking (Breiman 1996,
+https://doi.org/10.1007/BF00117832).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from skvae._clusters import Clusters
 from skvae._linear_start import FEWEST_ROWS, factor_analysis
 from skvae._neighbours import Neighbours
 from skvae._numbers import ROUNDING
+from skvae._trees import Trees
 
 MOST_ROWS = 20_000
 """So many tell all factors."""
@@ -66,13 +68,15 @@ class Partners:
         return cls(np.zeros(n_features), np.ones(n_features), ())
 
     @classmethod
-    def of(cls, values: np.ndarray) -> Partners:
+    def of(cls, values: np.ndarray, seed: int) -> Partners:
         """Return those of a table; none where rows are too few.
 
         Parameters
         ----------
         values : ndarray of shape (n, n_features)
             NaN where one is missing.
+        seed : int
+            Decides what of them is random.
         """
         n_features = values.shape[1]
         if len(values) < FEWEST_ROWS:
@@ -87,7 +91,8 @@ class Partners:
         n_factors, least = min(FACTORS, n_features), np.full(n_features, LEAST_NOISE)
         factors = factor_analysis(rows, n_factors, least, TOLERANCE)
         clusters = Clusters.of(rows, factors)
-        return cls(loc, scale, (factors, clusters, Neighbours.of(rows, clusters)))
+        neighbours, trees = Neighbours.of(rows, clusters), Trees.of(rows, clusters, seed)
+        return cls(loc, scale, (factors, clusters, neighbours, trees))
 
     def expected(self, values: np.ndarray) -> np.ndarray:
         """Return the means of whole rows given what is observed, ``(n_models, n, n_features)``.

@@ -516,9 +516,9 @@ def stacked_beats_networks_and_factors(X, set_shares):
         return np.sqrt(np.mean((imputer.fit_transform(gaps) - X)[gone] ** 2))
 
     stacked = error()
-    set_shares(1, 0, 0, 0)
+    set_shares(1, 0, 0, 0, 0)
     networks = error()
-    set_shares(0, 1, 0, 0)
+    set_shares(0, 1, 0, 0, 0)
     return stacked < 0.8 * min(networks, error())
 
 
@@ -534,9 +534,9 @@ class TestStacking:
         imputer = VAEImputer(large(), n_importance_samples=100, random_state=0)
         filled = imputer.fit_transform(gaps)
         assert any(isinstance(model, Factors) for model in imputer._partners[0].models)
-        set_shares(1, 0, 0, 0)
+        set_shares(1, 0, 0, 0, 0)
         assert error(filled) < 0.9 * error(imputer.fit_transform(gaps))
-        set_shares(0, 1, 0, 0)
+        set_shares(0, 1, 0, 0, 0)
         linear = imputer.fit_transform(gaps)
         expected = np.mean([partners.expected(gaps)[0] for partners in imputer._partners], 0)
         assert_allclose(linear[gone], expected[gone])
@@ -576,10 +576,10 @@ class TestStacking:
             set_shares(*shares)
             return trained().fit(GAPS).draw(GAPS, 400)[:, GONE]
 
-        alone = [draws(*shares) for shares in np.eye(4)]
+        alone = [draws(*shares) for shares in np.eye(5)]
         # What a model is not asked for takes no numbers from the generator.
-        for partner in (1, 2, 3):
-            shares = np.zeros(4)
+        for partner in (1, 2, 3, 4):
+            shares = np.zeros(5)
             shares[[0, partner]] = 0.75, 0.25
             both = draws(*shares)
             assert (both == alone[0]).mean() == pytest.approx(0.75, abs=0.02)
@@ -594,7 +594,7 @@ class TestStacking:
         assert_array_equal(imputer._shares, [1])
 
     def test_a_row_gets_the_same_among_others(self, set_shares):
-        set_shares(0.25, 0.25, 0.25, 0.25)
+        set_shares(0.2, 0.2, 0.2, 0.2, 0.2)
         imputer = small().fit(GAPS)
         assert any(isinstance(model, Clusters) for model in imputer._partners[0].models)
         filled = imputer.transform(GAPS)

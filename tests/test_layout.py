@@ -65,7 +65,8 @@ ALLOWED = (
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
         "_clusters": {"_linear_start"},
         "_neighbours": {"_clusters"},
-        "_stacking": {"_clusters", "_linear_start", "_neighbours", "_numbers"},
+        "_trees": {"_clusters"},
+        "_stacking": {"_clusters", "_linear_start", "_neighbours", "_numbers", "_trees"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_stacking", "_training"}
         | {"_vae", "_validation", "_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},

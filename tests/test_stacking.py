@@ -8,13 +8,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_iris, load_wine
+from sklearn.ensemble import ExtraTreesRegressor
 
 import skvae._clusters
 import skvae._neighbours
+import skvae._trees
 from skvae._clusters import Clusters
 from skvae._linear_start import factor_analysis
 from skvae._neighbours import Neighbours
 from skvae._stacking import Partners, mixed, shares_of
+from skvae._trees import LEAF, N_TREES, Trees
 
 
 def standardised(X):
@@ -184,12 +187,74 @@ class TestNeighbours:
         assert peak < 16e6
 
 
+class TestTrees:
+    def test_they_are_those_of_scikit_learn(self):
+        gone, gaps = with_gaps(WINE)
+        clusters = clusters_of(gaps)
+        model = Trees.of(gaps, clusters, 7)
+        filled = clusters.filled(gaps)
+        expected = model.expected(gaps)
+        assert_array_equal(expected[~gone], gaps[~gone])
+        for column in (0, 9):
+            lacks, others = gone[:, column], np.delete(filled, column, 1)
+            trees = ExtraTreesRegressor(N_TREES, min_samples_leaf=LEAF, random_state=7)
+            trees.fit(others[~lacks], gaps[~lacks, column])
+            assert_array_equal(expected[lacks, column], trees.predict(others[lacks]))
+
+    def test_draws_are_values_of_the_same_leaves(self):
+        gone, gaps = with_gaps(WINE)
+        model = Trees.of(gaps, clusters_of(gaps), 0)
+        expected, draws = model.expected(gaps), model.draw(gaps, 3000, np.random.default_rng(0))
+        assert_array_equal(draws[:, ~gone], np.tile(gaps[~gone], (3000, 1)))
+        for row, column in np.argwhere(gone)[::40]:
+            drawn = draws[:, row, column]
+            assert set(drawn) <= set(gaps[:, column])
+            assert drawn.mean() == pytest.approx(expected[row, column], abs=0.1)
+            assert drawn.std() > 0
+
+    def test_steps(self):
+        """A column that jumps where another passes a level."""
+        rng = np.random.default_rng(0)
+        X = standardised(np.column_stack([x := rng.normal(size=(600, 2)), (x[:, 0] > 0.3) * 1.0]))
+        gone, gaps = with_gaps(X)
+        clusters = clusters_of(gaps)
+        sure = gone[:, 2] & ~gone[:, 0]
+
+        def error(model):
+            return np.sqrt(np.mean((model.expected(gaps) - X)[sure, 2] ** 2))
+
+        assert error(Trees.of(gaps, clusters, 0)) < 0.25 < error(factor_analysis(
+            gaps, 2, np.full(3, 1e-3)))  # fmt: skip
+
+    def test_columns_without_a_forest_are_those_of_the_clusters(self, monkeypatch):
+        _, gaps = with_gaps(IRIS)
+        gaps[:120, 1] = np.nan
+        clusters = clusters_of(gaps)
+        model = Trees.of(gaps, clusters, 0)
+        assert set(model.forests) == {0, 2, 3}
+        assert_array_equal(model.expected(gaps)[:, 1], clusters.filled(gaps)[:, 1])
+        monkeypatch.setattr(skvae._trees, "WORK", 16 * 49)
+        wide = Trees.of(gaps, clusters, 0)
+        assert wide.forests == {}
+        assert_array_equal(wide.expected(gaps), clusters.filled(gaps))
+        assert_array_equal(
+            wide.draw(gaps, 2, np.random.default_rng(0)), [clusters.filled(gaps)] * 2
+        )
+
+    def test_the_seed_decides(self):
+        _, gaps = with_gaps(IRIS)
+        clusters = clusters_of(gaps)
+        one, same, other = (Trees.of(gaps, clusters, seed).expected(gaps) for seed in (0, 0, 1))
+        assert_array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+
 class TestPartners:
     def test_units_do_not_matter(self):
         _, gaps = with_gaps(IRIS)
         loc, scale = np.array([3.0, -10.0, 0.0, 1000.0]), np.array([0.1, 30.0, 1.0, 50.0])
-        one, other = Partners.of(gaps), Partners.of(gaps * scale + loc)
-        assert len(one.models) == 3
+        one, other = Partners.of(gaps, 0), Partners.of(gaps * scale + loc, 0)
+        assert len(one.models) == 4
         assert_allclose(other.expected(gaps * scale + loc), one.expected(gaps) * scale + loc)
         draws = [
             np.stack(list(partners.draws(rows, 4, np.random.default_rng(0))))
@@ -199,8 +264,8 @@ class TestPartners:
 
     def test_some(self):
         _, gaps = with_gaps(IRIS)
-        partners = Partners.of(gaps)
-        some = partners.some(np.array([True, False, True]))
+        partners = Partners.of(gaps, 0)
+        some = partners.some(np.array([True, False, True, False]))
         assert_array_equal(some.expected(gaps), partners.expected(gaps)[[0, 2]])
 
     def test_a_constant_that_was_rounded_has_no_spread(self):
@@ -209,11 +274,11 @@ class TestPartners:
         assert np.abs(X[:, 3].mean() - X[0, 3]) > 0
         new = X[:5].copy()
         new[:, 0], new[:, 3] = np.nan, 30.0
-        expected = Partners.of(X).expected(new)
+        expected = Partners.of(X, 0).expected(new)
         assert np.abs(expected[:, :, 0]).max() < 30
 
     def test_too_few_rows_have_none(self):
-        partners = Partners.of(IRIS[:2])
+        partners = Partners.of(IRIS[:2], 0)
         assert partners.models == ()
         assert partners.expected(IRIS).shape == (0, *IRIS.shape)
         assert list(partners.draws(IRIS, 2, np.random.default_rng(0))) == []
