@@ -103,17 +103,12 @@ class Trees:
             return cls(clusters, {})
         some = rows[np.linspace(0, len(rows) - 1, n).round().astype(np.int64)]
         filled, observed = clusters.filled(some), ~np.isnan(some)
-        columns = np.flatnonzero(observed.sum(0) >= FEWEST_ROWS)
-        return cls(
-            clusters,
-            {
-                int(column): _Forest.of(
-                    np.delete(filled[seen], column, 1), some[seen, column], seed
-                )
-                for column in columns
-                for seen in [observed[:, column]]
-            },
-        )
+        forests = {}
+        for column in np.flatnonzero(observed.sum(0) >= FEWEST_ROWS).tolist():
+            seen = observed[:, column]
+            others = np.delete(filled[seen], column, 1)
+            forests[column] = _Forest.of(others, some[seen, column], seed)
+        return cls(clusters, forests)
 
     def expected(self, rows: np.ndarray) -> np.ndarray:
         """Return the mean over the trees of what is missing, in whole rows.

@@ -32,7 +32,7 @@ class Auto(Likelihood):
     >>> from skvae import VariationalAutoencoder
     >>> vae = VariationalAutoencoder(likelihood="auto", max_epochs=5).fit(load_iris().data)
     >>> vae.likelihood_
-    Gaussian(scale='feature', min_scale=0.001)
+    Gaussian(scale='feature', min_scale=0.001, low=None)
     """
 
     left_open = True
