@@ -498,7 +498,7 @@ def of_factors(n, seed, noise=0.5):
 
 @pytest.fixture
 def set_shares(monkeypatch):
-    """A function that decides what shares networks, factors, clusters and neighbours get."""
+    """A function that decides what shares networks, factors, clusters, neighbours and trees get."""
 
     def decide(*shares):
         monkeypatch.setattr(skvae._imputer, "shares_of", lambda *_: np.array(shares))

@@ -62,17 +62,17 @@ class Gaussian(LocationScale):
         return None if self.low is None else float(self.low)
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]  # as n_params
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """Real numbers, from ``low`` up."""
         return constraints.real if self.low is None else constraints.greater_than_eq(self._low)
 
     @property
-    def requirement(self) -> str:  # type: ignore[override]  # as n_params
+    def requirement(self) -> str:  # type: ignore[override]  # a property
         """What the values must be."""
         return "finite numbers" if self.low is None else f"numbers from {self.low:g} up"
 
     @property
-    def cure(self) -> str:  # type: ignore[override]  # as n_params
+    def cure(self) -> str:  # type: ignore[override]  # a property
         """What to do where they are not."""
         return Likelihood.cure if self.low is None else "Set a smaller low, or low=None."
 

@@ -50,18 +50,18 @@ class RoundedGaussian(Gaussian):
     """
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]  # as in Gaussian
+    def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """Whole numbers, from ``low`` up."""
         least = -math.inf if self.low is None else math.ceil(self.low)
         return constraints.integer_interval(least, math.inf)
 
     @property
-    def requirement(self) -> str:  # type: ignore[override]  # as in Gaussian
+    def requirement(self) -> str:  # type: ignore[override]  # a property
         """What the values must be."""
         return "whole numbers" + ("" if self.low is None else f" from {self.low:g} up")
 
     @property
-    def cure(self) -> str:  # type: ignore[override]  # as in Gaussian
+    def cure(self) -> str:  # type: ignore[override]  # a property
         """What to do where they are not."""
         smaller = "" if self.low is None else "set a smaller low, "
         return f"Round X, {smaller}or set likelihood='gaussian'."
