@@ -163,6 +163,13 @@ def test_partial_fit_has_a_constant_rate(schedule):
     assert set(Rates.seen) == {1e-3}
 
 
+class Steady(LRScheduler):
+    """Works without arguments: skorch takes a class for an object of it."""
+
+    def __init__(self):
+        super().__init__("ExponentialLR", gamma=1.0)
+
+
 PACED = [EarlyStopping("train_loss", patience=50), LRScheduler("ExponentialLR", gamma=1.0)]
 
 
@@ -180,6 +187,8 @@ PACED = [EarlyStopping("train_loss", patience=50), LRScheduler("ExponentialLR", 
         ({"early_stopping": True, "learning_rate_schedule": "cosine"}, "cosine", 3e-3),
         ({"callbacks": PACED[:1]}, "constant", 1e-3),
         ({"callbacks": [("pace", PACED[1])], "learning_rate": 0.01}, "constant", 0.01),
+        ({"callbacks": [Steady]}, "constant", 1e-3),
+        ({"callbacks": [("pace", Steady)]}, "constant", 1e-3),
     ],
     ids=lambda value: "-".join(value) or "default" if isinstance(value, dict) else None,
 )

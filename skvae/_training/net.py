@@ -99,9 +99,13 @@ class TrainingPlan:
 
 
 def _ends_or_paces(callback: Any) -> bool:
-    """Whether a callback, which may come with its name, ends a fit or sets its learning rate."""
+    """Whether a callback ends a fit or sets its learning rate.
+
+    As for skorch, it may be an object or a class, and come with its name.
+    """
     callback = callback[1] if isinstance(callback, tuple) else callback
-    return isinstance(callback, (EarlyStopping, LRScheduler))
+    kind = callback if isinstance(callback, type) else type(callback)
+    return issubclass(kind, (EarlyStopping, LRScheduler))
 
 
 WIDE = 4096
