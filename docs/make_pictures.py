@@ -94,7 +94,7 @@ def draw_mnist(vae, X, y, is_dark):
     titles = [
         "held-out digits, at two numbers each",
         "what the decoder draws at such numbers",
-        "held-out digits, each beside itself rebuilt",
+        "held-out digits, each beside its reconstruction",
     ]
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title, size=21)
