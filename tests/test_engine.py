@@ -573,3 +573,9 @@ class TestStores:
             assert one == other if not isinstance(one, torch.Tensor) else torch.equal(one, other)
         assert_array_equal(resident.take(positions).context, context[[12, 3, 49]])
         assert resident.raw.dtype == torch.from_numpy(np.empty(0, rows.raw_dtype)).dtype
+
+    @pytest.mark.parametrize(("few", "kind"), [(3200, "Resident"), (3199, "Streamed")])
+    def test_few_rows_are_copied(self, monkeypatch, few, kind):
+        monkeypatch.setattr(batches, "FEW_BYTES", few)
+        store = batches.store(Rows(np.zeros((100, 8), np.float32)), "cpu")
+        assert type(store) is getattr(batches, kind)

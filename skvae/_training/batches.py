@@ -15,6 +15,9 @@ from skvae._random import Stream, generator
 from skvae._world import world
 from skvae.model import Batch
 
+FEW_BYTES = 2**20
+"""Rows on a CPU that take no more are copied, so that a batch is cut out of them faster."""
+
 
 class Store(Protocol):
     """Where batches are cut from.
@@ -74,11 +77,17 @@ class Resident:
 
 
 def store(rows: Rows, device: str) -> Store:
-    """Put the rows on the device when they take at most half of what is free there."""
-    if torch.device(device).type != "cuda":
-        return Streamed(rows, device)
-    free, _ = torch.cuda.mem_get_info(device)
-    fits = len(rows) * rows.n_features * rows.raw_dtype.itemsize <= free / 2
+    """Put the rows on the device when they take at most half of what is free there.
+
+    In the memory of a CPU they lie anyway, and few of them once more: whole and dense, so that a
+    batch of a small table is cut out by one call of torch.
+    """
+    n_bytes = len(rows) * rows.n_features * rows.raw_dtype.itemsize
+    if torch.device(device).type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        fits = n_bytes <= free / 2
+    else:
+        fits = n_bytes <= FEW_BYTES
     return Resident(rows, device) if fits else Streamed(rows, device)
 
 
