@@ -3,7 +3,7 @@
 Negative log-likelihood of MNIST's test images in nats, estimated by the importance-weighted
 bound of 5,000 draws for each image, beside what was published for the same network:
 
-    python benchmarks/density.py --data DIR --rows vae iwae5     # some rows, up to 40 min each
+    python benchmarks/density.py --data DIR --rows vae iwae5     # some rows, up to 80 min each
     python benchmarks/density.py --data DIR --quick              # two short rows, asserted
 
 What falls short: in a quarter of an hour to an hour of one thread only the two short rows (which
