@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae import _random
 from skvae._conformal import Ends, Widening
-from skvae._data import Reader, frame_of, of_bytes, some_columns
+from skvae._data import Reader, Rows, frame_of, of_bytes, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
 from skvae._stacking import MOST_ROWS, Partners, mixed, shares_of
@@ -40,10 +40,12 @@ DRAWN = 2**24
 HIDDEN = 0.1
 """The share of observed numbers that each model is not shown, to see how sure it may be."""
 
-N_HIDDEN, N_DRAWS = 1000, 500
-"""So many of these are looked at, about, with so many draws of each at most."""
+FEW_HIDDEN, MANY_HIDDEN, N_DRAWS = 1000, 3000, 500
+"""As many of these are looked at for each model as there are rows, so that it takes about as long
+as filling them: between the first two numbers for all models together, with so many draws of each
+at most."""
 
-NARROW, WIDE = 32, 128
+NARROW, WIDE = 32, 64
 """Units of each of the two layers of the default model."""
 
 STEPS, ROWS_PER_COLUMN, ROWS = 3000, 30, 2000
@@ -194,9 +196,10 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         """Fit the model to the observed values of X.
 
         Each of the ``n_estimators`` models is fitted without another tenth of the observed numbers.
-        These hidden numbers are used to find out which weights networks and simpler models get in
-        estimates and draws, and how wide :meth:`interval` has to be. Categories are not hidden, nor
-        are values of columns with two distinct values; and at least two values of each column stay.
+        Some of these hidden numbers, each given all other values of its row, are used to find out
+        which weights networks and simpler models get in estimates and draws, and how wide
+        :meth:`interval` has to be. Categories are not hidden, nor are values of columns with two
+        distinct values; and at least two values of each column stay.
 
         Parameters
         ----------
@@ -327,30 +330,41 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
     ) -> NotShown:
         """Return some values that a model was not shown, and what it takes them for."""
         whole = vae._read(table)
-        some = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(hidden.any(1)))
-        n_before = hidden[some].sum(1).cumsum()
-        n_some = world().n_of(math.ceil(N_HIDDEN / len(self.estimators_)), int(hidden.sum()))
-        some = some[: np.searchsorted(n_before, n_some) + 1]
-        at, columns = np.nonzero(hidden[some])
-        x = whole.subset(some).block(slice(None))[at, columns]
-        rows = whole.without(hidden).subset(some)
+        # As with values that are missing, all others of the row help to tell one: each of those
+        # that were hidden has a row of its own, in which it is the only one.
+        at, columns = np.nonzero(hidden)
+        n_models = len(self.estimators_)
+        n_wanted = np.clip(whole.n_in_all() * n_models, FEW_HIDDEN, MANY_HIDDEN)
+        n_some = world().n_of(math.ceil(n_wanted / n_models), len(at))
+        some = np.sort(np.random.default_rng([seed, 1]).permutation(len(at))[:n_some])
+        at, columns = at[some], columns[some]
+        each = np.arange(len(at))
+        values = whole.subset(at).block(slice(None))
+        x = values[each, columns]
+        values[each, columns] = np.nan
+        rows = Rows(values, has_missing=True)
         n = min(self._n_draws, N_DRAWS)
         draws = np.empty((n, len(x)), whole.dtype)
         inference = vae._inference(whole.dtype, "hidden values")
         generator = _random.generator(seed, Stream.SAMPLING, device=vae.net_.device)
         n_importance = max(self.n_importance_samples, n)
-        for part, drawn in inference.imputations(rows, n, n_importance, generator):
-            inside = (part.start <= at) & (at < part.stop)
-            draws[:, inside] = drawn.cpu().numpy()[:, at[inside] - part.start, columns[inside]]
+        for part, filled in inference.imputations(rows, n, n_importance, generator):
+            draws[:, part] = filled.cpu().numpy()[:, each[: filled.shape[1]], columns[part]]
         scale = partners.scale[columns]
         if not partners.models:
             return NotShown(x, columns, draws[None], np.zeros((1, len(x))), scale)
-        networks = inference.expected(rows, self.n_importance_samples)[at, columns]
-        values = rows.block(slice(None))
-        others = partners.draws(values, n, np.random.default_rng([seed, 2]))
-        each = np.stack([draws, *(drawn[:, at, columns] for drawn in others)])
-        expected = np.vstack([networks, partners.expected(values)[:, at, columns]])
-        return NotShown(x, columns, each, expected, scale)
+        networks = inference.expected(rows, self.n_importance_samples)[each, columns]
+        rng = np.random.default_rng([seed, 2])
+        size = max(1, DRAWN // (n * values.shape[1]))
+        others, means = [], []
+        for start in range(0, max(1, len(x)), size):
+            some, asked = values[start : start + size], columns[start : start + size]
+            here = each[: len(some)]
+            means.append(partners.expected(some)[:, here, asked])
+            others.append([drawn[:, here, asked] for drawn in partners.draws(some, n, rng)])
+        drawn = np.concatenate([draws[None], np.concatenate(others, -1)])
+        expected = np.vstack([networks, np.concatenate(means, -1)])
+        return NotShown(x, columns, drawn, expected, scale)
 
     @property
     def _n_draws(self) -> int:

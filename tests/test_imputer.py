@@ -22,6 +22,7 @@ import skvae._imputer
 from skvae import VAEImputer, VariationalAutoencoder
 from skvae._clusters import Clusters
 from skvae._linear_start import Factors
+from skvae._stacking import Partners
 from skvae._training import progress
 from skvae.likelihoods import Categorical, CategoricalCodes, Mixed
 
@@ -650,6 +651,26 @@ class TestIntervals:
             assert 0.04 < share["height"] < 0.17
             assert share["rare"] <= 1 / 200
             assert not (some & frame.isna().to_numpy()).any()
+
+    def test_each_is_told_by_all_others_of_its_row(self, monkeypatch):
+        asked = []
+        drawn = Partners.draws
+
+        def draws(partners, values, *args):
+            asked.append(values.copy())
+            return drawn(partners, values, *args)
+
+        monkeypatch.setattr(Partners, "draws", draws)
+        # 100 draws of 4 columns each: rows come in parts of 10.
+        monkeypatch.setattr(skvae._imputer, "DRAWN", 100 * 4 * 10)
+        hidden = hidden_from(trained(), GAPS, monkeypatch)
+        assert max(map(len, asked)) == 10
+        rows = np.concatenate(asked)
+        assert len(rows) == sum(some.sum() for some in hidden)
+        for row in rows:
+            is_same = ((row == GAPS) | np.isnan(row)).all(1)
+            n_more = np.isnan(row).sum() - np.isnan(GAPS).sum(1)
+            assert (is_same & (n_more == 1)).any()
 
     @pytest.mark.parametrize(
         "mixed",
