@@ -17,6 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+ROUNDING = 2.0**-48
+"""What some sums leave of a number, in parts of the largest of its column.
+
+Values that repeat themselves, such as zeros, are ends of intervals themselves: they are held
+however the sums were rounded that they come from.
+"""
+
 LEVELS = np.array([*np.arange(0.05, 0.95, 0.05), 0.95, 0.97, 0.98, 0.99, 0.995])
 """Probabilities at which factors are computed; between them they are interpolated."""
 
@@ -28,14 +35,23 @@ class Ends(NamedTuple):
     ----------
     low, middle, high : ndarray of shape (..., n_values), float64
         Quantiles.
+    rounding : ndarray of shape (..., n_values), float64
+        So much beyond an end is held as well.
     """
 
     low: np.ndarray
     middle: np.ndarray
     high: np.ndarray
+    rounding: np.ndarray
 
     @classmethod
-    def of(cls, draws: np.ndarray, level: float | np.ndarray, are_whole: np.ndarray) -> Ends:
+    def of(
+        cls,
+        draws: np.ndarray,
+        level: float | np.ndarray,
+        are_whole: np.ndarray,
+        rounding: np.ndarray,
+    ) -> Ends:
         """Return those of draws, each of which has half a tail beyond either end.
 
         Parameters
@@ -48,13 +64,16 @@ class Ends(NamedTuple):
         are_whole : ndarray of bool, shape (n_values,)
             Values that are whole numbers: ends are half-way to the next one, beyond the last
             number that belongs to the interval.
+        rounding : ndarray of shape (n_values,)
+            What may be lost of real numbers.
         """
         level = np.asarray(level)
         tails = np.stack([(1 - level) / 2, np.full(level.shape, 0.5), (1 + level) / 2])
         quantiles = np.quantile(draws, tails, axis=0).astype(np.float64)
         quantiles[..., are_whole] = np.round(quantiles[..., are_whole])
         low, middle, high = quantiles
-        return cls(low - are_whole / 2, middle, high + are_whole / 2)
+        rounding = np.broadcast_to(np.where(are_whole, 0.0, rounding), middle.shape)
+        return cls(low - are_whole / 2, middle, high + are_whole / 2, rounding)
 
     def factors(self, x: np.ndarray) -> np.ndarray:
         """Return how many times as wide as it is each interval must be to hold a value.
@@ -64,10 +83,10 @@ class Ends(NamedTuple):
         x : ndarray of shape (..., n_values)
             Values; infinity comes for one that an interval of no width does not hold.
         """
+        beyond = np.abs(x - self.middle) - self.rounding
+        width = np.where(x < self.middle, self.middle - self.low, self.high - self.middle)
         with np.errstate(divide="ignore", invalid="ignore"):
-            below = (self.middle - x) / (self.middle - self.low)
-            above = (x - self.middle) / (self.high - self.middle)
-        return np.where(x == self.middle, 0.0, np.maximum(below, above))
+            return np.where(beyond <= 0, 0.0, beyond / width)
 
     def widened(self, factor: float, are_whole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return low and high ends of intervals that are so many times as wide.
@@ -79,8 +98,8 @@ class Ends(NamedTuple):
         are_whole : ndarray of bool, shape (n_values,)
             As in ``of``.
         """
-        low = self.middle - factor * (self.middle - self.low)
-        high = self.middle + factor * (self.high - self.middle)
+        low = self.middle - factor * (self.middle - self.low) - self.rounding
+        high = self.middle + factor * (self.high - self.middle) + self.rounding
         nearest = np.round(self.middle)
         return (
             np.where(are_whole, np.minimum(np.ceil(low), nearest), low),
@@ -101,7 +120,9 @@ class Widening:
     factors: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, draws: np.ndarray, are_whole: np.ndarray) -> Widening:
+    def of(
+        cls, x: np.ndarray, draws: np.ndarray, are_whole: np.ndarray, rounding: np.ndarray
+    ) -> Widening:
         """Return what values ask for that the model has not seen.
 
         Where they are fewer than a level needs, it is the largest factor that any of them asks
@@ -113,12 +134,13 @@ class Widening:
             Values.
         draws : ndarray of shape (n_draws, n_values)
             Of the model, in their place.
-        are_whole : ndarray of bool, shape (n_values,)
-            Which are whole numbers.
+        are_whole, rounding : ndarray of shape (n_values,)
+            As in ``Ends.of``.
         """
         if not len(x):
             return cls(np.ones(len(LEVELS)))
-        pairs = zip(Ends.of(draws, LEVELS, are_whole).factors(x), LEVELS, strict=True)
+        ends = Ends.of(draws, LEVELS, are_whole, rounding)
+        pairs = zip(ends.factors(x), LEVELS, strict=True)
         return cls(np.array([_quantile(factors, level) for factors, level in pairs]))
 
     def at(self, level: float) -> float:

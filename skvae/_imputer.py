@@ -18,7 +18,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from skvae import _random
-from skvae._conformal import Ends, Widening
+from skvae._conformal import ROUNDING, Ends, Widening
 from skvae._data import Reader, Rows, frame_of, of_bytes, some_columns
 from skvae._numbers import is_number, whole
 from skvae._random import Stream
@@ -261,6 +261,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         self.vae_ = self.estimators_[0]
         self._are_whole = self._look_for_whole_numbers(kept / self._unit(table))
         self._range = self._look_for_range(kept / self._unit(table))
+        largest = np.fmax.reduce(world().parts(np.fmax.reduce(np.abs(kept))))
+        self._rounding = ROUNDING * largest / self._unit(table)
         self._partners = self._beside(kept, hidden, seeds)
         self._shares, self._widening = self._look_at(table, hidden, seeds)
         are_used = self._shares > 0
@@ -318,7 +320,8 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         shares = shares_of(seen.x, seen.expected, seen.scale)
         networks, *others = seen.draws
         draws = mixed(networks, others, shares, np.random.default_rng(seeds))
-        return shares, Widening.of(seen.x, draws, self._are_whole[seen.columns])
+        of_columns = self._are_whole[seen.columns], self._rounding[seen.columns]
+        return shares, Widening.of(seen.x, draws, *of_columns)
 
     def _not_shown(
         self,
@@ -647,7 +650,7 @@ class VAEImputer(TransformerMixin, CheckedEstimator):
         their draws that are pooled: those spread wider than the draws of one.
         """
         each = [
-            Ends.of(draws[first :: len(self.estimators_)], level, self._are_whole)
+            Ends.of(draws[first :: len(self.estimators_)], level, self._are_whole, self._rounding)
             for first in range(len(self.estimators_))
         ]
         ends = Ends(*np.mean(each, axis=0))

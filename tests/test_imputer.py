@@ -652,6 +652,17 @@ class TestIntervals:
             assert share["rare"] <= 1 / 200
             assert not (some & frame.isna().to_numpy()).any()
 
+    def test_values_that_repeat(self, set_shares):
+        """An interval of no width holds its value, whatever is lost on the way there."""
+        set_shares(0.0, 0.0, 0.0, 1.0, 0.0)  # the nearest rows
+        X = np.repeat(np.random.default_rng(0).normal(3, 1, (20, 6)), 12, axis=0)
+        gone = np.random.default_rng(1).random(X.shape) < 0.2
+        gaps = np.where(gone, np.nan, X)
+        low, high = trained(n_estimators=3).fit(gaps).interval(gaps)
+        is_narrow = gone & (high - low < 1e-9)
+        assert is_narrow.sum() > 0.7 * gone.sum()
+        assert ((low <= X) & (high >= X))[is_narrow].mean() > 0.98
+
     def test_each_is_told_by_all_others_of_its_row(self, monkeypatch):
         asked = []
         drawn = Partners.draws
