@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 import skvae
 from skvae import UndertrainedWarning, VariationalAutoencoder, _inference
-from skvae._data import Rows
+from skvae._data import Rows, sent
 from skvae._inference import Inference
 from skvae._training import (
     TrainingPlan,
@@ -579,3 +579,16 @@ class TestStores:
         monkeypatch.setattr(batches, "FEW_BYTES", few)
         store = batches.store(Rows(np.zeros((100, 8), np.float32)), "cpu")
         assert type(store) is getattr(batches, kind)
+
+    def test_a_gpu_fetches_rows_from_pinned_memory(self):
+        class Pinned:
+            def to(self, device, non_blocking=False):
+                return device, non_blocking
+
+        class OfTheCpu:
+            def pin_memory(self):
+                return Pinned()
+
+        assert sent(OfTheCpu(), "cuda:1") == ("cuda:1", True)
+        rows = torch.ones(3, 2)
+        assert sent(rows, "cpu") is rows

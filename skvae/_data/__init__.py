@@ -14,7 +14,7 @@ from skvae._data.frames import frame_of
 from skvae._data.mapped import shared_mapping
 from skvae._data.order import check_weight, hash_all, hash_rows, mix, weighted_rows
 from skvae._data.reader import Reader, has_categories, n_columns, of_bytes, some_columns
-from skvae._data.rows import Rows
+from skvae._data.rows import Rows, sent
 
 __all__ = [
     "Columns",
@@ -34,6 +34,7 @@ __all__ = [
     "n_columns",
     "of_bytes",
     "positions_of",
+    "sent",
     "shared_mapping",
     "some_columns",
     "split_columns",

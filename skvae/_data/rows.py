@@ -175,7 +175,7 @@ class Rows(Dataset):
 
     def take(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Tensor:
         """Return rows as a tensor of floats on a device; ``copy`` as in ``raw``."""
-        return self.scaled(torch.from_numpy(self.raw(positions, copy)).to(device))
+        return self.scaled(sent(torch.from_numpy(self.raw(positions, copy)), device))
 
     def batch(self, positions: np.ndarray | slice, device: str = "cpu", copy: bool = True) -> Batch:
         """Return rows on a device with what is beside them; ``copy`` as in ``raw``."""
@@ -302,10 +302,21 @@ def _evenly(n: int, n_some: int) -> np.ndarray:
     return np.linspace(0, n - 1, n_some).round().astype(np.int64)
 
 
+def sent(tensor: Tensor, device: str) -> Tensor:
+    """Return a tensor of the CPU on a device.
+
+    A GPU is sent it from pinned memory: from there it fetches it by itself, while Python goes on,
+    where else each batch would wait for the steps before it. torch keeps the memory until then.
+    """
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def _tensor(
     values: np.ndarray | None, positions: np.ndarray | slice, dtype: Any, device: str
 ) -> Tensor | None:
     """Return a copy of some values as a tensor, or ``None`` where there are none."""
     if values is None:
         return None
-    return torch.from_numpy(np.array(values[positions], dtype)).to(device)
+    return sent(torch.from_numpy(np.array(values[positions], dtype)), device)

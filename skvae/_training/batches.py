@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from skvae._data import Rows
+from skvae._data import Rows, sent
 from skvae._random import Stream, generator
 from skvae._world import world
 from skvae.model import Batch
@@ -64,7 +64,7 @@ class Resident:
         dtype = torch.from_numpy(rows.raw(slice(0, 0))).dtype
         self.raw = torch.empty((len(rows), rows.n_features), dtype=dtype, device=self.device)
         for some in rows.slices(4096):
-            self.raw[some] = torch.from_numpy(rows.raw(some)).to(self.device)
+            self.raw[some] = sent(torch.from_numpy(rows.raw(some)), self.device)
 
     def take(self, positions: Tensor) -> Batch:
         """Return rows as floats on the device, with what is known beside them."""
