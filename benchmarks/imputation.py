@@ -191,7 +191,7 @@ def check(means):
         for name in sets
     }
     off = [name for name, cover in covers.items() if not 0.93 <= cover <= 0.97]
-    print("95 % intervals, over the ways:", {name: round(of, 4) for name, of in covers.items()})
+    print("95 % intervals, over the ways:", {name: f"{of:.4f}" for name, of in covers.items()})
     if len(off) > 1:
         failed.append(f"95 % intervals miss 93 to 97 % over all ways on {', '.join(off)}")
     ours, theirs = (
