@@ -1,6 +1,6 @@
 """The door: what X means, and its rows, columns and order."""
 
-from skvae._data.chunked import is_lazy
+from skvae._data.chunked import ChunkedArray, is_lazy
 from skvae._data.columns import Columns
 from skvae._data.conditions import (
     Conditions,
@@ -17,6 +17,7 @@ from skvae._data.reader import Reader, has_categories, n_columns, of_bytes, some
 from skvae._data.rows import Rows, sent
 
 __all__ = [
+    "ChunkedArray",
     "Columns",
     "Conditions",
     "Given",

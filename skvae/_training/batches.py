@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from skvae._data import Rows, sent
+from skvae._data import ChunkedArray, Rows, sent
 from skvae._random import Stream, generator
 from skvae._world import world
 from skvae.model import Batch
@@ -80,14 +80,14 @@ def store(rows: Rows, device: str) -> Store:
     """Put the rows on the device when they take at most half of what is free there.
 
     In the memory of a CPU they lie anyway, and few of them once more: whole and dense, so that a
-    batch of a small table is cut out by one call of torch.
+    batch of a small table is cut out by one call of torch. Those of a ChunkedArray lie elsewhere.
     """
     n_bytes = len(rows) * rows.n_features * rows.raw_dtype.itemsize
     if torch.device(device).type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         fits = n_bytes <= free / 2
     else:
-        fits = n_bytes <= FEW_BYTES
+        fits = n_bytes <= FEW_BYTES and not isinstance(rows.X, ChunkedArray)
     return Resident(rows, device) if fits else Streamed(rows, device)
 
 
