@@ -63,9 +63,9 @@ print(pd.Series({name: np.sqrt(np.mean(e**2)) for name, e in errors.items()}).ro
 # ``interval`` returns an interval that contains a missing value with a given probability, here .9.
 # On the left are those of one column. On the right you see how often intervals of any probability
 # contain the value, over all columns. On the diagonal, they contain it as often as they should;
-# above it, they are wider than necessary. The model alone, with the quantiles of its draws, is
-# slightly overconfident. Therefore ``fit`` hides some values from it, and widens the intervals by
-# means of these.
+# above it, they are wider than necessary. The quantiles of draws alone may be too close together
+# or, as here, too far apart. Therefore ``fit`` hides some values from the models, and widens or
+# narrows the intervals by means of these.
 
 column = "worst texture"
 low, high = (pd.DataFrame(end, columns=X.columns)[column] for end in imputer.interval(gaps, 0.9))
