@@ -20,7 +20,7 @@ from skvae.likelihoods._base import method_of
 from skvae.model import VAE
 from skvae.networks import Hidden
 from skvae.posteriors import POSTERIORS
-from skvae.priors import PRIORS
+from skvae.priors import PRIORS, ClassMixture
 
 
 def part(value: Any, registry: Mapping[str, Callable[..., Any]]) -> Any:
@@ -195,7 +195,8 @@ class Architecture:
             )
         encoder = self._encoder(embedded.shape[1], generator)
         decoder = self._decoder(likelihood.n_params, generator)
-        vae = VAE(prior, encoder, decoder, likelihood, self.n_components, self.n_features)
+        parts = prior, encoder, decoder, likelihood
+        vae = VAE(*parts, self.n_components, self.n_features, self._distortion())
         if hasattr(prior, "connect"):
             seen = [vae.embedded(x), *vae.told(encoder, context)]
             prior.connect(encoder, torch.cat(seen, -1), generator)
@@ -209,6 +210,12 @@ class Architecture:
         context = torch.zeros(1, self.n_context) if self.n_context else None
         moments = zeros[0], torch.ones_like(zeros[0])
         return self.build(*moments, zeros, torch.Generator(), context=context)
+
+    def _distortion(self) -> nn.Module | None:
+        """Return what distorts images that have a class."""
+        if self.image_shape is None or not isinstance(self.prior, ClassMixture):
+            return None
+        return networks.Distortion(self.image_shape)
 
     def _encoder(self, n_in: int, generator: torch.Generator) -> nn.Module:
         is_told_images = self.encoder_sees_context and self.image_shape is not None

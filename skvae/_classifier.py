@@ -85,7 +85,15 @@ class VAEClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Transforme
     ``−elbo(x) − label_weight · E_q[log p(y|z)]``,
 
     weighted as in Kingma et al. 2014 (https://arxiv.org/abs/1406.5298). If all rows have a label,
-    nothing is spread. Rows with a label are repeated until they make up an eighth of all rows. At
+    nothing is spread.
+
+    If ``vae`` has an ``image_shape``, the rows are images, and p(y|z) is learnt from randomly
+    distorted copies of them (:class:`skvae.networks.Distortion`). Labels are then spread once, over
+    the graph of neighbours among the images and among the features of three convolutional networks,
+    which learn the labels of distorted copies in turns with the spreading. This takes 3,600 of
+    their steps, and is much more accurate.
+
+    Rows with a label are repeated until they make up an eighth of all rows. At
     most 65,536 rows without a label are given one.
 
     Examples

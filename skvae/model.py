@@ -102,6 +102,10 @@ class VAE(nn.Module):
         Dimension of z.
     n_features : int
         Number of columns of X.
+    distortion : torch.nn.Module, default=None
+        Distorts embedded rows at random in training, without changing their class. In training,
+        the class of a row is then told by z of a distorted copy. If ``None``, it is told by z of
+        the row.
 
     Examples
     --------
@@ -127,6 +131,7 @@ class VAE(nn.Module):
         likelihood_family: nn.Module,
         latent_dim: int,
         n_features: int,
+        distortion: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.prior: Any = prior
@@ -135,6 +140,7 @@ class VAE(nn.Module):
         self.likelihood_family: Any = likelihood_family
         self.latent_dim = latent_dim
         self.n_features = n_features
+        self.distortion = distortion
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -251,8 +257,21 @@ class VAE(nn.Module):
         if batch.has_missing:
             likelihood = Observed(likelihood)
         if batch.label is not None:
-            likelihood = Tilted(likelihood, self.prior.log_prob_label(z, batch.label))
+            told = self._told_class(batch, noise) if self._is_distorting else z
+            likelihood = Tilted(likelihood, self.prior.log_prob_label(told, batch.label))
         return Joint(posterior, z, likelihood, prior)
+
+    @property
+    def _is_distorting(self) -> bool:
+        return self.training and self.distortion is not None and bool(self.prior.is_placed)
+
+    def _told_class(self, batch: Batch, noise: Tensor) -> Tensor:
+        """Return draws of z of distorted copies of the rows."""
+        assert self.distortion is not None
+        copies = self.distortion(self.embedded(batch.x))
+        posterior: Any = self.encoder(copies, *self.told(self.encoder, batch.context))
+        with torch.autocast(noise.device.type, enabled=False):
+            return posterior.reparameterize(noise)
 
     def given(self, context: Tensor) -> VAE:
         """Return the model of rows that all have this context.

@@ -20,8 +20,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skvae
 from skvae import VAEClassifier, VariationalAutoencoder
 from skvae._data import Rows
+from skvae._training import image_labels
 from skvae._training import labels as of_labels
 from skvae.distributions import Independent, Normal, Tilted
+from skvae.model import Batch
 from skvae.objectives import IWAE
 from skvae.priors import ClassMixture
 from tests.test_model_files import rewrite
@@ -242,6 +244,97 @@ class TestSpreading:
             assert_allclose(prior.given(0).mean, Z[y == 0].mean(0), atol=0.1)
             shares = prior.log_weights.flatten().softmax(0).reshape(4, 2).sum(1)
         assert_allclose(shares[:3], 1 / 3, atol=0.01)
+
+
+class TestImages:
+    """A row's class is told by distorted copies; a network guesses the labels of the others."""
+
+    def test_the_class_is_told_by_a_distorted_copy_in_training(self):
+        X, y = load_digits(return_X_y=True)
+        vae = {"image_shape": (8, 8), "conv_channels": (4,), "likelihood": "gaussian"}
+        module = small(vae).fit(X[:200], y[:200]).vae_.net_.module_
+        batch = Batch(torch.tensor(X[:9]).float(), label=torch.tensor(y[:9]).float())
+        noise = torch.randn(1, 9, 2, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            at_rest = module(batch, noise)
+            told = module.prior.log_prob_label(at_rest.z, batch.label)
+            torch.testing.assert_close(at_rest.likelihood.log_factor, told)
+            module.train()
+            module.distortion.generator = torch.Generator().manual_seed(0)
+            one, other = module(batch, noise), module(batch, noise)
+        # The bound on log p(x) is that of the row itself.
+        torch.testing.assert_close(one.z, at_rest.z)
+        torch.testing.assert_close(one.likelihood.base.mean, at_rest.likelihood.base.mean)
+        assert not torch.allclose(one.likelihood.log_factor, other.likelihood.log_factor)
+
+    def test_only_images_with_classes_are_distorted(self):
+        X = np.random.default_rng(0).random((50, 16))
+        images = {"image_shape": (4, 4), "max_steps": 1, "likelihood": "gaussian"}
+        y = np.arange(50) % 2
+        assert small(images).fit(X, y).vae_.net_.module_.distortion.image_shape == (4, 4, 1)
+        assert small({"max_steps": 1}).fit(X, y).vae_.net_.module_.distortion is None
+        assert VariationalAutoencoder(**images).fit(X).net_.module_.distortion is None
+
+    def test_a_network_mends_what_neighbours_say(self, monkeypatch):
+        # Digits that lie elsewhere in their image have other neighbours by their pixels.
+        monkeypatch.setattr(image_labels, "N_STEPS", 200)
+        monkeypatch.setattr(image_labels, "N_NETWORKS", 1)
+        (digits, y), rng = load_digits(return_X_y=True), np.random.default_rng(0)
+        n, images = 600, np.zeros((600, 10, 10), np.float32)
+        some = rng.permutation(len(y))[:n]
+        for image, digit, (top, left) in zip(
+            images, digits[some], rng.integers(0, 3, (n, 2)), strict=True
+        ):
+            image[top : top + 8, left : left + 8] = digit.reshape(8, 8) / 16
+        X, y = images.reshape(n, -1), y[some]
+        label = np.full(n, np.nan)
+        for c in range(10):
+            label[np.flatnonzero(y == c)[:5]] = c
+        graph = of_labels.neighborhood(X)
+        asked = torch.tensor(X), (10, 10, 1), label, 10, graph
+        state = torch.get_rng_state()
+        guess = image_labels.guess_image_labels(*asked, seed=0)
+        assert torch.equal(torch.get_rng_state(), state)
+        known = ~np.isnan(label)
+        assert_array_equal(guess[known], label[known])
+        by_pixels = of_labels.spread_labels(graph, label, 10)
+        assert np.mean(guess != y) < 0.85 * np.mean(by_pixels != y)
+
+    def test_large_images_are_made_smaller(self):
+        images = torch.rand(3, 64 * 40 * 2)
+        small_ones = image_labels.small_images(images, (64, 40, 2))
+        shape = image_labels.small_shape((64, 40, 2))
+        assert shape == (32, 32, 2)
+        assert small_ones.shape == (3, 32 * 32 * 2)
+        means = [x.view(3, -1, 2).mean(1) for x in (images, small_ones)]
+        torch.testing.assert_close(*means, atol=0.02, rtol=0)
+        few = torch.rand(3, 64)
+        assert image_labels.small_images(few, (8, 8, 1)) is few
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"normalization": "batch", "likelihood": "bernoulli"},
+            {"posterior_family": "full", "objective": IWAE(2)},
+        ],
+    )
+    def test_few_labels_of_images(self, changed, monkeypatch, tmp_path):
+        monkeypatch.setattr(image_labels, "N_STEPS", 40)
+        X, y = load_digits(return_X_y=True)
+        X, y = X[:300] / 16, y[:300]
+        few = np.where(np.arange(300) < 60, y, -1)
+        vae = {"image_shape": (8, 8), "conv_channels": (8,), "n_components": 8, "max_steps": 200}
+        vae |= {"learning_rate": 5e-3, "hidden_layer_sizes": (32,)} | changed
+        model = small(vae).fit(X, few)
+        assert model.score(X, y) > 0.7
+        model.save(tmp_path / "digits.safetensors")
+        loaded = skvae.load(tmp_path / "digits.safetensors")
+        assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+        # The same again, and with gaps.
+        again = small(vae).fit(X, few)
+        assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+        gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+        assert small(vae).fit(gaps, few).score(gaps, y) > 0.4
 
 
 def test_early_stopping_waits_for_the_classes():

@@ -38,7 +38,7 @@ ALLOWED = (
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
-        | {"_world", "model", "networks", "objectives"},
+        | {"_world", "initialization", "model", "networks", "objectives"},
         "_linear_start": {"model"},
         "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
         | {"networks"},

@@ -1,5 +1,7 @@
 """Options of the networks and of training."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,15 @@ from skvae import VariationalAutoencoder
 from skvae._training.schedules import SCHEDULES
 from skvae.initialization import draw_bends, materialize
 from skvae.model import Batch
-from skvae.networks import ACTIVATIONS, NORMALIZATIONS, BatchNorm, Dropout, Hidden, dense
+from skvae.networks import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    BatchNorm,
+    Distortion,
+    Dropout,
+    Hidden,
+    dense,
+)
 from tests.pairs import covering
 
 X = np.random.RandomState(0).rand(90, 48)
@@ -99,6 +109,63 @@ def test_dropout_of_neighbours_is_independent():
     torch.testing.assert_close(
         dropped.T.cov(), 0.25 * 0.75 * torch.eye(4).double(), atol=5e-3, rtol=0
     )
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 1), (5, 7, 3), (1, 4, 1)])
+class TestDistortion:
+    def distortion(self, image_shape, **strengths):
+        layer = Distortion(image_shape)
+        layer.generator = torch.Generator().manual_seed(0)
+        for name, value in strengths.items():
+            setattr(layer, name, value)
+        return layer
+
+    def rows(self, image_shape, n=6):
+        return torch.rand(n, math.prod(image_shape), generator=torch.Generator().manual_seed(1))
+
+    def test_only_in_training_and_by_its_own_generator(self, image_shape):
+        layer, x = self.distortion(image_shape), self.rows(image_shape)
+        state = torch.get_rng_state()
+        one, other = layer(x), layer(x)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert one.shape == x.shape
+        assert not torch.equal(one, other)
+        layer.generator.manual_seed(0)
+        assert torch.equal(layer(x), one)
+        assert torch.equal(layer.eval()(x), x)
+
+    def test_without_strength_it_changes_nothing(self, image_shape):
+        layer = self.distortion(image_shape, MAP=0.0, CONTRAST=0.0, NOISE=0.0)
+        x = self.rows(image_shape)
+        torch.testing.assert_close(layer(x), x, atol=1e-5, rtol=0)
+
+    def test_what_is_missing_moves_with_its_pixel(self, image_shape):
+        layer = self.distortion(image_shape, CONTRAST=0.0, NOISE=0.0)
+        x = self.rows(image_shape)
+        pixels, moved = layer(torch.cat([x, x], -1)).chunk(2, -1)
+        assert torch.equal(pixels, moved)
+        # Contrast and noise are for pixels.
+        layer = self.distortion(image_shape, MAP=0.0)
+        pixels, left = layer(torch.cat([x, x], -1)).chunk(2, -1)
+        torch.testing.assert_close(left, x, atol=1e-5, rtol=0)
+        assert not torch.allclose(pixels, x, atol=1e-2)
+
+    def test_a_shift_is_what_numpy_calls_a_roll(self, image_shape):
+        """One bright column of pixels, one pixel further; and channels are not mixed."""
+        height, width, channels = image_shape
+        layer = self.distortion(image_shape, CONTRAST=0.0, NOISE=0.0, MAP=1.0)
+        by_one = torch.zeros(1, 2, 3)
+        by_one[0, 0, 2] = -2 / width
+        layer._normal = lambda x, *shape: by_one if shape == (2, 3) else torch.zeros(1, *shape)
+        image = torch.zeros(height, width, channels)
+        image[:, 1, -1] = 1
+        expected = image.roll(1, dims=1).flatten()
+        torch.testing.assert_close(layer(image.view(1, -1))[0], expected, atol=1e-5, rtol=0)
+
+
+def test_an_image_of_one_pixel_has_no_noise():
+    layer = Distortion((1, 1, 1))
+    assert torch.isfinite(layer(torch.rand(5, 1))).all()
 
 
 def test_layer_norm_is_torchs():

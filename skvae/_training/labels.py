@@ -10,19 +10,21 @@ among the rows as they came: both together were better than one of them.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, dia_array
+from scipy.sparse import csr_array
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import NearestNeighbors
 from skorch.callbacks import Callback
 from torch import Tensor
 
 from skvae._data import Rows, hash_all
 from skvae._random import Stream, generator
+from skvae._training.image_labels import guess_image_labels, small_images, small_shape
+from skvae._training.spreading import neighborhood, spread_labels
 from skvae._world import world
 from skvae.model import Batch
 
@@ -37,14 +39,6 @@ LABELLED_SHARE = 1 / 8
 
 MAX_ROWS = 2**16
 """So many rows without a label are guessed at most, by as many that have one."""
-
-N_NEIGHBORS, N_STEPS = 8, 300
-"""Of the graph, and of the spreading on it.
-
-Fewer neighbours keep close groups apart, more are better where classes overlap. Six instead of ten
-labelled digits better, but tables of overlapping classes worse; eight gained on digits and lost
-next to nothing on the tables.
-"""
 
 N_AXES, COMPARED_ROWS = 50, 5000
 """The principal axes in which rows are compared, and the rows that these are found by."""
@@ -66,55 +60,6 @@ def repeat_labelled(rows: Rows) -> Rows:
     wanted = LABELLED_SHARE * n_unknown / n_known
     repeats = np.where(known, max(1, round(wanted)), 1)
     return rows.subset(np.repeat(np.arange(len(rows)), repeats))
-
-
-def neighborhood(points: np.ndarray) -> csr_array:
-    """Return the graph of nearest neighbours, ``(n, n)``: how near any two points are.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, d)
-        At least two.
-    """
-    n, k = len(points), min(N_NEIGHBORS, len(points) - 1)
-    distance, neighbor = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
-    # Each point has a scale of its own, the distance of its farthest neighbour.
-    scale = np.maximum(distance[:, -1:], np.finfo(distance.dtype).tiny)
-    near = np.exp(-4 * (distance / scale) ** 2)
-    one_way = csr_array((near.ravel(), neighbor.ravel(), np.arange(0, n * k + 1, k)), (n, n))
-    return one_way + one_way.T
-
-
-def spread_labels(graph: csr_array, label: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return a label for each node of a graph, by the labels that some of them have.
-
-    Parameters
-    ----------
-    graph : csr_array of shape (n, n)
-        Weights of the edges.
-    label : ndarray of shape (n,)
-        Numbers of classes; NaN: unknown.
-    n_classes : int
-        How many there are.
-
-    Returns
-    -------
-    guess : ndarray of shape (n,)
-        As ``label``; NaN where no short path leads to a known one.
-    """
-    known = ~np.isnan(label)
-    source = np.zeros((len(label), n_classes))
-    source[known, label[known].astype(int)] = 1.0
-    degree = graph.sum(1)
-    average = dia_array((1 / np.maximum(degree, np.finfo(float).tiny)[None], [0]), graph.shape)
-    average = average @ graph
-    heat = source
-    for _ in range(N_STEPS):
-        heat = average @ heat
-        heat[known] = source[known]
-    # Each class gets the share of all that it has of the labels, however well these spread.
-    balanced = heat * source.sum(0) / heat.sum(0)
-    return np.where(known, label, np.where(heat.any(1), balanced.argmax(1), np.nan))
 
 
 def place_classes(prior: Any, Z: np.ndarray, label: np.ndarray, seed: int) -> None:
@@ -181,7 +126,9 @@ class GuessLabels(Callback):
         self.labels_ = X.labels()[once]
         known = ~np.isnan(self.labels_)
         first = WITHOUT_LABELS * net.max_epochs
-        n_rounds = 1 if all(world().parts(known.all())) else N_ROUNDS
+        # Those of images are guessed once, by networks that do not need the model.
+        is_once = net.module_.distortion is not None or all(world().parts(known.all()))
+        n_rounds = 1 if is_once else N_ROUNDS
         rounds = np.linspace(first, net.max_epochs, n_rounds, endpoint=False)
         self.epochs_ = {len(net.history) + int(epoch) for epoch in rounds}
         each = [np.flatnonzero(known), np.flatnonzero(~known)]
@@ -200,7 +147,7 @@ class GuessLabels(Callback):
         if np.isnan(guess).any() and len(guess) > 1:
             if self.graph_ is None:
                 self.graph_ = neighborhood(self._principal_components(net))
-            guess = spread_labels(self.graph_ + neighborhood(loc), guess, self.n_classes_)
+            guess = self._spread(net, self.graph_, loc, guess)
         if not net.module_.prior.is_placed:
             place_classes(net.module_.prior, draw, guess, self.seed)
         # Processes of other processors may have come to another guess.
@@ -214,6 +161,26 @@ class GuessLabels(Callback):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Keep the guesses, and let the rows go."""
         self.rows_ = self.graph_ = self.labels_ = self.copies_ = self.chosen_ = None
+
+    def _spread(self, net: Any, graph: csr_array, loc: np.ndarray, label: np.ndarray) -> np.ndarray:
+        """Return a label for each row; ``graph`` is that of the rows as they came."""
+        distortion = net.module_.distortion
+        if distortion is None:
+            return spread_labels(graph + neighborhood(loc), label, self.n_classes_)
+        shape = distortion.image_shape
+        n_pixels = math.prod(shape)
+
+        def pixels(batch: Batch) -> np.ndarray:
+            seen = net.module_.embedded(batch.x)[:, :n_pixels].float()
+            return small_images(seen, shape).cpu().numpy()
+
+        with torch.no_grad():
+            batches = self.rows_.batches(net.batch_size * 8, net.device)
+            mine = np.concatenate([pixels(batch) for _, batch in batches])
+        images = torch.as_tensor(world().joined(mine), device=net.device)
+        return guess_image_labels(
+            images, small_shape(shape), label, self.n_classes_, graph, self.seed
+        )
 
     def _encoded(self, net: Any) -> tuple[np.ndarray, ...]:
         """Return the means of q(z|x), and a draw from each, for the rows of all processes."""
