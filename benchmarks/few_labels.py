@@ -28,6 +28,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -101,11 +102,12 @@ SEMI_SUPERVISED = {
 }
 
 
+IMAGES = VariationalAutoencoder(
+    16, image_shape=(8, 8), conv_channels=(64, 128), normalization="batch", max_epochs=100
+)
 OURS = {
-    "VAEClassifier": None,
-    "VAEClassifier, images": VariationalAutoencoder(
-        16, image_shape=(8, 8), normalization="batch", max_epochs=100
-    ),
+    "VAEClassifier": VAEClassifier(),
+    "VAEClassifier, images": VAEClassifier(IMAGES, label_weight=20),
 }
 
 
@@ -128,8 +130,8 @@ def digits(n_seeds, n_each):
             for name, models in SEMI_SUPERVISED.items():
                 best = max(model.fit(X[old], few).score(X[new], y[new]) for model in models)
                 scores.setdefault(name, []).append(best)
-        for name, vae in OURS.items():
-            model = VAEClassifier(vae, random_state=seed).fit(X[old], few)
+        for name, ours in OURS.items():
+            model = clone(ours).set_params(random_state=seed).fit(X[old], few)
             proba = model.predict_proba(X[new])
             is_right = model.classes_[proba.argmax(1)] == y[new]
             scores.setdefault(name, []).append(is_right.mean())

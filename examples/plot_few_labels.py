@@ -34,7 +34,9 @@ classifier = VAEClassifier(random_state=0).fit(X[old], few[old])
 # Accuracy
 # --------
 # This is the accuracy on new images. Logistic regression is trained on the 50 images with a label
-# only.
+# only. Here, the classifier does not know that the 64 columns are pixels of an image. If it does
+# (``image_shape=(8, 8)``), it makes half as many errors, and takes a minute: the guide, *Few
+# labels*, shows how.
 
 linear = LogisticRegression(max_iter=1000).fit(X[labelled], y[labelled])
 spreading = LabelSpreading(gamma=20).fit(X[old], few[old])

@@ -600,9 +600,9 @@ def data_parallel(
     ensemble starts inside (``n_jobs``) do not belong to the group, and fit for themselves.
 
     Two processes add up numbers in another order than one process. So the results of a fit differ
-    in the last digits of float32, and in the draws of dropout, because each process has its own.
-    With ``compile=True``, a fit that continues from a checkpoint differs in the last digits, too.
-    ``compile="auto"`` compiles nothing if there is a checkpoint.
+    in the last digits of float32, and in the draws of dropout and of distorted images, because each
+    process has its own. With ``compile=True``, a fit that continues from a checkpoint differs in
+    the last digits, too. ``compile="auto"`` compiles nothing if there is a checkpoint.
 
     With ``shards``, a fit depends on which process has which rows, because this decides which rows
     are in a batch. Every process must have at least one row, or two with ``early_stopping``. Steps

@@ -193,7 +193,11 @@ class Distortion(nn.Module):
         blocks = images.view(blocks.shape).permute(0, 1, 3, 4, 2).flatten(2)
         pixels, *others = blocks.unbind(1)
         contrast = 1 + self.CONTRAST * self._normal(x, 1)
-        noise = self.NOISE * pixels.std(-1, correction=0, keepdim=True) * self._normal(x, pixels.shape[1])
+        noise = (
+            self.NOISE
+            * pixels.std(-1, correction=0, keepdim=True)
+            * self._normal(x, pixels.shape[1])
+        )
         return torch.cat([contrast * pixels + noise, *others], -1)
 
     def _normal(self, x: Tensor, *shape: int) -> Tensor:
