@@ -172,9 +172,8 @@ class Distortion(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of shape (n, n_blocks · height · width · channels)
-            Images as rows. Behind the pixels there may be a second block, which says for each of
-            them whether it is missing; it is mapped like the pixels.
+        x : Tensor of shape (n, height · width · channels)
+            Images as rows.
 
         Returns
         -------
@@ -183,22 +182,16 @@ class Distortion(nn.Module):
         """
         if not self.training:
             return x
-        blocks = x.unflatten(-1, (-1, *self.image_shape)).permute(0, 1, 4, 2, 3)
-        images = blocks.flatten(1, 2)
+        images = x.unflatten(-1, self.image_shape).permute(0, 3, 1, 2)
         maps = torch.eye(2, 3, device=x.device) + self.MAP * self._normal(x, 2, 3)
         # In bfloat16 a pixel's place would be off by a part of a pixel.
         with torch.autocast(x.device.type, enabled=False):
             grid = nn.functional.affine_grid(maps.to(x.dtype), images.shape, align_corners=False)
             images = nn.functional.grid_sample(images, grid, align_corners=False)
-        blocks = images.view(blocks.shape).permute(0, 1, 3, 4, 2).flatten(2)
-        pixels, *others = blocks.unbind(1)
+        pixels = images.permute(0, 2, 3, 1).flatten(1)
         contrast = 1 + self.CONTRAST * self._normal(x, 1)
-        noise = (
-            self.NOISE
-            * pixels.std(-1, correction=0, keepdim=True)
-            * self._normal(x, pixels.shape[1])
-        )
-        return torch.cat([contrast * pixels + noise, *others], -1)
+        spread = pixels.std(-1, correction=0, keepdim=True)
+        return contrast * pixels + self.NOISE * spread * self._normal(x, pixels.shape[1])
 
     def _normal(self, x: Tensor, *shape: int) -> Tensor:
         """Draw standard normal numbers, of this shape for each row."""

@@ -139,17 +139,6 @@ class TestDistortion:
         x = self.rows(image_shape)
         torch.testing.assert_close(layer(x), x, atol=1e-5, rtol=0)
 
-    def test_what_is_missing_moves_with_its_pixel(self, image_shape):
-        layer = self.distortion(image_shape, CONTRAST=0.0, NOISE=0.0)
-        x = self.rows(image_shape)
-        pixels, moved = layer(torch.cat([x, x], -1)).chunk(2, -1)
-        assert torch.equal(pixels, moved)
-        # Contrast and noise are for pixels.
-        layer = self.distortion(image_shape, MAP=0.0)
-        pixels, left = layer(torch.cat([x, x], -1)).chunk(2, -1)
-        torch.testing.assert_close(left, x, atol=1e-5, rtol=0)
-        assert not torch.allclose(pixels, x, atol=1e-2)
-
     def test_a_shift_is_what_numpy_calls_a_roll(self, image_shape):
         """One bright column of pixels, one pixel further; and channels are not mixed."""
         height, width, channels = image_shape

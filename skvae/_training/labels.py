@@ -10,7 +10,6 @@ among the rows as they came: both together were better than one of them.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -168,11 +167,9 @@ class GuessLabels(Callback):
         if distortion is None:
             return spread_labels(graph + neighborhood(loc), label, self.n_classes_)
         shape = distortion.image_shape
-        n_pixels = math.prod(shape)
 
         def pixels(batch: Batch) -> np.ndarray:
-            seen = net.module_.embedded(batch.x)[:, :n_pixels].float()
-            return small_images(seen, shape).cpu().numpy()
+            return small_images(net.module_.embedded(batch.x).float(), shape).cpu().numpy()
 
         with torch.no_grad():
             batches = self.rows_.batches(net.batch_size * 8, net.device)
