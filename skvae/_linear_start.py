@@ -31,6 +31,9 @@ LARGE = 2**23
 TOLERANCE = 1e-4
 """Nats per row that count as progress."""
 
+LEVEL = 1e-3
+"""Nats per row by which two solutions differ that are the same but for the steps still to come."""
+
 OPERATIONS = 3e10
 """What the iterations may cost: seconds."""
 
@@ -171,9 +174,10 @@ def _of_whole(
 ) -> tuple[Factors, np.ndarray, np.ndarray]:
     """Return the factors of rows without gaps, their root, and the least variance of the noise.
 
-    Each iteration takes the loadings from the leading singular vectors of the columns divided by
-    their noise, and the noise from what the loadings leave (Barber 2012, algorithm 21.1,
-    http://www.cs.ucl.ac.uk/staff/d.barber/brml).
+    Few columns have many solutions that are as likely, the more so the closer their number is to
+    that of the components (Ledermann 1937, https://doi.org/10.1007/BF02288062). Steps from the
+    noise of probabilistic PCA (Tipping and Bishop 1999, https://doi.org/10.1111/1467-9868.00196)
+    find one there that leaves little of the rows to the noise.
     """
     n, d = rows.shape
     k = min(n_components, d, n - 1)
@@ -183,19 +187,44 @@ def _of_whole(
     # A column that is constant in these rows need not be in others.
     variance = np.maximum(squares, squares.mean() or 1.0)
     least = least_noise * variance
-    noise, before = variance, -np.inf
+    found = _improved(variance, root, squares, variance, least, k, tolerance)
+    if (d - k) ** 2 <= d + k:
+        singular = np.linalg.svd(root, compute_uv=False)
+        n_principal = min(k, d - 1, n - 2)
+        left = (squares.sum() - np.square(singular[:n_principal]).sum()) / (d - n_principal)
+        noise = np.maximum(left, least)
+        principal = _improved(noise, root, squares, variance, least, k, tolerance)
+        found = principal if principal[0] > found[0] - LEVEL else found
+    return Factors.turned(mean, *found[1:]), root, least
+
+
+def _improved(
+    noise: np.ndarray,
+    root: np.ndarray,
+    squares: np.ndarray,
+    variance: np.ndarray,
+    least: np.ndarray,
+    k: int,
+    tolerance: float,
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return a log-likelihood, and loadings and noise that have it, by steps from some noise.
+
+    Each takes the loadings from the leading singular vectors of the columns divided by their noise,
+    and the noise from what the loadings leave (Barber 2012, algorithm 21.1,
+    http://www.cs.ucl.ac.uk/staff/d.barber/brml).
+    """
+    before, similar = -np.inf, None
     n_iterations = int(np.clip(OPERATIONS / (20 * root.size * min(k + 10, *root.shape)), 20, 1000))
-    found = None
     for _ in range(n_iterations):
         scaled = root / np.sqrt(noise).astype(root.dtype)
-        singular, axes, found = _leading(scaled, k, found)
+        singular, axes, similar = _leading(scaled, k, similar)
         loadings = np.sqrt(noise) * np.sqrt(np.maximum(singular**2 - 1, 0))[:, None] * axes
         log_p = _log_likelihood(squares, noise, singular)
         noise = np.maximum(variance - np.square(loadings).sum(0), least)
         if log_p - before < tolerance:
             break
         before = log_p
-    return Factors.turned(mean, loadings.T, noise), root, least
+    return log_p, loadings.T, noise
 
 
 def _of_observed(

@@ -604,7 +604,7 @@ class TestStacking:
 
 
 def large():
-    vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=400)
+    vae = VariationalAutoencoder(6, hidden_layer_sizes=(64, 64), learning_rate=3e-3, max_steps=600)
     return vae.set_params(batch_size=64)
 
 

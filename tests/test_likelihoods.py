@@ -369,6 +369,7 @@ class TestClosedForms:
             likelihood.check(-torch.ones(1, 4))
 
     @pytest.mark.parametrize("size", [0.0, 2.0])
+    @torch.no_grad()
     def test_log_normal(self, size):
         likelihood = fitted(LogNormal("row"), POSITIVE, torch.float64)
         params = params_for(likelihood, 2, 4, size=size, dtype=torch.float64)
@@ -626,8 +627,8 @@ class TestResolve:
     @pytest.mark.parametrize(
         ("x", "chosen"),
         [
-            ([[0.0, 1.0], [1.0, 1.0]], "Bernoulli"),
-            ([[0.0, 0.5], [1.0, 1.0]], "ContinuousBernoulli"),
+            ([[0.0, 1.0], [1.0, 1.0]], Bernoulli()),
+            ([[0.0, 0.5], [1.0, 1.0]], ContinuousBernoulli()),
             (
                 [
                     [0.01, 0.5],
@@ -635,15 +636,15 @@ class TestResolve:
                     [0.03, 0.4],
                     *[[0.021, 0.51 + i / 99] for i in range(30)],
                 ],
-                "StudentT",
+                StudentT(scale="row"),
             ),
-            ([[0.0, 1.0], [1.0, 2.0]], "Gaussian"),
-            ([[-0.1, 1.0], [1.0, 1.0]], "Gaussian"),
+            ([[0.0, 1.0], [1.0, 2.0]], Gaussian()),
+            ([[-0.1, 1.0], [1.0, 1.0]], Gaussian()),
         ],
     )
     def test_auto_goes_by_the_values(self, x, chosen):
         resolved = Auto().resolve(columns_of(x))
-        assert repr(resolved) == repr(getattr(likelihoods, chosen)())
+        assert repr(resolved) == repr(chosen)
         resolved.check(torch.tensor(x))
 
     def test_auto_alone_says_what_it_needs(self):
@@ -724,6 +725,14 @@ class TestResolve:
         x = draw(np.random.default_rng(0))
         assert type(Auto().resolve(columns_of(x))) is chosen
         assert type(Auto().resolve(Columns(Rows(x), is_image=True))) is Gaussian
+
+    @pytest.mark.parametrize("heavy", [False, True])
+    @pytest.mark.parametrize(("n", "scale"), [(39, "feature"), (40, "row")])
+    def test_auto_takes_noise_by_row_where_rows_are_many(self, n, scale, heavy):
+        rng = np.random.default_rng(0)
+        x = rng.standard_t(2.5, (n, 4)) if heavy else rng.normal(size=(n, 4))
+        assert Auto().resolve(columns_of(x)).scale == scale
+        assert Auto().resolve(Columns(Rows(x), is_image=True)).scale == "feature"
 
     def test_auto_warns_where_it_is_in_doubt(self):
         rng = np.random.default_rng(0)

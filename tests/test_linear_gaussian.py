@@ -99,7 +99,7 @@ OBJECTIVES = {
     "infovae": InfoVAE(mmd=10.0),
 }
 TRAINING = {"hidden_layer_sizes": (), "max_epochs": 50, "learning_rate": 1e-2}
-TRAINING |= {"learning_rate_schedule": "cosine", "random_state": 0}
+TRAINING |= {"learning_rate_schedule": "cosine", "random_state": 0, "likelihood": "gaussian"}
 
 
 def gaps(X, **params):

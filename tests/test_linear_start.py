@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.decomposition import FactorAnalysis
+from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
@@ -63,6 +63,26 @@ def test_the_posterior_of_the_factors_is_diagonal(name, k):
     # E[z|x] = (I + WᵀΨ⁻¹W)⁻¹ WᵀΨ⁻¹ (x − mean)
     exact = np.linalg.solve(precision, (factors.loadings / factors.noise[:, None]).T)
     assert factors.regression() == pytest.approx(exact, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:FactorAnalysis did not converge")
+@pytest.mark.parametrize(("n", "d", "k"), [(150, 4, 3), (500, 6, 5), (30, 5, 5)])
+def test_of_equally_likely_solutions_it_takes_one_that_restores_rows(n, d, k):
+    """With so many components any covariance fits; PCA's leave the least to the noise."""
+    rng = np.random.default_rng(0)
+    mixing = np.diag([3.0, 2, 1, *[0.3] * (d - 3)]) + np.eye(d, k=1) / 2
+    rows = StandardScaler().fit_transform(rng.normal(size=(n, d)) @ mixing)
+    ours = factor_analysis(rows, k, np.full(d, 1e-6))
+    theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
+    pca = PCA(min(k, d - 1)).fit(rows)
+    assert log_density(ours, rows) > theirs.score(rows) - 0.01
+
+    def error(restored):
+        return np.square(rows - restored).sum()
+
+    error_of_pca = error(pca.inverse_transform(pca.transform(rows)))
+    error_of_theirs = error(theirs.transform(rows) @ theirs.components_ + theirs.mean_)
+    assert error(ours.expected(rows)) < min(1.3 * error_of_pca, 0.3 * error_of_theirs)
 
 
 def test_no_factor_is_idle():

@@ -19,7 +19,7 @@ class Auto(Likelihood):
     as grey pixels do (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, explain
     why grey pixels should not be treated as binary). It is :class:`StudentT` for tables whose
     columns have, on average, heavier tails than a normal distribution, and :class:`Gaussian`
-    otherwise.
+    otherwise; both with ``scale="row"`` for tables of at least 10 rows for each column.
 
     Raises
     ------
@@ -32,7 +32,7 @@ class Auto(Likelihood):
     >>> from skvae import VariationalAutoencoder
     >>> vae = VariationalAutoencoder(likelihood="auto", max_epochs=5).fit(load_iris().data)
     >>> vae.likelihood_
-    Gaussian(scale='feature', min_scale=0.001, low=None)
+    Gaussian(scale='row', min_scale=0.001, low=None)
     """
 
     left_open = True
@@ -49,7 +49,8 @@ class Auto(Likelihood):
                 return Bernoulli()
             if columns.is_image or _guess.grey(columns):
                 return ContinuousBernoulli()
-        return StudentT() if _guess.real(columns) == "student_t" else Gaussian()
+        real = StudentT if _guess.real(columns) == "student_t" else Gaussian
+        return real(scale=_guess.noise_scale(columns))
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Raise an error, because mean and standard deviation do not say which values there are."""

@@ -68,6 +68,7 @@ _OF_EXTREMES = tuple(
 class Columns(Protocol):
     """What is known of the columns of X; the tensors, ``(n_features,)``, of the values seen."""
 
+    n_rows: int
     names: Sequence[str] | None
     kinds: Sequence[str | None]  # as declared: "real", "whole", "boolean", "category"
     n_levels: Sequence[int]  # of a category

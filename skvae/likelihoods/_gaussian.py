@@ -26,7 +26,8 @@ class Gaussian(LocationScale):
     scale : {"feature", "shared", "row"} or float, default="feature"
         The standard deviation. ``"feature"`` learns one for each feature, as in factor analysis.
         ``"shared"`` learns a single one for all features, in the units of X, as in probabilistic
-        PCA. With ``"row"``, the decoder computes it for every row and feature. A positive number
+        PCA. With ``"row"``, that of a feature is multiplied by a factor that the decoder computes
+        for every row and feature, which needs some ten rows for each feature. A positive number
         fixes it, in the units of X.
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation. It keeps

@@ -46,6 +46,18 @@ HEAVIEST = 20.0
 """A column's excess kurtosis counts as this at most: it says nothing of the other columns."""
 
 
+ROWS_PER_COLUMN = 10
+"""So many rows for each column can also tell how far each row lies from what is said of it. (Scales
+by row gained .4 nats a row in the median of 32 public tables with as many, and on 28 of them; on
+three of six with fewer they lost 3 to 5.)"""
+
+
+def noise_scale(columns: Columns) -> str:
+    """Return the ``scale`` of real numbers: by row for tables of enough rows."""
+    is_enough = columns.n_rows >= ROWS_PER_COLUMN * len(columns)
+    return "row" if is_enough and not columns.is_image else "feature"
+
+
 def real(columns: Columns, among: Tensor | None = None) -> str:
     """Return the likelihood of real numbers: Student's t for a table with heavy tails.
 
