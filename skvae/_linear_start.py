@@ -133,7 +133,11 @@ class Factors(NamedTuple):
 
 
 def factor_analysis(
-    rows: np.ndarray, n_components: int, least_noise: np.ndarray, tolerance: float = TOLERANCE
+    rows: np.ndarray,
+    n_components: int,
+    least_noise: np.ndarray,
+    tolerance: float = TOLERANCE,
+    near_pca: bool = False,
 ) -> Factors:
     """Return the factor analysis of some rows, by maximum likelihood, with no factor idle.
 
@@ -147,13 +151,17 @@ def factor_analysis(
         The share of a column's variance that is noise at least.
     tolerance : float, default=1e-4
         Nats per row that count as progress.
+    near_pca : bool, default=False
+        Whether it is, of solutions that are equally likely, one that leaves little of the rows to
+        the noise.
     """
     missing = np.isnan(rows)
+    how = n_components, least_noise, tolerance, near_pca
     if not missing.any():
-        return _without_idle(*_of_whole(rows, n_components, least_noise, tolerance))
+        return _without_idle(*_of_whole(rows, *how))
     mean = np.where(missing, 0.0, rows).sum(0) / np.maximum((~missing).sum(0), 1)
     filled = np.where(missing, mean, rows)
-    factors, _, least = _of_whole(filled, n_components, least_noise, tolerance)
+    factors, _, least = _of_whole(filled, *how)
     factors, filled = _of_observed(factors, rows, least, tolerance)
     return _without_idle(factors, _root(filled - factors.mean), least)
 
@@ -170,7 +178,7 @@ def _root(centered: np.ndarray) -> np.ndarray:
 
 
 def _of_whole(
-    rows: np.ndarray, n_components: int, least_noise: np.ndarray, tolerance: float
+    rows: np.ndarray, n_components: int, least_noise: np.ndarray, tolerance: float, near_pca: bool
 ) -> tuple[Factors, np.ndarray, np.ndarray]:
     """Return the factors of rows without gaps, their root, and the least variance of the noise.
 
@@ -188,7 +196,7 @@ def _of_whole(
     variance = np.maximum(squares, squares.mean() or 1.0)
     least = least_noise * variance
     found = _improved(variance, root, squares, variance, least, k, tolerance)
-    if (d - k) ** 2 <= d + k:
+    if near_pca and (d - k) ** 2 <= d + k:
         singular = np.linalg.svd(root, compute_uv=False)
         n_principal = min(k, d - 1, n - 2)
         left = (squares.sum() - np.square(singular[:n_principal]).sum()) / (d - n_principal)
@@ -422,12 +430,13 @@ class Effect(NamedTuple):
         It goes by how much columns vary, and is shown the rest with the spread that rows had.
         """
         if not len(self.centre):
-            return factor_analysis(rows, n_components, least_noise)
+            return factor_analysis(rows, n_components, least_noise, near_pca=True)
         of_rows, of_rest = (np.sqrt(_mean(np.square(x - _mean(x)))) for x in (rows, self.rest))
         left = np.divide(of_rest, of_rows, where=of_rows > 0, out=np.ones_like(of_rows))
         left = np.clip(left, LEAST_LEFT, 1.0)
         least = np.minimum(least_noise / np.square(left), 1.0)
-        mean, loadings, noise, information = factor_analysis(self.rest / left, n_components, least)
+        found = factor_analysis(self.rest / left, n_components, least, near_pca=True)
+        mean, loadings, noise, information = found
         return Factors(left * mean, left[:, None] * loadings, np.square(left) * noise, information)
 
     def guess(self, factors: Factors) -> np.ndarray:

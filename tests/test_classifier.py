@@ -44,7 +44,7 @@ QUICK = {"max_steps": 40, "learning_rate": 1e-2}
 CONFIGURATIONS = [
     small(QUICK),
     small(
-        {"max_steps": 90, "learning_rate": 2e-2, "n_components": 1, "prior": ClassMixture(1)},
+        {"max_steps": 120, "learning_rate": 2e-2, "n_components": 1, "prior": ClassMixture(1)},
         class_weight="balanced",
     ),
     small(
@@ -413,9 +413,10 @@ class TestUse:
         assert Z.columns.tolist() == ["vaeclassifier0", "vaeclassifier1"]
 
     def test_missing_values_images_counts_and_frames(self):
-        rng = np.random.default_rng(0)
-        gaps = np.where(rng.random(IRIS.shape) < 0.2, np.nan, IRIS)
-        assert small(LONG).fit(gaps, FEW).score(gaps, SPECIES) > 0.8
+        rng, *others = map(np.random.default_rng, range(3))
+        several = [np.where(r.random(IRIS.shape) < 0.2, np.nan, IRIS) for r in (rng, *others)]
+        accuracies = [small(LONG).fit(gaps, FEW).score(gaps, SPECIES) for gaps in several]
+        assert np.mean(accuracies) > 0.8
         counts = scipy.sparse.csr_array(rng.poisson(np.exp(IRIS / 2)))
         counted = small(LONG | {"likelihood": "poisson"}).fit(counts, FEW)
         assert counted.score(counts, SPECIES) > 0.8

@@ -72,7 +72,7 @@ def test_of_equally_likely_solutions_it_takes_one_that_restores_rows(n, d, k):
     rng = np.random.default_rng(0)
     mixing = np.diag([3.0, 2, 1, *[0.3] * (d - 3)]) + np.eye(d, k=1) / 2
     rows = StandardScaler().fit_transform(rng.normal(size=(n, d)) @ mixing)
-    ours = factor_analysis(rows, k, np.full(d, 1e-6))
+    ours = factor_analysis(rows, k, np.full(d, 1e-6), near_pca=True)
     theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
     pca = PCA(min(k, d - 1)).fit(rows)
     assert log_density(ours, rows) > theirs.score(rows) - 0.01
