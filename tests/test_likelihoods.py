@@ -732,7 +732,13 @@ class TestResolve:
         rng = np.random.default_rng(0)
         x = rng.standard_t(2.5, (n, 4)) if heavy else rng.normal(size=(n, 4))
         assert Auto().resolve(columns_of(x)).scale == scale
-        assert Auto().resolve(Columns(Rows(x), is_image=True)).scale == "feature"
+        assert Auto().resolve(Columns(Rows(x), n_components=3)).scale == scale
+        # No component of a map is to tell how noisy a row is, and pixels were not measured.
+        for columns in (Columns(Rows(x), is_image=True), Columns(Rows(x), n_components=2)):
+            assert Auto().resolve(columns).scale == "feature"
+        for k, expected in ((2, "feature"), (3, scale)):
+            vae = VariationalAutoencoder(k, max_steps=1, random_state=0).fit(x)
+            assert vae.likelihood_.scale == expected
 
     def test_auto_warns_where_it_is_in_doubt(self):
         rng = np.random.default_rng(0)

@@ -94,6 +94,8 @@ class Columns:
         Whether distinct values and logarithms are wanted.
     look : Look, default=None
         The first pass, where it was made already.
+    n_components : int, default=None
+        How many components are to describe them, where it is known.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Columns:
         is_image: bool = False,
         wants_detail: bool = False,
         look: Look | None = None,
+        n_components: int | None = None,
     ) -> None:
         self.rows = rows
         self.names = names
@@ -112,6 +115,7 @@ class Columns:
         self.n_levels = list(n_levels or [0] * rows.n_features)
         self.is_image = is_image
         self.wants_detail = wants_detail
+        self.n_components = n_components
         self._given_look = look
 
     def __len__(self) -> int:

@@ -66,7 +66,7 @@ class Reader:
         ----------
         estimator : estimator
             Gets ``n_features_in_`` and ``feature_names_in_``; its ``image_shape``, if it has
-            one, says whether rows are images.
+            one, says whether rows are images, and its ``n_components`` how many describe a row.
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Rows.
         likelihood : object
@@ -115,6 +115,7 @@ class Reader:
             is_image,
             wants_detail,
             look,
+            getattr(estimator, "n_components", None),
         )
         finds_kinds = wants_detail and getattr(likelihood, "left_open", False)
         columns.check_observed(more_to_come=is_streamed and not finds_kinds)

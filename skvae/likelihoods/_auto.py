@@ -19,7 +19,8 @@ class Auto(Likelihood):
     as grey pixels do (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, explain
     why grey pixels should not be treated as binary). It is :class:`StudentT` for tables whose
     columns have, on average, heavier tails than a normal distribution, and :class:`Gaussian`
-    otherwise; both with ``scale="row"`` for tables of at least 10 rows for each column.
+    otherwise; both with ``scale="row"`` for three or more components of tables of at least 10 rows
+    for each column.
 
     Raises
     ------
@@ -30,7 +31,7 @@ class Auto(Likelihood):
     --------
     >>> from sklearn.datasets import load_iris
     >>> from skvae import VariationalAutoencoder
-    >>> vae = VariationalAutoencoder(likelihood="auto", max_epochs=5).fit(load_iris().data)
+    >>> vae = VariationalAutoencoder(3, likelihood="auto", max_epochs=5).fit(load_iris().data)
     >>> vae.likelihood_
     Gaussian(scale='row', min_scale=0.001, low=None)
     """

@@ -87,6 +87,7 @@ class Columns(Protocol):
     robust_scale: Tensor
     kurtosis: Tensor
     is_image: bool
+    n_components: int | None
 
     def __len__(self) -> int: ...
 

@@ -41,11 +41,7 @@ class LocationScale(Likelihood):
     @property
     def n_params(self) -> int:  # type: ignore[override]  # a property where the base has a value
         """Number of outputs of the decoder for each feature: 2 for ``scale="row"``, else 1."""
-        return 2 if self._is_by_row else 1
-
-    @property
-    def _is_by_row(self) -> bool:
-        return self.scale == "row"
+        return 2 if self.scale == "row" else 1
 
     @property
     def _is_by_column(self) -> bool:
@@ -138,7 +134,9 @@ class LocationScale(Likelihood):
         scale = torch.exp(GAIN * self.log_scale)
         if self.scale == "shared":
             return (scale / self.column_scale).to(params.dtype)
-        return scale * F.softplus(UNIT + ROW_GAIN * params[..., 1]) if self._is_by_row else scale
+        if self.scale == "feature":
+            return scale
+        return scale * F.softplus(UNIT + ROW_GAIN * params[..., 1])
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         """Return the distribution of the standardised features."""
