@@ -44,7 +44,7 @@ QUICK = {"max_steps": 40, "learning_rate": 1e-2}
 CONFIGURATIONS = [
     small(QUICK),
     small(
-        {"max_steps": 120, "learning_rate": 2e-2, "n_components": 1, "prior": ClassMixture(1)},
+        {"max_steps": 90, "learning_rate": 2e-2, "n_components": 1, "prior": ClassMixture(1)},
         class_weight="balanced",
     ),
     small(
