@@ -8,6 +8,7 @@ and whole-number weights repeat them.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,14 @@ def weighted_rows(
     look = Look.begin(rows, wants_detail)
     is_chunked = isinstance(rows.X, ChunkedArray)
     hashes = []
-    for some in rows.block_slices():
-        batch = rows.batch(some, copy=False)
-        look.add(batch.x.numpy())
-        if not is_chunked:
-            hashes.append(_hash_batch(batch))
+    with ThreadPoolExecutor(1) as beside:
+        for some in rows.block_slices():
+            batch = rows.batch(some, copy=False)
+            # A block is in memory once, for the two that read it.
+            hashed = None if is_chunked else beside.submit(_hash_batch, batch)
+            look.add(batch.x.numpy())
+            if hashed is not None:
+                hashes.append(hashed.result())
     look = look.joined()
     if is_chunked:
         return rows, look
