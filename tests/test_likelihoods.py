@@ -11,8 +11,9 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.base import clone
-from sklearn.datasets import load_digits, load_iris, load_wine
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import distributions as td
 
 import skvae
@@ -727,18 +728,25 @@ class TestResolve:
         assert type(Auto().resolve(Columns(Rows(x), is_image=True))) is Gaussian
 
     @pytest.mark.parametrize("heavy", [False, True])
-    @pytest.mark.parametrize(("n", "scale"), [(39, "feature"), (40, "row")])
-    def test_auto_takes_noise_by_row_where_rows_are_many(self, n, scale, heavy):
+    @pytest.mark.parametrize(
+        ("n", "chosen", "of_a_map"),
+        [(39, ("feature", 0.0), ("feature", 0.0)), (40, ("row", 0.0), ("feature", 0.3))],
+    )
+    def test_auto_takes_noise_by_row_where_rows_are_many(self, n, chosen, of_a_map, heavy):
         rng = np.random.default_rng(0)
         x = rng.standard_t(2.5, (n, 4)) if heavy else rng.normal(size=(n, 4))
-        assert Auto().resolve(columns_of(x)).scale == scale
-        assert Auto().resolve(Columns(Rows(x), n_components=3)).scale == scale
         # No component of a map is to tell how noisy a row is, and pixels were not measured.
-        for columns in (Columns(Rows(x), is_image=True), Columns(Rows(x), n_components=2)):
-            assert Auto().resolve(columns).scale == "feature"
-        for k, expected in ((2, "feature"), (3, scale)):
-            vae = VariationalAutoencoder(k, max_steps=1, random_state=0).fit(x)
-            assert vae.likelihood_.scale == expected
+        for columns, expected in (
+            (columns_of(x), chosen),
+            (Columns(Rows(x), n_components=3), chosen),
+            (Columns(Rows(x), n_components=2), of_a_map),
+            (Columns(Rows(x), n_components=2, is_image=True), ("feature", 0.0)),
+        ):
+            likelihood = Auto().resolve(columns)
+            assert (likelihood.scale, likelihood.evenness) == expected
+        for k, expected in ((2, of_a_map), (3, chosen)):
+            likelihood = VariationalAutoencoder(k, max_steps=1, random_state=0).fit(x).likelihood_
+            assert (likelihood.scale, likelihood.evenness) == expected
 
     def test_auto_warns_where_it_is_in_doubt(self):
         rng = np.random.default_rng(0)
@@ -871,6 +879,7 @@ class TestMessages:
         [
             (Laplace("wide"), "scale of Laplace is 'wide'"),
             (StudentT(min_scale=2), "min_scale of StudentT is 2"),
+            (LogNormal(evenness=1.5), r"evenness of LogNormal is 1\.5; it must lie in \[0, 1\]"),
             (StudentT(df=1.0), "df of StudentT is 1.0"),
             (StudentT(df="all"), "df of StudentT is 'all'"),
             (Poisson("row"), "size_factor of Poisson is 'row'; it must be None or 'total'"),
@@ -1086,6 +1095,71 @@ def test_scales_by_row_start_near_the_columns_own(family):
     likelihood = getattr(likelihoods, family)(scale="row")
     vae = VariationalAutoencoder(8, likelihood=likelihood, max_epochs=1, random_state=0).fit(X)
     assert vae.history_[0]["train_loss"] < 5 * 30
+
+
+class TestEvenness:
+    @staticmethod
+    def gradients(likelihood, params, x, training=True):
+        """Return a row's log-density, and its gradients in the outputs and in the noise."""
+        params = params.clone().requires_grad_()
+        log_prob = likelihood.train(training)(params).log_prob(x)
+        parameters = list(likelihood.parameters())
+        return log_prob, *torch.autograd.grad(log_prob.sum(), [params, *parameters])
+
+    @pytest.mark.parametrize("evenness", [0.2, 1.0])
+    @pytest.mark.parametrize(
+        ("likelihood", "x"),
+        [case for case in CASES if isinstance(case[0], likelihoods._location_scale.LocationScale)],
+        ids=lambda v: repr(v)[:40],
+    )
+    def test_means_alone_are_weighted_by_the_noise_and_only_in_training(
+        self, likelihood, x, evenness
+    ):
+        likelihood = fitted(likelihood, x, torch.float64)
+        for parameter in likelihood.parameters():
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator())
+        rows = torch.tensor(x, dtype=torch.float64)
+        params = params_for(likelihood, *rows.shape, dtype=torch.float64, size=0.1)
+        given = self.gradients(likelihood, params, rows)
+        likelihood.evenness = evenness
+        for ours, theirs in zip(
+            self.gradients(likelihood, params, rows, training=False), given, strict=True
+        ):
+            assert torch.equal(ours, theirs)
+        ours = self.gradients(likelihood, params, rows)
+        for i, (one, other) in enumerate(zip(ours, given, strict=True)):
+            if i != 1:  # the value, and the parameters of the noise
+                assert torch.equal(one, other)
+        assert torch.equal(ours[1][..., 1:], given[1][..., 1:])
+        # Outputs of 0 are noise that does not depend on the row.
+        with torch.no_grad():
+            noise = likelihood._standardized_scale(torch.zeros_like(params[0]))
+        weight = noise ** (2 * evenness)
+        expected = given[1][..., 0] * weight / weight.mean()
+        torch.testing.assert_close(ours[1][..., 0], expected)
+
+    def test_squared_errors_of_normal_columns_count_alike_at_1(self):
+        likelihood = Gaussian(evenness=1.0)
+        likelihood.initialize(torch.zeros(4).double(), torch.tensor([1.0, 2, 3, 4]).double())
+        torch.nn.init.normal_(likelihood.log_scale, generator=generator())
+        x = torch.randn(5, 4, dtype=torch.float64, generator=generator())
+        params = params_for(likelihood, 5, 4, dtype=torch.float64)
+        _, gradient, _ = self.gradients(likelihood, params, x)
+        variance = likelihood._standardized_scale(params).square().mean()
+        expected = (likelihood.embed(x) - params[..., 0]) / variance
+        torch.testing.assert_close(gradient[..., 0], expected)
+
+    @pytest.mark.parametrize("load", [load_iris, load_diabetes])
+    def test_rows_are_reconstructed_better_than_by_pca(self, load):
+        X = StandardScaler().fit_transform(load().data)
+        pca = PCA(2).fit(X)
+        error = {}
+        for evenness in (0.0, 1.0):
+            likelihood = Gaussian(evenness=evenness)
+            model = VariationalAutoencoder(2, likelihood=likelihood, max_epochs=40, random_state=0)
+            error[evenness] = np.square(model.fit(X).reconstruct(X) - X).mean()
+        reached = np.square(pca.inverse_transform(pca.transform(X)) - X).mean()
+        assert error[1.0] < reached < error[0.0]
 
 
 class TestParameters:

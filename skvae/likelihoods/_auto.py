@@ -19,8 +19,8 @@ class Auto(Likelihood):
     as grey pixels do (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, explain
     why grey pixels should not be treated as binary). It is :class:`StudentT` for tables whose
     columns have, on average, heavier tails than a normal distribution, and :class:`Gaussian`
-    otherwise; both with ``scale="row"`` for three or more components of tables of at least 10 rows
-    for each column.
+    otherwise. For tables of at least 10 rows for each column, these two have ``scale="row"`` with
+    three or more components, and ``evenness=0.3`` with two, a map.
 
     Raises
     ------
@@ -33,7 +33,7 @@ class Auto(Likelihood):
     >>> from skvae import VariationalAutoencoder
     >>> vae = VariationalAutoencoder(3, likelihood="auto", max_epochs=5).fit(load_iris().data)
     >>> vae.likelihood_
-    Gaussian(scale='row', min_scale=0.001, low=None)
+    Gaussian(scale='row', min_scale=0.001, low=None, evenness=0.0)
     """
 
     left_open = True
@@ -51,7 +51,7 @@ class Auto(Likelihood):
             if columns.is_image or _guess.grey(columns):
                 return ContinuousBernoulli()
         real = StudentT if _guess.real(columns) == "student_t" else Gaussian
-        return real(scale=_guess.noise_scale(columns))
+        return real(**_guess.noise(columns))
 
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Raise an error, because mean and standard deviation do not say which values there are."""

@@ -36,11 +36,19 @@ class Gaussian(LocationScale):
         Smallest possible value, such as 0 for lengths and ages. The normal distribution is then
         truncated there: smaller values are never drawn, and are refused in X. ``None`` means that
         every number is possible.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. At 0 their errors are weighted
+        as the density has it, by the inverse of the noise, so that components are spent on columns
+        which they can make nearly exact. At 1 the squared errors of standardised columns count
+        alike, as in PCA: reconstructions and maps are better, and densities lower. In between,
+        weights are those of the density times the noise's variance to this power. It changes
+        gradients alone; scores are those of the density. From the β-NLL of Seitzer et al. 2022
+        (https://arxiv.org/abs/2203.09168).
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale``, ``min_scale`` or ``low`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale``, ``low`` or ``evenness`` has none of these values.
 
     Examples
     --------
@@ -53,9 +61,13 @@ class Gaussian(LocationScale):
     """
 
     def __init__(
-        self, scale: str | float = "feature", min_scale: float = 1e-3, low: float | None = None
+        self,
+        scale: str | float = "feature",
+        min_scale: float = 1e-3,
+        low: float | None = None,
+        evenness: float = 0.0,
     ) -> None:
-        super().__init__(scale, min_scale)
+        super().__init__(scale, min_scale, evenness)
         self.low = low
 
     @property

@@ -26,11 +26,13 @@ class Laplace(LocationScale):
         mean absolute deviation.
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the column's standard deviation.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale`` or ``evenness`` has none of these values.
 
     Examples
     --------

@@ -35,11 +35,13 @@ class LogNormal(LocationScale):
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the standard deviation of the column's
         logarithm.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale`` or ``evenness`` has none of these values.
 
     Examples
     --------
@@ -105,11 +107,13 @@ class ZeroInflatedLogNormal(LogNormal):
     min_scale : float, default=1e-3
         Lower bound of a learned scale, as a fraction of the standard deviation of the column's
         logarithm.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale`` or ``min_scale`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale`` or ``evenness`` has none of these values.
 
     Examples
     --------

@@ -32,11 +32,13 @@ class RoundedGaussian(Gaussian):
     low : float, default=None
         Smallest possible value, such as 0 for ages. ``None`` means that every whole number is
         possible.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale``, ``min_scale`` or ``low`` has none of these values.
+        In ``fit``, when ``scale``, ``min_scale``, ``low`` or ``evenness`` has none of these values.
 
     Examples
     --------

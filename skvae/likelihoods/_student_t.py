@@ -37,11 +37,14 @@ class StudentT(LocationScale):
         Standardise columns by median and quartiles, which outliers do not affect, and cut the
         values that the encoder sees at 10 of these units from the median. Densities are still those
         of the values themselves. See :class:`skvae.VAEOutlierDetector`.
+    evenness : float, default=0.0
+        In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``df``, ``scale``, ``min_scale`` or ``robust`` has none of these values.
+        In ``fit``, when ``df``, ``scale``, ``min_scale``, ``robust`` or ``evenness`` has none of
+        these values.
 
     Examples
     --------
@@ -63,8 +66,9 @@ class StudentT(LocationScale):
         scale: str | float = "feature",
         min_scale: float = 1e-3,
         robust: bool = False,
+        evenness: float = 0.0,
     ) -> None:
-        super().__init__(scale, min_scale)
+        super().__init__(scale, min_scale, evenness)
         self.df = df
         self.robust = robust
 
