@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 from onnxruntime import InferenceSession
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_iris
@@ -21,12 +20,6 @@ from skvae.display import ReconstructionDisplay, SampleGridDisplay, TraversalDis
 from skvae.sampling import LatentDensitySampler, interpolate
 
 X = load_iris().data
-
-
-@pytest.fixture(autouse=True)
-def no_figures_left():
-    yield
-    plt.close("all")
 
 
 class Holder(BaseEstimator):

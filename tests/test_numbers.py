@@ -33,12 +33,6 @@ def sampler(vae):
     return LatentDensitySampler(vae, random_state=0).fit(IMAGES)
 
 
-@pytest.fixture(autouse=True)
-def no_figures_left():
-    yield
-    plt.close("all")
-
-
 def shown(display, *names):
     """Return what a display is made of."""
     return [np.asarray(getattr(display, name)) for name in names]

@@ -6,7 +6,6 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +53,6 @@ def test_python_blocks_run(name, tmp_path, monkeypatch):
     assert found
     for block in found:
         exec(compile(block, name, "exec"), namespace)
-    plt.close("all")
 
 
 def test_there_is_a_source_of_every_kind():
