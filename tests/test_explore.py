@@ -1103,7 +1103,8 @@ def saved(driver, folder, click):
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
     click()
     for _ in range(500):
-        if files := [path for path in folder.iterdir() if path.suffix in (".csv", ".png")]:
+        files = [path for path in folder.iterdir() if path.suffix in (".csv", ".png")]
+        if files and files[0].stat().st_size:  # the browser takes the name first, and renames
             return files[0]
         time.sleep(0.01)
     raise AssertionError("nothing was saved")
