@@ -126,11 +126,11 @@ def weighted_rows(
     look = Look.begin(rows, wants_detail)
     is_chunked = isinstance(rows.X, ChunkedArray)
     hashes = []
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as pool:
         for some in rows.block_slices():
             batch = rows.batch(some, copy=False)
             # A block is in memory once, for the two that read it.
-            hashed = None if is_chunked else beside.submit(_hash_batch, batch)
+            hashed = None if is_chunked else pool.submit(_hash_batch, batch)
             look.add(batch.x.numpy())
             if hashed is not None:
                 hashes.append(hashed.result())
