@@ -1,8 +1,9 @@
-"""Where the training of a table starts: at the factor analysis of its rows.
+"""Where the training of a table starts: at the factor analysis of its rows, or their PCA.
 
 A linear decoder with normal noise is factor analysis, whose posterior is linear too. Networks with
 a linear path beside their hidden layers can be set to that solution, the hidden layers' share to
-zero: training then starts at the bound of the linear model, which is its log-likelihood.
+zero: training then starts at the bound of the linear model, which is its log-likelihood. Where
+noise is correlated, components need not explain how columns vary together, and start at PCA.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skvae.likelihoods._guess import has_any_covariance
 from skvae.model import VAE
 
 FEWEST_ROWS = 3
@@ -166,6 +168,32 @@ def factor_analysis(
     return _without_idle(factors, _root(filled - factors.mean), least)
 
 
+def principal_components(rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
+    """Return the probabilistic PCA of some rows without gaps (Tipping and Bishop 1999).
+
+    Its noise is the same for all columns (https://doi.org/10.1111/1467-9868.00196).
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        At least two.
+    n_components : int
+        At most as many are found as there are columns, and rows less one.
+    least_noise : ndarray of shape (n_features,)
+        The share of a column's variance that is noise at least.
+    """
+    n, d = rows.shape
+    k = min(n_components, d, n - 1)
+    mean = rows.mean(0, dtype=np.float64)
+    root = _root(rows - mean.astype(rows.dtype))
+    variance = np.einsum("ij,ij->", root, root, dtype=np.float64)
+    singular, axes, _ = _leading(root, k)
+    left = (variance - np.square(singular).sum()) / max(d - k, 1)
+    noise = max(left, float(least_noise.max()) * variance / d)
+    loadings = axes.T * np.sqrt(np.maximum(np.square(singular) - noise, 0))
+    return Factors.turned(mean, loadings, np.full(d, noise))
+
+
 def _root(centered: np.ndarray) -> np.ndarray:
     """Return a matrix, of few rows, whose ``rootᵀ · root`` is the covariance of centered rows.
 
@@ -183,9 +211,9 @@ def _of_whole(
     """Return the factors of rows without gaps, their root, and the least variance of the noise.
 
     Few columns have many solutions that are as likely, the more so the closer their number is to
-    that of the components (Ledermann 1937, https://doi.org/10.1007/BF02288062). Steps from the
-    noise of probabilistic PCA (Tipping and Bishop 1999, https://doi.org/10.1111/1467-9868.00196)
-    find one there that leaves little of the rows to the noise.
+    that of the components; see ``has_any_covariance``. Steps from the noise of probabilistic PCA
+    (Tipping and Bishop 1999, https://doi.org/10.1111/1467-9868.00196) find one there that leaves
+    little of the rows to the noise.
     """
     n, d = rows.shape
     k = min(n_components, d, n - 1)
@@ -196,7 +224,7 @@ def _of_whole(
     variance = np.maximum(squares, squares.mean() or 1.0)
     least = least_noise * variance
     found = _improved(variance, root, squares, variance, least, k, tolerance)
-    if near_pca and (d - k) ** 2 <= d + k:
+    if near_pca and has_any_covariance(d, k):
         singular = np.linalg.svd(root, compute_uv=False)
         n_principal = min(k, d - 1, n - 2)
         left = (squares.sum() - np.square(singular[:n_principal]).sum()) / (d - n_principal)
@@ -424,6 +452,23 @@ class Effect(NamedTuple):
         root = axes * np.sqrt(np.maximum(variances, 0))
         return cls(effect.T, centre, root, rows - centered @ effect)
 
+    def correlated(
+        self, rows: np.ndarray, n_components: int, least_noise: np.ndarray
+    ) -> tuple[Factors, np.ndarray]:
+        """Return the probabilistic PCA of the rest, and the covariance of all that it leaves.
+
+        It leaves the noise, and what is not known of z given x (and c, if it has to be guessed).
+        With it as the covariance of the noise, the bound is the log-likelihood of one normal
+        distribution of whole rows.
+        """
+        factors = principal_components(self.rest, n_components, least_noise)
+        left = self._left(factors, _filled(rows))
+        of_z = factors.loadings / (1 + factors.information) @ factors.loadings.T
+        covariance = left.T @ left / len(left) + of_z
+        variance = np.square(_filled(rows)).mean(0)
+        least = least_noise * np.where(variance > 0, variance, 1.0)
+        return factors, covariance + np.diag(least)
+
     def factors(self, rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
         """Return the factor analysis of the rest, of which a context may leave little.
 
@@ -454,6 +499,10 @@ class Effect(NamedTuple):
         of_x = factors.regression()
         return of_x - of_x @ self.effect @ self.guess(factors)
 
+    def _left(self, factors: Factors, filled: np.ndarray) -> np.ndarray:
+        """Return what is left of rows without what E[z|x] tells, where c has to be guessed."""
+        return self.rest - factors.mean - filled @ self.regression(factors).T @ factors.loadings.T
+
     def untold(self, factors: Factors, rows: np.ndarray) -> Factors:
         """Return the factors with the noise that is left where c has to be guessed from x.
 
@@ -461,9 +510,9 @@ class Effect(NamedTuple):
         """
         if not len(self.centre):
             return factors
-        filled, rest = _filled(rows), self.rest - factors.mean
+        filled = _filled(rows)
         for _ in range(ROUNDS):
-            left = rest - filled @ self.regression(factors).T @ factors.loadings.T
+            left = self._left(factors, filled)
             of_z = np.square(factors.loadings) @ (1 / (1 + factors.information))
             noise = np.maximum(_mean(np.square(left)) + of_z, factors.noise)
             factors = Factors.turned(factors.mean, factors.loadings, noise)
@@ -497,11 +546,15 @@ def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> N
     )
     likelihood = vae.likelihood_family
     least_noise = torch.as_tensor(likelihood.least_noise).expand(embedded.shape[1]).numpy()
-    factors = given.factors(rows, vae.latent_dim, least_noise)
-    if not vae.encoder.sees_context:
-        factors = given.untold(factors, rows)
+    if getattr(likelihood, "correlated", False) and not np.isnan(rows).any():
+        factors, noise = given.correlated(rows, vae.latent_dim, least_noise)
+    else:
+        factors = given.factors(rows, vae.latent_dim, least_noise)
+        if not vae.encoder.sees_context:
+            factors = given.untold(factors, rows)
+        noise = factors.noise
     _start_encoder(vae, factors, given)
-    _start_decoder(vae, factors, given)
+    _start_decoder(vae, factors, noise, given)
 
 
 def _start_encoder(vae: VAE, factors: Factors, given: Effect) -> None:
@@ -520,13 +573,13 @@ def _start_encoder(vae: VAE, factors: Factors, given: Effect) -> None:
     encoder.head.start(*map(torch.from_numpy, (of_x, shift, scale)))
 
 
-def _start_decoder(vae: VAE, factors: Factors, given: Effect) -> None:
+def _start_decoder(vae: VAE, factors: Factors, noise: np.ndarray, given: Effect) -> None:
     """Set p(x|z, c) to the linear model."""
     k = factors.loadings.shape[1]
     # A likelihood takes what it is given for factors of variance 1.
     spread = np.sqrt(np.square(given.root).sum(1))
     loadings = np.hstack([factors.loadings, given.effect * spread])
-    moments = map(torch.from_numpy, (factors.mean, loadings, factors.noise))
+    moments = map(torch.from_numpy, (factors.mean, loadings, noise))
     weight, bias = vae.likelihood_family.start(*moments)
     of_context = weight[..., k:] / torch.from_numpy(np.where(spread > 0, spread, 1.0))
     decoder: Any = vae.decoder

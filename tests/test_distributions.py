@@ -13,11 +13,13 @@ from skvae.distributions import (
     Bernoulli,
     Blocks,
     ContinuousBernoulli,
+    Correlated,
     GivenTotal,
     Independent,
     Laplace,
     NegativeBinomial,
     Normal,
+    Observed,
     OneHotCategorical,
     Poisson,
     StudentT,
@@ -216,3 +218,123 @@ def test_compiled_they_keep_their_digits_near_zero():
         compiled = torch.compile(densities)(x, logits)
     for found, expected in zip(compiled, densities(x, logits), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+class TestCorrelated:
+    """Against dense linear algebra: ``x = loc + D · W⁻¹ · noise``."""
+
+    LOC = torch.randn(6, 4, generator=generator()).double()
+    SCALE = torch.rand(6, 4, generator=generator()).double() + 0.2
+    WHITENING = torch.tril(torch.randn(4, 4, generator=generator()).double(), -1) + torch.eye(4)
+    MIX = torch.linalg.inv(WHITENING)
+    COVARIANCE = SCALE.unsqueeze(-1) * (MIX @ MIX.T) * SCALE.unsqueeze(-2)
+    X = 2 * torch.randn(6, 4, generator=generator()).double()
+    GONE = torch.tensor(
+        [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    ).bool()
+    SHAPES = (Normal, Laplace, lambda m, s: StudentT(torch.full_like(s, 4.0), m, s))
+
+    def correlated(self, shape=Normal, whitening=WHITENING):
+        return Correlated(shape(self.LOC, self.SCALE), whitening)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_the_density_is_that_of_a_linear_map_of_independent_noise(self, shape):
+        p = self.correlated(shape)
+        noise = ((self.X - self.LOC) / self.SCALE) @ self.WHITENING.T
+        unit = shape(torch.zeros(4).double(), torch.ones(4).double())
+        # The determinant of D · W⁻¹ is that of D.
+        expected = unit.log_prob(noise).sum(-1) - self.SCALE.log().sum(-1)
+        torch.testing.assert_close(p.log_prob(self.X).sum(-1), expected)
+        assert p.log_prob(self.X).shape == p.batch_shape == (6, 4)
+        of_rows = Independent(p)
+        assert (of_rows.batch_shape, of_rows.event_shape) == ((6,), (4,))
+        torch.testing.assert_close(of_rows.log_prob(self.X), expected)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_moments_are_those_of_its_draws(self, shape):
+        p = self.correlated(shape)
+        draws = p.sample((400_000,), generator=generator())
+        torch.testing.assert_close(p.mean, self.LOC)
+        torch.testing.assert_close(draws.mean(0), p.mean, rtol=0, atol=0.05)
+        variance = shape(self.LOC, self.SCALE).variance / self.SCALE.square()
+        covariance = self.COVARIANCE * variance[0, 0]
+        torch.testing.assert_close(p.variance, covariance.diagonal(dim1=1, dim2=2))
+        residual = draws - p.mean
+        found = torch.einsum("sni,snj->nij", residual, residual) / len(draws)
+        assert ((found - covariance).abs().amax((1, 2)) < 0.1 * p.variance.amax(1)).all()
+
+    def test_it_is_the_multivariate_normal(self):
+        exact = td.MultivariateNormal(self.LOC, self.COVARIANCE)
+        p = self.correlated()
+        torch.testing.assert_close(p.log_prob(self.X).sum(-1), exact.log_prob(self.X))
+
+    def test_above_the_diagonal_nothing_is_read(self):
+        p, other = self.correlated(), self.correlated(whitening=self.WHITENING + self.MIX.T.triu(1))
+        assert torch.equal(p.log_prob(self.X), other.log_prob(self.X))
+        assert torch.equal(p.variance, other.variance)
+
+    def test_gaps_leave_the_marginal_and_the_conditional(self):
+        x = self.X.masked_fill(self.GONE, torch.nan)
+        units = torch.tensor([1.0, 10.0, 0.1, 3.0]).double()
+        p = Independent(Affine(self.correlated(), self.MIX[3], units))
+        told = p.given_row(x)
+        terms = Observed(p).log_prob_terms(x)
+        draws = told.sample((200_000,), generator=generator())
+        for row in range(6):
+            gone, seen = self.GONE[row].numpy(), ~self.GONE[row].numpy()
+            mean = (self.MIX[3] + units * self.LOC[row]).numpy()
+            covariance = (units[:, None] * self.COVARIANCE[row] * units).numpy()
+            value, drawn = x[row].numpy(), draws[:, row].numpy()
+            between, among = covariance[gone][:, seen], covariance[seen][:, seen]
+            weights = between @ np.linalg.inv(among)
+            expected, left = mean.copy(), covariance[gone][:, gone] - weights @ between.T
+            expected[seen] = value[seen]
+            expected[gone] += weights @ (value - mean)[seen]
+            np.testing.assert_allclose(told.mean[row], expected, rtol=1e-9)
+            np.testing.assert_allclose(
+                drawn[:, seen], np.broadcast_to(value[seen], (len(drawn), seen.sum()))
+            )
+            scale = np.sqrt(np.diag(covariance))[gone]
+            assert (np.abs(drawn.mean(0) - expected)[gone] < 0.02 * scale).all()
+            found = np.atleast_2d(np.cov(drawn[:, gone].T)) if gone.any() else left
+            assert (np.abs(found - left) < 0.02 * scale[:, None] * scale).all()
+            log_p = (
+                stats.multivariate_normal(mean[seen], among).logpdf(value[seen])
+                if seen.any()
+                else 0.0
+            )
+            assert terms[row].sum().item() == pytest.approx(log_p)
+            assert not terms[row][gone].any()
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_rows_without_gaps_are_as_if_not_told(self, shape):
+        p = self.correlated(shape)
+        told = p.given_row(self.X)
+        torch.testing.assert_close(told.log_prob(self.X), p.log_prob(self.X))
+        torch.testing.assert_close(told.mean, self.X)
+        torch.testing.assert_close(told.sample((2,), generator=generator())[1], self.X)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_what_is_observed_has_a_density_whatever_the_noise(self, shape):
+        """Of one column that is observed alone it integrates to 1, with the column's variance."""
+        p = Independent(self.correlated(shape))
+        far = torch.linspace(-300, 300, 600_001).double()
+        rows = torch.full((len(far), 1, 4), torch.nan).double()
+        rows[:, 0, 2] = far
+        density = Observed(p).log_prob(rows).exp()
+        assert density.shape == (len(far), 6)
+        torch.testing.assert_close(
+            torch.trapezoid(density, far, dim=0), torch.ones(6).double(), rtol=0, atol=1e-4
+        )
+        moment = torch.trapezoid(density * (far[:, None] - p.mean[:, 2]).square(), far, dim=0)
+        torch.testing.assert_close(moment, p.variance[:, 2], rtol=0.02, atol=0)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_gradients_are_finite_with_gaps(self, shape):
+        loc, scale = self.LOC.clone().requires_grad_(), self.SCALE.clone().requires_grad_()
+        whitening = self.WHITENING.clone().requires_grad_()
+        p = Observed(Independent(Correlated(shape(loc, scale), whitening)))
+        x = self.X.masked_fill(self.GONE, torch.nan)
+        for gradient in torch.autograd.grad(p.log_prob(x).sum(), [loc, scale, whitening]):
+            assert gradient.isfinite().all()
+            assert gradient.any()

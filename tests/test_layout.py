@@ -39,7 +39,7 @@ ALLOWED = (
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
         | {"_world", "initialization", "model", "networks", "objectives"},
-        "_linear_start": {"model"},
+        "_linear_start": {"likelihoods", "model"},
         "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
         | {"networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},

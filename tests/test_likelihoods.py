@@ -54,6 +54,7 @@ BLOCKS = [("gaussian", [0]), ("bernoulli", [1]), (CategoricalCodes(3), [2]), ("p
 REALS = [
     *[cls(scale) for cls in (Gaussian, Laplace) for scale in ("feature", "shared", "row", 0.7)],
     StudentT(), StudentT(3.0, "shared"), StudentT(2.5, "row"), StudentT(None, 0.7),
+    Gaussian("row", correlated=True), Laplace(correlated=True), StudentT(correlated=True),
 ]  # fmt: skip
 ROUNDED = [RoundedGaussian(scale) for scale in ("feature", "shared", "row", 0.7)]
 FAR = [[200.0, 25.0, 40.0, 27.0], [210.0, 26.0, 45.0, 27.0]]
@@ -99,6 +100,8 @@ def fitted(likelihood, x=ONE_HOT, dtype=torch.float32):
     scale = x.std(0, unbiased=False)
     likelihood = copy.deepcopy(likelihood)
     likelihood.initialize(x.mean(0), torch.where(scale > 0, scale, 1.0))
+    if getattr(likelihood, "correlated", False):
+        torch.nn.init.normal_(likelihood.whitening, std=0.3, generator=generator())
     return likelihood if dtype == torch.float32 else likelihood.to(dtype)
 
 
@@ -610,6 +613,9 @@ class TestCategories:
         assert likelihood.groups.tolist() == groups
 
 
+NORMAL = np.random.default_rng(0).normal(size=(80, 8))
+
+
 class TestResolve:
     @every
     def test_what_is_not_open_stays(self, likelihood, x):
@@ -730,23 +736,50 @@ class TestResolve:
     @pytest.mark.parametrize("heavy", [False, True])
     @pytest.mark.parametrize(
         ("n", "chosen", "of_a_map"),
-        [(39, ("feature", 0.0), ("feature", 0.0)), (40, ("row", 0.0), ("feature", 0.3))],
+        [
+            (79, ("feature", 0.0, False), ("feature", 0.0, False)),
+            (80, ("row", 0.3, True), ("feature", 0.3, True)),
+        ],
     )
     def test_auto_takes_noise_by_row_where_rows_are_many(self, n, chosen, of_a_map, heavy):
         rng = np.random.default_rng(0)
-        x = rng.standard_t(2.5, (n, 4)) if heavy else rng.normal(size=(n, 4))
+        x = rng.standard_t(2.5, (n, 8)) if heavy else rng.normal(size=(n, 8))
+        plain = "feature", 0.0, False
         # No component of a map is to tell how noisy a row is, and pixels were not measured.
         for columns, expected in (
             (columns_of(x), chosen),
             (Columns(Rows(x), n_components=3), chosen),
             (Columns(Rows(x), n_components=2), of_a_map),
-            (Columns(Rows(x), n_components=2, is_image=True), ("feature", 0.0)),
+            (Columns(Rows(x), n_components=2, is_image=True), plain),
         ):
             likelihood = Auto().resolve(columns)
-            assert (likelihood.scale, likelihood.evenness) == expected
+            assert (likelihood.scale, likelihood.evenness, likelihood.correlated) == expected
         for k, expected in ((2, of_a_map), (3, chosen)):
             likelihood = VariationalAutoencoder(k, max_steps=1, random_state=0).fit(x).likelihood_
-            assert (likelihood.scale, likelihood.evenness) == expected
+            assert (likelihood.scale, likelihood.evenness, likelihood.correlated) == expected
+
+    @pytest.mark.parametrize(
+        ("x", "n_components", "expected"),
+        [
+            (np.random.default_rng(0).normal(size=(39, 4)), 3, ("feature", 0.0, False)),
+            (np.random.default_rng(0).normal(size=(2010, 201)), 3, ("row", 0.0, False)),
+            (np.random.default_rng(0).normal(size=(2010, 201)), 2, ("feature", 0.3, False)),
+            (np.random.default_rng(0).normal(size=(100, 1)), 3, ("row", 0.0, False)),
+            (np.where(np.eye(80, 8), np.nan, NORMAL), 3, ("row", 0.0, False)),
+            (NORMAL[:, :7], 4, ("row", 0.0, False)),
+            (NORMAL[:, :7], 3, ("row", 0.3, True)),
+            (NORMAL[:, :3], 2, ("feature", 0.3, True)),
+        ],
+        ids=[
+            *["few rows", "many columns", "and a map", "one column", "gaps"],
+            *["any covariance", "not any", "of a map"],
+        ],
+    )
+    def test_auto_leaves_noise_uncorrelated_where_it_costs_too_much(
+        self, x, n_components, expected
+    ):
+        likelihood = Auto().resolve(Columns(Rows(x), n_components=n_components))
+        assert (likelihood.scale, likelihood.evenness, likelihood.correlated) == expected
 
     def test_auto_warns_where_it_is_in_doubt(self):
         rng = np.random.default_rng(0)
@@ -786,7 +819,12 @@ class TestMeet:
         for name, parameter in met.named_parameters():
             if len(parameter) == 3:
                 start = getattr(wanted, name)
-                assert parameter[1] == start[1]
+                if parameter.ndim == 2:  # of the correlations, no draw but 0
+                    assert not parameter[1].any()
+                    assert not parameter[:, 1].any()
+                    start, parameter = start.diagonal(), parameter.diagonal()
+                else:
+                    assert parameter[1] == start[1]
                 torch.testing.assert_close(parameter[[0, 2]], start[[0, 2]] + 0.3)
         assert [b.data_ptr() for b in met.buffers()] == buffers
 
@@ -1112,7 +1150,7 @@ class TestEvenness:
         [case for case in CASES if isinstance(case[0], likelihoods._location_scale.LocationScale)],
         ids=lambda v: repr(v)[:40],
     )
-    def test_means_alone_are_weighted_by_the_noise_and_only_in_training(
+    def test_a_share_of_the_means_gradient_is_even_and_only_in_training(
         self, likelihood, x, evenness
     ):
         likelihood = fitted(likelihood, x, torch.float64)
@@ -1133,10 +1171,33 @@ class TestEvenness:
         assert torch.equal(ours[1][..., 1:], given[1][..., 1:])
         # Outputs of 0 are noise that does not depend on the row.
         with torch.no_grad():
-            noise = likelihood._standardized_scale(torch.zeros_like(params[0]))
-        weight = noise ** (2 * evenness)
-        expected = given[1][..., 0] * weight / weight.mean()
+            variance = likelihood._standardized_scale(torch.zeros_like(params[0])).square()
+            if likelihood.correlated:
+                below = torch.tril(likelihood.whitening, -1).numpy()
+                mixing = np.linalg.inv(np.eye(len(below)) + below)
+                variance = variance * torch.from_numpy(np.square(mixing).sum(1))
+        # Of a zero that is no log-normal nothing is to be learned.
+        seen = (rows > 0) | torch.tensor(not isinstance(likelihood, ZeroInflatedLogNormal))
+        u = likelihood.embed(torch.where(seen, rows, 1.0))[..., :4]
+        even = torch.where(seen, (u - params[..., 0]).clamp(-5, 5), 0.0) / variance.mean()
+        expected = (1 - evenness) * given[1][..., 0] + evenness * even
         torch.testing.assert_close(ours[1][..., 0], expected)
+
+    def test_a_wild_value_pulls_no_harder_than_one_of_5_deviations(self):
+        likelihood = fitted(StudentT(evenness=1.0), [[-1.0, -1.0], [1.0, 1.0]])
+        x = torch.tensor([[1e9, 0.0], [6.0, 0.0], [4.0, 0.0], [torch.inf, 0.0]])
+        gradient = self.gradients(likelihood, torch.zeros(4, 2, 1), x)[1][..., 0, 0]
+        assert gradient[0] == gradient[1] == gradient[3] > gradient[2] > 0
+
+    def test_constant_columns_take_no_part_in_the_mean_variance(self):
+        likelihood = Gaussian(evenness=1.0)
+        likelihood.initialize(torch.zeros(3).double(), torch.ones(3).double())
+        likelihood.varies[2] = False
+        torch.nn.init.constant_(likelihood.log_scale, -0.1)
+        x = torch.ones(1, 3, dtype=torch.float64)
+        gradient = self.gradients(likelihood, torch.zeros(1, 3, 1), x)[1][..., 0]
+        variance = likelihood._standardized_scale(torch.zeros(3, 1)).square()[0]
+        torch.testing.assert_close(gradient, (1 / variance).expand(1, 3).float())
 
     def test_squared_errors_of_normal_columns_count_alike_at_1(self):
         likelihood = Gaussian(evenness=1.0)

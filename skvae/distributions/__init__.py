@@ -18,6 +18,7 @@ from skvae.distributions._affine import Affine
 from skvae.distributions._base import InverseTransformSampling, given_row, positive
 from skvae.distributions._blocks import Blocks, BlockSupport
 from skvae.distributions._categorical import Categorical, OneHotCategorical, OneHotGroups
+from skvae.distributions._correlated import Correlated, CorrelatedGivenRow
 from skvae.distributions._counts import NegativeBinomial, Poisson, ZeroInflated
 from skvae.distributions._given_total import GivenTotal, size_factor
 from skvae.distributions._hurdle import Hurdle
@@ -42,6 +43,8 @@ __all__ = [
     "Blocks",
     "Categorical",
     "ContinuousBernoulli",
+    "Correlated",
+    "CorrelatedGivenRow",
     "GivenTotal",
     "Hurdle",
     "Independent",

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from skvae.distributions._base import given_row
+
 
 class Affine(td.Distribution):
     """The distribution of ``x = loc + scale · u`` where ``u`` has the distribution ``base``.
@@ -76,6 +78,22 @@ class Affine(td.Distribution):
     def variance(self) -> Tensor:
         """``scale² · Var[u]``."""
         return self.scale.square() * self.base.variance
+
+    def given_row(self, value: Tensor) -> Affine:
+        """Return the distribution with what its base needs from the rows themselves.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., d)
+            Rows, in the units of x. NaN means that a value is missing.
+
+        Returns
+        -------
+        told : Affine
+            The distribution itself if the base needs nothing.
+        """
+        base = given_row(self.base, self._standardized(value))
+        return self if base is self.base else Affine(base, self.loc, self.scale)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each number in nats, in the units of ``value``."""

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from skvae.distributions._base import given_row
+
 
 class Independent(td.Independent):
     """Vectors of independent variables: log-densities are summed over the last dimension.
+
+    The base distribution may also tell the density of each coordinate given those before it, as
+    :class:`Correlated` does.
 
     Parameters
     ----------
@@ -31,6 +36,22 @@ class Independent(td.Independent):
         self.reinterpreted_batch_ndims = 1
         shape = base_distribution.batch_shape
         td.Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
+
+    def given_row(self, value: Tensor) -> Independent:
+        """Return the distribution with what its coordinates need from the rows themselves.
+
+        Parameters
+        ----------
+        value : Tensor of shape (..., d)
+            Rows. NaN means that a value is missing.
+
+        Returns
+        -------
+        told : Independent
+            The distribution itself if they need nothing.
+        """
+        base = given_row(self.base_dist, value)
+        return self if base is self.base_dist else Independent(base)
 
     def log_prob_terms(self, value: Tensor) -> Tensor:
         """Return the log-density of each coordinate. Their sum is ``log_prob``.

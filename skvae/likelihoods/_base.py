@@ -86,6 +86,7 @@ class Columns(Protocol):
     median: Tensor
     robust_scale: Tensor
     kurtosis: Tensor
+    missing: Tensor
     is_image: bool
     n_components: int | None
 

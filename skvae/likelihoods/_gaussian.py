@@ -40,15 +40,23 @@ class Gaussian(LocationScale):
         In [0, 1]: how evenly columns count when means are learned. At 0 their errors are weighted
         as the density has it, by the inverse of the noise, so that components are spent on columns
         which they can make nearly exact. At 1 the squared errors of standardised columns count
-        alike, as in PCA: reconstructions and maps are better, and densities lower. In between,
-        weights are those of the density times the noise's variance to this power. It changes
-        gradients alone; scores are those of the density. From the β-NLL of Seitzer et al. 2022
+        alike, as in PCA: reconstructions and maps are better, and densities lower. In between, the
+        gradients of the means are this share of the ones and the rest of the others. Only they
+        change; scores are those of the density, as in the β-NLL of Seitzer et al. 2022
         (https://arxiv.org/abs/2203.09168).
+    correlated : bool, default=False
+        Whether the noise of columns is correlated, ``x ~ N(loc(z), D W⁻¹ W⁻ᵀ D)``. D are the
+        scales, and W, triangular with ones on its diagonal, is learned (Pourahmadi 1999,
+        https://doi.org/10.1093/biomet/86.3.677). The noise then describes what columns have to do
+        with each other beyond z, which may tell what matters in all of them: with ``evenness``,
+        reconstructions and densities are good. It needs ``scale="feature"`` or ``"row"``, about
+        ten rows for each column, and a matrix of as many rows and columns as X has columns.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale``, ``min_scale``, ``low`` or ``evenness`` has none of these values.
+        In ``fit``, when a parameter has none of these values, or
+        ``correlated`` does not go with ``scale`` or ``low``.
 
     Examples
     --------
@@ -66,8 +74,9 @@ class Gaussian(LocationScale):
         min_scale: float = 1e-3,
         low: float | None = None,
         evenness: float = 0.0,
+        correlated: bool = False,
     ) -> None:
-        super().__init__(scale, min_scale, evenness)
+        super().__init__(scale, min_scale, evenness, correlated)
         self.low = low
 
     @property
@@ -93,6 +102,11 @@ class Gaussian(LocationScale):
         super()._check_parameters()
         if self.low is not None:
             self._real("low", "it must be None or a finite number.", math.isfinite)
+        if self.correlated and self.low is not None:
+            raise ValueError(
+                f"correlated of {type(self).__name__} is True, but low is {self.low!r}; "
+                "a truncated normal has no correlated noise: set low=None or correlated=False."
+            )
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
         return distributions.Normal(loc, scale)

@@ -57,17 +57,38 @@ MAP = 2
 lies: two of penguins then found the species of .82 of them by neighbours, and .90 without."""
 
 EVENNESS = 0.3
-"""Of the columns in a map. Or it shows the few columns that it can make nearly exact: two
-components of penguins found the species of .97 in place of .90, of breast cancer .93 in place of
-.92, at the price of some tenths of a nat. With few rows, tables fell below factor analysis."""
+"""The share of the gradients of the means for which columns count alike. With correlated noise it
+costs the density little (26 public tables: 0.00 nats in the median, and 1.1 more on average), and
+errors of reconstruction are .77 of those of PCA in the median, where they were 1.05. Where few
+columns are left beside the components, correlations have nothing to add: ten tables lost .1 nats,
+except for maps, whose columns should count alike anyway."""
+
+MOST_COLUMNS = 200
+"""A matrix of the correlations of more costs more than the networks do."""
 
 
 def noise(columns: Columns) -> dict[str, Any]:
-    """Return ``scale`` and ``evenness`` of real numbers, where they are not the defaults."""
-    if columns.is_image or columns.n_rows < ROWS_PER_COLUMN * len(columns):
+    """Return what noise of real numbers is like, where it is not as by default."""
+    n_columns = len(columns)
+    if columns.is_image or columns.n_rows < ROWS_PER_COLUMN * n_columns:
         return {}
     is_map = columns.n_components is not None and columns.n_components <= MAP
-    return {"evenness": EVENNESS} if is_map else {"scale": "row"}
+    by_row = {} if is_map else {"scale": "row"}
+    has_use = is_map or not has_any_covariance(n_columns, columns.n_components or 1)
+    # Rows with gaps would each need the correlations of their observed columns, in every step.
+    is_cheap = n_columns <= MOST_COLUMNS and not bool(columns.missing.any())
+    if has_use and is_cheap and n_columns > 1:
+        return by_row | {"evenness": EVENNESS, "correlated": True}
+    return {"evenness": EVENNESS} if is_map else by_row
+
+
+def has_any_covariance(n_columns: int, n_components: int) -> bool:
+    """Return whether factor analysis has, with so many components, (nearly) every covariance.
+
+    Its parameters are then as many as those of a covariance matrix (Ledermann 1937,
+    https://doi.org/10.1007/BF02288062), and many solutions are as likely as each other.
+    """
+    return (n_columns - n_components) ** 2 <= n_columns + n_components
 
 
 def real(columns: Columns, among: Tensor | None = None) -> str:

@@ -28,11 +28,15 @@ class Laplace(LocationScale):
         Lower bound of a learned scale, as a fraction of the column's standard deviation.
     evenness : float, default=0.0
         In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
+    correlated : bool, default=False
+        Whether the noise of columns is correlated, as in :class:`Gaussian`: a linear map of
+        independent variables that have Laplace's distribution.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``scale``, ``min_scale`` or ``evenness`` has none of these values.
+        In ``fit``, when a parameter has none of these values, or ``correlated`` does not go with
+        ``scale``.
 
     Examples
     --------

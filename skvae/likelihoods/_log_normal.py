@@ -61,6 +61,11 @@ class LogNormal(LocationScale):
         "likelihood='gaussian', which takes any number."
     )
 
+    def __init__(
+        self, scale: str | float = "feature", min_scale: float = 1e-3, evenness: float = 0.0
+    ) -> None:
+        super().__init__(scale, min_scale, evenness)
+
     def initialize(self, loc: Tensor, scale: Tensor) -> None:
         """Estimate the moments of the logarithms from mean and scale; create the learned scale."""
         super().initialize(*_log_moments(loc, scale))
@@ -179,6 +184,9 @@ class ZeroInflatedLogNormal(LogNormal):
     def forward(self, params: Tensor) -> Distribution:
         """Return p(x|z)."""
         positive = self._distribution(params[..., :-1])
-        return distributions.Independent(
-            distributions.Hurdle(positive, self.zero_logit + params[..., -1])
-        )
+        hurdle = distributions.Hurdle(positive, self.zero_logit + params[..., -1])
+        return self._of_rows(hurdle, params)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """Return the standardised logarithms, NaN where there is none."""
+        return super().embed(torch.where(x > 0, x, torch.nan))

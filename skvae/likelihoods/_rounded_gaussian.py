@@ -51,6 +51,15 @@ class RoundedGaussian(Gaussian):
     tensor([0.4680])
     """
 
+    def __init__(
+        self,
+        scale: str | float = "feature",
+        min_scale: float = 1e-3,
+        low: float | None = None,
+        evenness: float = 0.0,
+    ) -> None:
+        super().__init__(scale, min_scale, low, evenness)
+
     @property
     def support(self) -> constraints.Constraint:  # type: ignore[override]  # a property
         """Whole numbers, from ``low`` up."""

@@ -39,12 +39,15 @@ class StudentT(LocationScale):
         of the values themselves. See :class:`skvae.VAEOutlierDetector`.
     evenness : float, default=0.0
         In [0, 1]: how evenly columns count when means are learned. See :class:`Gaussian`.
+    correlated : bool, default=False
+        Whether the noise of columns is correlated, as in :class:`Gaussian`: a linear map of
+        independent variables that have Student's t.
 
     Raises
     ------
     ValueError
-        In ``fit``, when ``df``, ``scale``, ``min_scale``, ``robust`` or ``evenness`` has none of
-        these values.
+        In ``fit``, when a parameter has none of these values, or ``correlated`` does not go with
+        ``scale``.
 
     Examples
     --------
@@ -67,8 +70,9 @@ class StudentT(LocationScale):
         min_scale: float = 1e-3,
         robust: bool = False,
         evenness: float = 0.0,
+        correlated: bool = False,
     ) -> None:
-        super().__init__(scale, min_scale, evenness)
+        super().__init__(scale, min_scale, evenness, correlated)
         self.df = df
         self.robust = robust
 
