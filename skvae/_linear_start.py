@@ -459,10 +459,14 @@ class Effect(NamedTuple):
 
         It leaves the noise, and what is not known of z given x (and c, if it has to be guessed).
         With it as the covariance of the noise, the bound is the log-likelihood of one normal
-        distribution of whole rows.
+        distribution of whole rows. Gaps are filled by what a factor analysis expects there.
         """
-        factors = principal_components(self.rest, n_components, least_noise)
-        left = self._left(factors, _filled(rows))
+        missing, whole = np.isnan(rows), self
+        if missing.any():
+            expected = self.factors(rows, n_components, least_noise).expected(self.rest)
+            whole = self._replace(rest=np.where(missing, expected, self.rest))
+        factors = principal_components(whole.rest, n_components, least_noise)
+        left = whole._left(factors, _filled(rows))
         of_z = factors.loadings / (1 + factors.information) @ factors.loadings.T
         covariance = left.T @ left / len(left) + of_z
         variance = np.square(_filled(rows)).mean(0)
@@ -546,7 +550,7 @@ def start_linear(vae: VAE, embedded: Tensor, context: Tensor | None = None) -> N
     )
     likelihood = vae.likelihood_family
     least_noise = torch.as_tensor(likelihood.least_noise).expand(embedded.shape[1]).numpy()
-    if getattr(likelihood, "correlated", False) and not np.isnan(rows).any():
+    if getattr(likelihood, "correlated", False):
         factors, noise = given.correlated(rows, vae.latent_dim, least_noise)
     else:
         factors = given.factors(rows, vae.latent_dim, least_noise)

@@ -39,7 +39,7 @@ def small(vae=None, **params):
 
 
 LONG = {"max_steps": 400, "learning_rate": 3e-3}
-QUICK = {"max_steps": 40, "learning_rate": 1e-2}
+QUICK = {"max_steps": 60, "learning_rate": 1e-2}
 
 CONFIGURATIONS = [
     small(QUICK),
@@ -413,7 +413,7 @@ class TestUse:
         assert Z.columns.tolist() == ["vaeclassifier0", "vaeclassifier1"]
 
     def test_missing_values_images_counts_and_frames(self):
-        rng, *others = map(np.random.default_rng, range(3))
+        rng, *others = map(np.random.default_rng, range(6))
         several = [np.where(r.random(IRIS.shape) < 0.2, np.nan, IRIS) for r in (rng, *others)]
         accuracies = [small(LONG).fit(gaps, FEW).score(gaps, SPECIES) for gaps in several]
         assert np.mean(accuracies) > 0.8

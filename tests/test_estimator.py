@@ -469,7 +469,8 @@ class TestTraining:
             assert "train_kl" in out
 
 
-IN_CHUNKS = {"learning_rate": 1e-2, "linear_path": False}  # one row is no factor analysis
+# One row is no factor analysis, nor does it tell which noise many rows need.
+IN_CHUNKS = {"learning_rate": 1e-2, "linear_path": False, "likelihood": "gaussian"}
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,14 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 import skvae
 from skvae import ConditionalVAE, VAEOutlierDetector, VariationalAutoencoder, export
 from skvae.export import _graph, _operators
-from skvae.likelihoods import Categorical, CategoricalCodes, Gaussian, Mixed, Poisson
+from skvae.likelihoods import (
+    Categorical,
+    CategoricalCodes,
+    Gaussian,
+    Mixed,
+    Poisson,
+    StudentT,
+)
 from skvae.networks import ACTIVATIONS
 from tests.foreign import LaplaceLikelihood, mlp
 
@@ -298,6 +305,17 @@ def test_the_score_is_the_elbo_with_the_same_noise(tmp_path):
     assert score[150] == 0
     # The noise of eight draws is what is between them.
     assert 0 < abs(score - model.score_samples(X))[:300].mean() < 1
+
+
+@pytest.mark.parametrize("likelihood", ["auto", StudentT(correlated=True)])
+def test_the_score_of_correlated_noise_and_what_is_observed(likelihood, tmp_path):
+    model = vae(likelihood=likelihood).fit(IRIS)
+    assert model.likelihood_.correlated
+    export.to_onnx(model, tmp_path / "a.onnx", "score", dtype="float64")
+    X = np.vstack([IRIS, with_gaps(IRIS)])
+    (score,) = run(tmp_path / "a.onnx", X)
+    np.testing.assert_allclose(score, elbo(model, X), **BOUND)
+    assert score[150] == 0
 
 
 DETECTORS = {

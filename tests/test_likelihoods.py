@@ -614,6 +614,7 @@ class TestCategories:
 
 
 NORMAL = np.random.default_rng(0).normal(size=(80, 8))
+WIDE = np.random.default_rng(0).normal(size=(310, 31))
 
 
 class TestResolve:
@@ -765,13 +766,16 @@ class TestResolve:
             (np.random.default_rng(0).normal(size=(2010, 201)), 3, ("row", 0.0, False)),
             (np.random.default_rng(0).normal(size=(2010, 201)), 2, ("feature", 0.3, False)),
             (np.random.default_rng(0).normal(size=(100, 1)), 3, ("row", 0.0, False)),
-            (np.where(np.eye(80, 8), np.nan, NORMAL), 3, ("row", 0.0, False)),
+            (np.where(np.eye(80, 8), np.nan, NORMAL), 3, ("row", 0.3, True)),
+            (np.where(np.eye(310, 31), np.nan, WIDE), 3, ("row", 0.0, False)),
+            (WIDE, 3, ("row", 0.3, True)),
             (NORMAL[:, :7], 4, ("row", 0.0, False)),
             (NORMAL[:, :7], 3, ("row", 0.3, True)),
             (NORMAL[:, :3], 2, ("feature", 0.3, True)),
         ],
         ids=[
-            *["few rows", "many columns", "and a map", "one column", "gaps"],
+            *["few rows", "many columns", "and a map", "one column"],
+            *["gaps", "gaps in many columns", "as many without"],
             *["any covariance", "not any", "of a map"],
         ],
     )

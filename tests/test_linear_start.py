@@ -150,14 +150,15 @@ def test_with_correlated_noise_a_context_starts_with_its_effect(sees):
         assert normal_score(X) < reached < normal_score(rest)
 
 
-def test_with_gaps_correlated_noise_starts_at_factor_analysis():
+def test_with_gaps_correlated_noise_starts_near_where_it_does_without():
     rows = standardized("wine")
-    rows[::7, 3] = np.nan
+    gaps = np.where(np.random.default_rng(0).random(rows.shape) < 0.1, np.nan, rows)
     scores = [
-        VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(rows).score(rows)
+        VariationalAutoencoder(2, likelihood=likelihood, **AT_START).fit(gaps).score(rows)
         for likelihood in (Gaussian(), Gaussian(correlated=True))
     ]
-    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert scores[0] < normal_score(rows) - 0.5
+    assert scores[1] > normal_score(rows) - 0.5
 
 
 def rows_for(likelihood):

@@ -244,6 +244,7 @@ def seen():
             "max_steps": 26,
             "learning_rate_schedule": "one_cycle",
             "optimizer": "sgd",
+            "likelihood": "gaussian",  # correlated noise needs steps that are all alike in size
         },
         {"max_epochs": 8, "random_state": None},
         {"max_epochs": 24, "label": True},  # guessed in epochs 9, 11 and 14

@@ -27,7 +27,7 @@ BESIDE_CHOICES = {"scale": 0.5, "df": 3.0, "low": -0.5, "group_sizes": [1, 2]}
 """Numbers that a parameter takes whose default is something else."""
 
 NO_NUMBERS = {"size_factor", "dispersion", "blocks", "learn_weights", "doubly_reparameterized"}
-NO_NUMBERS |= {"robust", "objective"}
+NO_NUMBERS |= {"robust", "objective", "correlated"}
 OF_EITHER_SIGN = {"low"}
 
 

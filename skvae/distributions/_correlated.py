@@ -13,14 +13,7 @@ from torch import distributions as td
 def _times(rows: Tensor, matrix: Tensor) -> Tensor:
     """Return ``matrix · row`` of each row; densities need the digits that bfloat16 has not."""
     with torch.autocast(rows.device.type, enabled=False):
-        return (matrix.to(rows.dtype) @ rows.unsqueeze(-1)).squeeze(-1)
-
-
-def _inverse_times(triangular: Tensor, rows: Tensor) -> Tensor:
-    """Return ``triangular⁻¹ · row`` of each row."""
-    with torch.autocast(rows.device.type, enabled=False):
-        column = rows.unsqueeze(-1)
-        return torch.linalg.solve_triangular(triangular, column, upper=False).squeeze(-1)
+        return rows @ matrix.to(rows.dtype).mT
 
 
 class Correlated(td.Distribution):
@@ -82,8 +75,9 @@ class Correlated(td.Distribution):
 
     def _mixing(self) -> Tensor:
         """Return ``W⁻¹``."""
-        one = torch.eye(*self.whitening.shape, dtype=self.whitening.dtype).to(self.whitening.device)
-        return torch.linalg.solve_triangular(self.whitening, one, upper=False, unitriangular=True)
+        w = self.whitening
+        one = torch.eye(len(w), dtype=w.dtype, device=w.device)
+        return torch.linalg.solve_triangular(w, one, upper=False, unitriangular=True)
 
     def _residual(self, value: Tensor) -> Tensor:
         return (value - self.base.loc) / self.base.scale
@@ -93,8 +87,11 @@ class Correlated(td.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each number, given those before it, in nats."""
-        noise = _times(self._residual(value), torch.tril(self.whitening))
-        return self.base.log_prob(self._in_units(noise))
+        return self.base.log_prob(self._in_units(self._noise(self._residual(value))))
+
+    def _noise(self, residual: Tensor) -> Tensor:
+        """Return the independent noise that residuals are made of."""
+        return _times(residual, torch.tril(self.whitening))
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
@@ -152,21 +149,30 @@ class CorrelatedGivenRow(Correlated):
         self._observed = ~row.isnan()
         # What stands for the missing has a gradient that 0 can be taken of.
         self.row = torch.where(self._observed, row, 0.0)
-        mixing = self._mixing()
+        # Columns that determine each other leave a root that float32 has no digits for.
+        mixing = self._mixing().double()
         self._covariance = mixing @ mixing.mT
         # Of what is observed; a missing column is by itself, with variance 1.
         both = self._observed.unsqueeze(-1) & self._observed.unsqueeze(-2)
-        one = torch.eye(row.shape[-1], dtype=whitening.dtype).to(row.device)
-        self._root = torch.linalg.cholesky(torch.where(both, self._covariance, one))
+        one = torch.eye(len(mixing), dtype=mixing.dtype, device=mixing.device)
+        self._root = torch.linalg.cholesky_ex(torch.where(both, self._covariance, one)).L
 
     def _observed_residual(self, value: Tensor) -> Tensor:
         return torch.where(self._observed, self._residual(value), 0.0)
 
+    def _whitened(self, residual: Tensor) -> Tensor:
+        """Return the independent noise that observed residuals are made of."""
+        column = residual.to(self._root.dtype).unsqueeze(-1)
+        with torch.autocast(residual.device.type, enabled=False):
+            return torch.linalg.solve_triangular(self._root, column, upper=False).squeeze(-1)
+
     def _expected(self, residual: Tensor) -> Tensor:
         """Return the residuals of whole rows that observed ones let expect."""
-        weighted = _inverse_times(self._root, residual).unsqueeze(-1)
-        weighted = torch.linalg.solve_triangular(self._root.mT, weighted, upper=True).squeeze(-1)
-        return _times(torch.where(self._observed, weighted, 0.0), self._covariance)
+        weights = torch.linalg.solve_triangular(
+            self._root.mT, self._whitened(residual).unsqueeze(-1), upper=True
+        ).squeeze(-1)
+        observed = torch.where(self._observed, weights, 0.0)
+        return _times(observed, self._covariance).to(residual.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -175,8 +181,13 @@ class CorrelatedGivenRow(Correlated):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each observed number, given those before it, in nats."""
-        noise = _inverse_times(self._root, self._observed_residual(value))
-        log_scale = self._root.diagonal(dim1=-2, dim2=-1).log()
+        residual = self._observed_residual(value)
+        noise = self._whitened(residual).to(residual.dtype)
+        log_scale = self._root.diagonal(dim1=-2, dim2=-1).log().to(residual.dtype)
+        # Rows without gaps keep the bits that they have where nobody asks for any.
+        whole = self._observed.all(-1, keepdim=True)
+        noise = torch.where(whole, self._noise(residual), noise)
+        log_scale = torch.where(whole, 0.0, log_scale)
         return self.base.log_prob(self._in_units(noise)) - log_scale
 
     def sample(

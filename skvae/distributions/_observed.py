@@ -80,7 +80,7 @@ class Observed(td.Distribution):
         base = given_row(self.base, value)
         missing = value.isnan()
         # What stands for the missing has a density, and so a gradient that 0 can be taken of.
-        filled = torch.where(missing, base.mean.detach().nan_to_num(), value)
+        filled = torch.where(missing, self.base.mean.detach().nan_to_num(), value)
         return base.log_prob_terms(filled).masked_fill(missing, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:

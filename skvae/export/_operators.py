@@ -82,11 +82,52 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         """Write a number; torch's own takes it through float32, where the largest are infinite."""
         return op.Cast(_double(op, s) if isinstance(s, int | float) else s, to=dtype)
 
+    def pick(x: Any, index: int, axis: int) -> Any:
+        """Write one row or column of matrices, as a matrix."""
+        return op.Gather(x, op.Constant(value_ints=[index]), axis=axis)
+
+    def linalg_cholesky_ex(
+        A: Any,
+        upper: bool = False,
+        check_errors: bool = False,
+    ) -> Any:
+        """Write the lower triangular root of positive definite matrices, a column at a time."""
+        n, n_axes = A.shape[-1], len(A.shape)
+        turned = [*range(n_axes - 2), n_axes - 1, n_axes - 2]
+        columns = []
+        for i in range(n):
+            below = op.CastLike(op.Constant(value_floats=[0.0] * i + [1.0] * (n - i)), A)
+            left = op.Mul(pick(A, i, -1), op.Unsqueeze(below, op.Constant(value_ints=[1])))
+            column = op.Div(left, op.Sqrt(pick(left, i, -2)))
+            columns.append(column)
+            if i < n - 1:
+                A = op.Sub(A, op.MatMul(column, op.Transpose(column, perm=turned)))
+        return op.Concat(*columns, axis=-1), op.Constant(value_ints=[0])
+
+    def linalg_solve_triangular(
+        A: Any,
+        B: Any,
+        upper: bool = False,
+        left: bool = True,
+        unitriangular: bool = False,
+    ) -> Any:
+        """Write the solution X of ``A · X = B`` for a lower triangular A, a row at a time."""
+        rows = []
+        for i in range(A.shape[-1]):
+            row = pick(B, i, -2)
+            if not unitriangular:
+                row = op.Div(row, pick(pick(A, i, -1), i, -2))
+            rows.append(row)
+            B = op.Sub(B, op.MatMul(pick(A, i, -1), row))
+        return op.Concat(*rows, axis=-2)
+
     return {
         torch.ops.aten.lgamma.default: lgamma,
         torch.ops.aten.log_sigmoid.default: log_sigmoid,
         torch.ops.aten.special_erfcx.default: erfcx,
         torch.ops.aten.scalar_tensor.default: scalar_tensor,
+        torch.ops.aten.linalg_cholesky_ex.default: linalg_cholesky_ex,
+        torch.ops.aten.linalg_solve_triangular.default: linalg_solve_triangular,
     }
 
 

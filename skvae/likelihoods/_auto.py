@@ -19,8 +19,13 @@ class Auto(Likelihood):
     as grey pixels do (Loaiza-Ganem and Cunningham 2019, https://arxiv.org/abs/1907.06845, explain
     why grey pixels should not be treated as binary). It is :class:`StudentT` for tables whose
     columns have, on average, heavier tails than a normal distribution, and :class:`Gaussian`
-    otherwise. For tables of at least 10 rows for each column, these two have ``scale="row"`` with
-    three or more components, and ``evenness=0.3`` with two, a map.
+    otherwise.
+
+    For tables of at least 10 rows for each column, these two have ``correlated=True`` and
+    ``evenness=0.3``, and with three or more components ``scale="row"``. Noise is left uncorrelated
+    if X has more than 200 columns, or missing values and more than 30; and if three or more
+    components are nearly as many as the columns (``(columns − components)² ≤ columns +
+    components``). Three or more components then have ``evenness=0``.
 
     Raises
     ------
@@ -33,7 +38,7 @@ class Auto(Likelihood):
     >>> from skvae import VariationalAutoencoder
     >>> vae = VariationalAutoencoder(3, likelihood="auto", max_epochs=5).fit(load_iris().data)
     >>> vae.likelihood_
-    Gaussian(scale='row', min_scale=0.001, low=None, evenness=0.0)
+    Gaussian(scale='row', min_scale=0.001, low=None, evenness=0.0, correlated=False)
     """
 
     left_open = True

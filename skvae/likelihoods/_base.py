@@ -186,7 +186,7 @@ class Likelihood(Parameters, nn.Module):
             ``distinct``, the number of distinct values, counted up to 256; ``zeros`` and
             ``at_ends``, the share of values that are exactly 0, and exactly ``low`` or ``high``;
             ``log_mean`` and ``log_scale``, mean and standard deviation of the logarithms of the
-            positive values.
+            positive values; ``missing``, the number of missing values.
 
         Returns
         -------
@@ -308,11 +308,12 @@ class Likelihood(Parameters, nn.Module):
         return x
 
     def start(self, mean: Tensor, loadings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the linear decoder that is closest to a factor analysis of the embedded rows.
+        """Return the linear decoder that is closest to a linear model of the embedded rows.
 
         This is called after ``initialize`` and ``observe`` if the networks of a table have a linear
         path and ``starts_linear`` is true. It also sets the parameters of the likelihood itself,
-        such as the scale of the noise. The factor analysis is ``mean + loadings · z + noise``.
+        such as the scale of the noise. The model, a factor analysis, is ``mean + loadings · z +
+        noise``.
 
         Parameters
         ----------
@@ -320,8 +321,10 @@ class Likelihood(Parameters, nn.Module):
             Mean of each embedded column.
         loadings : Tensor of shape (n_embedded, k), float64
             What each component adds to the embedded columns.
-        noise : Tensor of shape (n_embedded,), float64
-            Variance of the noise of each embedded column.
+        noise : Tensor of shape (n_embedded,) or (n_embedded, n_embedded), float64
+            Variance of the noise of each embedded column. Its covariance if the likelihood has a
+            true attribute ``correlated`` and no value is missing; the linear model is then a
+            probabilistic PCA.
 
         Returns
         -------

@@ -66,6 +66,9 @@ except for maps, whose columns should count alike anyway."""
 MOST_COLUMNS = 200
 """A matrix of the correlations of more costs more than the networks do."""
 
+MOST_COLUMNS_WITH_GAPS = 30
+"""Each row with gaps needs the correlations of its own observed columns, in every step."""
+
 
 def noise(columns: Columns) -> dict[str, Any]:
     """Return what noise of real numbers is like, where it is not as by default."""
@@ -75,9 +78,8 @@ def noise(columns: Columns) -> dict[str, Any]:
     is_map = columns.n_components is not None and columns.n_components <= MAP
     by_row = {} if is_map else {"scale": "row"}
     has_use = is_map or not has_any_covariance(n_columns, columns.n_components or 1)
-    # Rows with gaps would each need the correlations of their observed columns, in every step.
-    is_cheap = n_columns <= MOST_COLUMNS and not bool(columns.missing.any())
-    if has_use and is_cheap and n_columns > 1:
+    most = MOST_COLUMNS_WITH_GAPS if bool(columns.missing.any()) else MOST_COLUMNS
+    if has_use and 1 < n_columns <= most:
         return by_row | {"evenness": EVENNESS, "correlated": True}
     return {"evenness": EVENNESS} if is_map else by_row
 
