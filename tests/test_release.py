@@ -14,7 +14,7 @@ import skvae
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-WHEEL_BYTES = 450_000
+WHEEL_BYTES = 460_000
 """What the sources take today, and little more: tests, data and pictures do not belong in it."""
 
 
