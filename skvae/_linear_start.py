@@ -461,17 +461,18 @@ class Effect(NamedTuple):
         With it as the covariance of the noise, the bound is the log-likelihood of one normal
         distribution of whole rows. Gaps are filled by what a factor analysis expects there.
         """
-        missing, whole = np.isnan(rows), self
+        missing, whole, unknown = np.isnan(rows), self, np.zeros(rows.shape[1])
         if missing.any():
-            expected = self.factors(rows, n_components, least_noise).expected(self.rest)
-            whole = self._replace(rest=np.where(missing, expected, self.rest))
+            filling = self.factors(rows, n_components, least_noise)
+            whole = self._replace(rest=np.where(missing, filling.expected(self.rest), self.rest))
+            unknown = missing.mean(0) * filling.noise
         factors = principal_components(whole.rest, n_components, least_noise)
         left = whole._left(factors, _filled(rows))
         of_z = factors.loadings / (1 + factors.information) @ factors.loadings.T
         covariance = left.T @ left / len(left) + of_z
         variance = np.square(_filled(rows)).mean(0)
         least = least_noise * np.where(variance > 0, variance, 1.0)
-        return factors, covariance + np.diag(least)
+        return factors, covariance + np.diag(least + unknown)
 
     def factors(self, rows: np.ndarray, n_components: int, least_noise: np.ndarray) -> Factors:
         """Return the factor analysis of the rest, of which a context may leave little.

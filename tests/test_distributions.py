@@ -306,6 +306,23 @@ class TestCorrelated:
             assert terms[row].sum().item() == pytest.approx(log_p)
             assert not terms[row][gone].any()
 
+    def test_columns_that_determine_each_other_keep_their_digits(self):
+        """Conditional deviations are a thousandth of the marginal ones; a value in float32."""
+        whitening = torch.eye(4).index_put(
+            (torch.tensor([1, 2, 3]), torch.tensor([0, 1, 0])), torch.tensor([-1e3, -1.0, -1e3])
+        )
+        x = torch.tensor([[0.3, torch.nan, 302.0, 299.0], [torch.nan, 100.0, 101.0, 99.0]])
+        near, exact = (
+            Observed(
+                Independent(
+                    Correlated(Normal(torch.zeros(4).to(t), torch.ones(4).to(t)), whitening.to(t))
+                )
+            )
+            for t in (torch.float32, torch.float64)
+        )
+        expected = exact.log_prob(x.double())
+        torch.testing.assert_close(near.log_prob(x).double(), expected, rtol=1e-2, atol=1e-2)
+
     @pytest.mark.parametrize("shape", SHAPES)
     def test_rows_without_gaps_are_as_if_not_told(self, shape):
         p = self.correlated(shape)

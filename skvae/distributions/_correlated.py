@@ -158,6 +158,7 @@ class CorrelatedGivenRow(Correlated):
         self._root = torch.linalg.cholesky_ex(torch.where(both, self._covariance, one)).L
 
     def _observed_residual(self, value: Tensor) -> Tensor:
+        """Return the residuals of observed values, and 0 where one is missing."""
         return torch.where(self._observed, self._residual(value), 0.0)
 
     def _whitened(self, residual: Tensor) -> Tensor:
@@ -171,8 +172,7 @@ class CorrelatedGivenRow(Correlated):
         weights = torch.linalg.solve_triangular(
             self._root.mT, self._whitened(residual).unsqueeze(-1), upper=True
         ).squeeze(-1)
-        observed = torch.where(self._observed, weights, 0.0)
-        return _times(observed, self._covariance).to(residual.dtype)
+        return _times(weights, self._covariance).to(residual.dtype)
 
     @property
     def mean(self) -> Tensor:

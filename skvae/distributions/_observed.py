@@ -16,9 +16,11 @@ class Observed(td.Distribution):
     """Distribution of the observed values of rows; missing values (NaN) are left out.
 
     ``log p(x) = Σ_observed log p(x_j)``. This is the log-density of the observed values if the
-    columns of a row are independent given z, as they are under a likelihood. Mean, variance and
-    draws are those of whole rows. See Nazábal et al. 2020 (https://arxiv.org/abs/1807.03653) and
-    Mattei and Frellsen 2019 (https://arxiv.org/abs/1812.02633).
+    columns of a row are independent given z, as they are under most likelihoods, or if the
+    distribution has a method ``given_row`` that tells its terms which values are observed, as
+    :class:`Correlated` has. Mean, variance and draws are those of whole rows. See Nazábal et al.
+    2020 (https://arxiv.org/abs/1807.03653) and Mattei and Frellsen 2019
+    (https://arxiv.org/abs/1812.02633).
 
     Parameters
     ----------

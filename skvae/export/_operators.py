@@ -96,8 +96,7 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         turned = [*range(n_axes - 2), n_axes - 1, n_axes - 2]
         columns = []
         for i in range(n):
-            below = op.CastLike(op.Constant(value_floats=[0.0] * i + [1.0] * (n - i)), A)
-            left = op.Mul(pick(A, i, -1), op.Unsqueeze(below, op.Constant(value_ints=[1])))
+            left = pick(A, i, -1)  # but for rounding 0 above the diagonal
             column = op.Div(left, op.Sqrt(pick(left, i, -2)))
             columns.append(column)
             if i < n - 1:
