@@ -31,7 +31,7 @@ class Correlated(td.Distribution):
         The noise if W is 1: symmetric around ``loc``, and wide as ``scale``; with batch shape
         ``(..., d)``.
     whitening : Tensor of shape (d, d)
-        W; what is above its diagonal is not read.
+        W, of which only what is below its diagonal is read.
 
     Examples
     --------
@@ -87,11 +87,11 @@ class Correlated(td.Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density of each number, given those before it, in nats."""
-        return self.base.log_prob(self._in_units(self._noise(self._residual(value))))
+        return self.base.log_prob_of_residual(self._noise(self._residual(value)))
 
     def _noise(self, residual: Tensor) -> Tensor:
         """Return the independent noise that residuals are made of."""
-        return _times(residual, torch.tril(self.whitening))
+        return residual + _times(residual, torch.tril(self.whitening, -1))
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
@@ -188,7 +188,7 @@ class CorrelatedGivenRow(Correlated):
         whole = self._observed.all(-1, keepdim=True)
         noise = torch.where(whole, self._noise(residual), noise)
         log_scale = torch.where(whole, 0.0, log_scale)
-        return self.base.log_prob(self._in_units(noise)) - log_scale
+        return self.base.log_prob_of_residual(noise) - log_scale
 
     def sample(
         self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None

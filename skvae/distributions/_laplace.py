@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch import distributions as td
 
@@ -29,3 +31,22 @@ class Laplace(InverseTransformSampling, td.Laplace):
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:
         super().__init__(loc, scale, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log-density at ``value`` in nats, elementwise."""
+        return self.log_prob_of_residual((value - self.loc) / self.scale)
+
+    def log_prob_of_residual(self, residual: Tensor) -> Tensor:
+        """Return the log-density at ``loc + scale · residual`` in nats, elementwise.
+
+        Parameters
+        ----------
+        residual : Tensor of a shape that broadcasts with the distribution's
+            Distances from ``loc``, in units of ``scale``.
+
+        Returns
+        -------
+        log_prob : Tensor of the shape of both, broadcast
+            Nats.
+        """
+        return -residual.abs() - (self.scale.log() + math.log(2))

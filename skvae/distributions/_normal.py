@@ -65,8 +65,22 @@ class Normal(NoiseSampling, td.Normal):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value`` in nats, elementwise."""
-        u = (value - self.loc) / self.scale
-        return -0.5 * u.square() - (self.scale.log() + _LOG_SQRT_2PI)
+        return self.log_prob_of_residual((value - self.loc) / self.scale)
+
+    def log_prob_of_residual(self, residual: Tensor) -> Tensor:
+        """Return the log-density at ``loc + scale · residual`` in nats, elementwise.
+
+        Parameters
+        ----------
+        residual : Tensor of a shape that broadcasts with the distribution's
+            Distances from ``loc``, in units of ``scale``.
+
+        Returns
+        -------
+        log_prob : Tensor of the shape of both, broadcast
+            Nats.
+        """
+        return -0.5 * residual.square() - (self.scale.log() + _LOG_SQRT_2PI)
 
     def above(self, low: Tensor) -> TruncatedNormal:
         """Return the distribution of the numbers that are at least ``low``.
@@ -191,9 +205,9 @@ class TruncatedNormal(Normal):
         u = torch.maximum(cut, torch.where(cut < _FAR, near, far))
         return self.loc + self.scale * u.to(self.loc.dtype)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-density at ``value``, which is at least ``low``, in nats, elementwise."""
-        return super().log_prob(value) - _log_above(self._cut)
+    def log_prob_of_residual(self, residual: Tensor) -> Tensor:
+        """Return that of :class:`Normal` in nats, for numbers that are at least ``low``."""
+        return super().log_prob_of_residual(residual) - _log_above(self._cut)
 
     def log_prob_interval(self, value: Tensor, width: Tensor) -> Tensor:
         """Return that of :class:`Normal` in nats, for intervals that begin at ``low`` or above."""

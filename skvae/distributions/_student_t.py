@@ -64,8 +64,26 @@ class StudentT(td.Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-density at ``value`` in nats, elementwise."""
         # What is the same for all rows is put together first: it is one number for each column.
+        return self._log_prob_of_tail((value - self.loc) * (self.df.rsqrt() / self.scale))
+
+    def log_prob_of_residual(self, residual: Tensor) -> Tensor:
+        """Return the log-density at ``loc + scale · residual`` in nats, elementwise.
+
+        Parameters
+        ----------
+        residual : Tensor of a shape that broadcasts with the distribution's
+            Distances from ``loc``, in units of ``scale``.
+
+        Returns
+        -------
+        log_prob : Tensor of the shape of both, broadcast
+            Nats.
+        """
+        return self._log_prob_of_tail(residual * self.df.rsqrt())
+
+    def _log_prob_of_tail(self, u: Tensor) -> Tensor:
+        """Return the log-density at ``loc + scale · √df · u``."""
         normalizer = lgamma_difference(self.df / 2, 0.5) - 0.5 * (math.pi * self.df).log()
-        u = (value - self.loc) * (self.df.rsqrt() / self.scale)
         tail = torch.log1p(u.square())
         return torch.addcmul(normalizer - self.scale.log(), self.df + 1, tail, value=-0.5)
 

@@ -184,11 +184,6 @@ class LocationScale(Likelihood):
             return loc
         return loc.detach().lerp(loc, 1 - float(self.evenness))
 
-    def _whitening(self) -> Tensor:
-        """Return the matrix that makes the columns' noise independent."""
-        below = torch.tril(self.whitening, -1)
-        return below + torch.eye(len(below), dtype=below.dtype, device=below.device)
-
     def _even_term(self, x: Tensor, loc: Tensor) -> Tensor:
         """Return zeros, whose gradient in the means is their share of even squared errors."""
         with torch.no_grad():
@@ -208,7 +203,7 @@ class LocationScale(Likelihood):
         scale = self._standardized_scale(zeros)
         noise: Distribution = distributions.Normal(zeros[..., 0], scale)
         if self.correlated:
-            noise = distributions.Correlated(noise, self._whitening())
+            noise = distributions.Correlated(noise, self.whitening)
         return (noise.variance * self.varies).sum() / self.varies.sum().clamp_min(1)
 
     def _noise(self, loc: Tensor, scale: Tensor) -> Distribution:
@@ -223,7 +218,7 @@ class LocationScale(Likelihood):
         """Return the distribution of each feature."""
         noise = self._noise(self._loc(params), self._standardized_scale(params))
         if self.correlated:
-            noise = distributions.Correlated(noise, self._whitening())
+            noise = distributions.Correlated(noise, self.whitening)
         return self._in_units(noise)
 
     def _of_rows(self, features: Distribution, params: Tensor) -> Distribution:
