@@ -379,6 +379,79 @@ def test_recordings_that_differ_in_a_constant_have_other_keys():
         assert_array_equal(one.graph()(2 * x)[0], 2 * x + constant)
 
 
+def twice(x):
+    return ((x + 1) * torch.exp(x + 1),)
+
+
+def before_and_after_a_change(x):
+    y = x * 2
+    view = y.view(-1)
+    first = view.sum() + x.sum()
+    y.relu_()
+    return first, view.sum() - x.sum()
+
+
+def a_view_before_a_change(x):
+    y = x * 2
+    doubled = x * 2
+    y.view(-1).add_(1.0)
+    return (y - doubled,)
+
+
+def one_input_in_two_ways(x):
+    return x * 2, x * 2
+
+
+def made_of_constants(x):
+    return (x + torch.tril(torch.ones(3, 3), -1)[1] * 2,)
+
+
+def a_view_of_a_constant(x):
+    return x + 1, torch.ones(3, 3)[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "n_calls"),
+    [
+        (twice, 3),
+        (before_and_after_a_change, 8),
+        (a_view_before_a_change, 5),
+        (one_input_in_two_ways, 2),
+        (made_of_constants, 1),
+        (a_view_of_a_constant, 3),
+    ],
+)
+def test_a_recording_does_once_what_is_the_same(function, n_calls):
+    recorded = recording.Recording(function, [torch.ones(3)])
+    assert len(recorded.calls) == n_calls
+    x = torch.tensor([-1.0, 0.5, 2.0])
+    for run in (recorded, recorded.graph(), scripted(recorded, [torch.ones(3)])):
+        for _ in range(2):
+            found = run(x.clone())
+            assert_equal([y.numpy() for y in found], [y.numpy() for y in function(x.clone())])
+            for y in found:  # who gets it may change it
+                y.add_(1.0)
+
+
+def test_large_constants_are_made_in_every_call(monkeypatch):
+    monkeypatch.setattr(recording, "MOST_FOLDED", 3)
+    recorded = recording.Recording(lambda x: (x + torch.zeros(3),), [torch.ones(3)])
+    assert len(recorded.calls) == 2
+    assert not recorded.constants
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
+def test_numbers_are_tensors_of_what_they_meet(dtype):
+    def function(x):
+        return x * 3, x + 0.1, 2 - x[0], x / 3, x.sum() * 0.1
+
+    x = torch.arange(5).to(dtype)
+    recorded = recording.Recording(function, [x])
+    for found, asked in zip(scripted(recorded, [x])(x), function(x), strict=True):
+        assert found.dtype == asked.dtype
+        assert torch.equal(found, asked)
+
+
 def test_short_fits_and_large_batches_run_as_written(replayed, monkeypatch):
     monkeypatch.setattr(whole_step, "REPLAYED", 10)
     VariationalAutoencoder(**FEW).fit(IRIS)  # 9 steps

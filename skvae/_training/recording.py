@@ -36,9 +36,24 @@ class Call(NamedTuple):
     returned: int | list[int]
     """One number for a tensor, a list for several in a tuple."""
 
+    @property
+    def numbers(self) -> list[int]:
+        """Those of all that it returned."""
+        return [self.returned] if isinstance(self.returned, int) else self.returned
+
+    @property
+    def given(self) -> set[int]:
+        """The numbers of the tensors that it got."""
+        numbers: set[int] = set()
+        _mapped((self.args, self.kwargs), lambda value: numbers.add(value.number))
+        return numbers
+
 
 class Recording:
     """The operations of a function, forward and backward, in the order in which they ran.
+
+    Those are left out that nothing depends on, that do again what one before did, or that would
+    give the same in every call.
 
     It is a function of the same tensors, and gives the same bits, for tensors of the same sizes,
     strides and types. Whatever else the function goes by, it is as it was: a recording is worth
@@ -64,19 +79,29 @@ class Recording:
         recorder = _Recorder(inputs)
         with recorder:
             outputs = function(*inputs)
-        self.constants = recorder.constants
         self._returned = [recorder.value(tensor) for tensor in outputs]
+        recorder.simplify(self._returned)
+        self.constants = recorder.constants
         self.calls = recorder.needed(self._returned)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the operations again, on other tensors."""
+        return self._run(inputs, lambda _, args: args)
+
+    def without_numbers(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run them with a tensor for each number of which torch would make one in every call."""
+        return self._run(inputs, _numbers_as_tensors)
+
+    def _run(
+        self, inputs: Sequence[Tensor], prepared: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    ) -> tuple[Tensor, ...]:
         values: dict[int, Tensor] = dict(enumerate(inputs)) | self.constants
 
         def get(value: Value) -> Tensor:
             return values[value.number]
 
         for function, args, kwargs, returned in self.calls:
-            found = function(*_mapped(args, get), **_mapped(kwargs, get))
+            found = function(*prepared(function, _mapped(args, get)), **_mapped(kwargs, get))
             if isinstance(returned, int):
                 values[returned] = found
             else:
@@ -86,7 +111,7 @@ class Recording:
     def key(self, inputs: Sequence[Tensor]) -> str:
         """Return what is equal for two that do the same to inputs that are laid out like these."""
         constants = [
-            tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes()
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
             for tensor in self.constants.values()
         ]
         layouts = [
@@ -117,6 +142,10 @@ class Recording:
         return fx.GraphModule(root, graph)
 
 
+MOST_FOLDED = 2**16
+"""So many numbers, or more, are made of constants in every call, and not kept."""
+
+
 class _Recorder(TorchDispatchMode):
     """Note every operation within the block."""
 
@@ -127,24 +156,36 @@ class _Recorder(TorchDispatchMode):
         # Weakly, so that a tensor's memory is free again as soon as nothing else needs it.
         self._numbers: Any = WeakTensorKeyDictionary()
         self._transposed: dict[int, int] = {}
+        # For each number the first one whose tensor lies in the same memory.
+        self._memory: dict[int, int] = {}
         self._n_values = 0
-        for tensor in inputs:
-            self._add(tensor)
+        for i, tensor in enumerate(inputs):
+            self._add(tensor, inputs[:i])
 
-    def _add(self, tensor: Tensor | None) -> int:
+    def _add(self, tensor: Tensor | None, others: Sequence[Tensor]) -> int:
+        """Return the number of a new tensor, which may lie in the memory of others."""
         number = self._n_values
         self._n_values += 1
+        self._memory[number] = number
         if tensor is not None:  # a gradient that nobody asked for
             self._numbers[tensor] = number
+            place = tensor.untyped_storage()._cdata
+            for other in others:
+                if other.untyped_storage()._cdata == place:
+                    self._memory[number] = self._memory[self.value(other).number]
+        return number
+
+    def _add_constant(self, tensor: Tensor) -> int:
+        number = -1 - len(self.constants)
+        self.constants[number] = tensor
+        self._memory[number] = number
         return number
 
     def value(self, tensor: Tensor) -> Value:
         """Return what stands for a tensor: one that nothing has returned is a constant."""
         number = self._numbers.get(tensor)
         if number is None:
-            number = -1 - len(self.constants)
-            self.constants[number] = tensor
-            self._numbers[tensor] = number
+            number = self._numbers[tensor] = self._add_constant(tensor)
         return Value(number)
 
     def __torch_dispatch__(
@@ -161,17 +202,20 @@ class _Recorder(TorchDispatchMode):
         if schema.is_mutable and not self.constants.keys().isdisjoint(_changed(schema, *call)):
             raise ValueError(f"a part changes a tensor that was not passed to it ({function})")
         found = function(*args, **kwargs)
+        given: list[Tensor] = []
+        _mapped((args, kwargs), given.append, Tensor)
         if isinstance(found, Tensor):
             same = self._same_as(function, call[0])
             if same is None:
-                number = self._add(found)
+                number = self._add(found, given)
                 self.calls.append(Call(function, *call, number))
                 if function is aten.t.default:
                     self._transposed[number] = call[0][0].number
             else:
                 self._numbers[found] = same
         else:
-            self.calls.append(Call(function, *call, [self._add(tensor) for tensor in found]))
+            numbers = [self._add(tensor, given) for tensor in found]
+            self.calls.append(Call(function, *call, numbers))
         return found
 
     def _same_as(self, function: Any, args: Any) -> int | None:
@@ -187,11 +231,68 @@ class _Recorder(TorchDispatchMode):
         wanted = {value.number for value in returned}
         found = []
         for call in reversed(self.calls):
-            numbers = [call.returned] if isinstance(call.returned, int) else call.returned
-            if call.function._schema.is_mutable or not wanted.isdisjoint(numbers):
-                _mapped((call.args, call.kwargs), lambda value: wanted.add(value.number))
+            if call.function._schema.is_mutable or not wanted.isdisjoint(call.numbers):
+                wanted |= call.given
                 found.append(call)
         return found[::-1]
+
+    def simplify(self, returned: Sequence[Value]) -> None:
+        """Do once what is done twice, and before the first call what gives the same in each.
+
+        Only to memory that nothing changes: neither another operation nor who gets the result.
+        """
+        changed, handed_over = set(), {self._memory[value.number] for value in returned}
+        for call in self.calls:
+            written = _changed(call.function._schema, call.args, call.kwargs)
+            changed |= {self._memory[number] for number in written}
+        stands_for: dict[int, int] = {}
+        first: dict[str, Call] = {}
+        calls, self.calls = self.calls, []
+
+        def get(value: Value) -> Value:
+            return Value(stands_for.get(value.number, value.number))
+
+        for call in calls:
+            its = {self._memory[number] for number in call.numbers}
+            is_pure = its.isdisjoint(changed | handed_over) and changed.isdisjoint(
+                self._memory[number] for number in call.given
+            )
+            call = call._replace(args=_mapped(call.args, get), kwargs=_mapped(call.kwargs, get))
+            if is_pure and call.given <= self.constants.keys():
+                made = self._made(call)
+                sizes = [MOST_FOLDED if tensor is None else tensor.numel() for tensor in made]
+                if sum(sizes) < MOST_FOLDED:
+                    numbers = [self._add_constant(tensor) for tensor in made]
+                    stands_for.update(zip(call.numbers, numbers, strict=True))
+                    continue
+            earlier = first.setdefault(repr(call[:3]), call) if is_pure else call
+            if earlier is call:
+                self.calls.append(call)
+            else:
+                stands_for.update(zip(call.numbers, earlier.numbers, strict=True))
+
+    def _made(self, call: Call) -> Sequence[Tensor]:
+        """Return what an operation makes of constants."""
+
+        def get(value: Value) -> Tensor:
+            return self.constants[value.number]
+
+        with torch.no_grad():
+            found = call.function(*_mapped(call.args, get), **_mapped(call.kwargs, get))
+        return [found] if isinstance(call.returned, int) else found
+
+
+def _numbers_as_tensors(function: Any, args: Sequence[Any]) -> Sequence[Any]:
+    """Return arguments with a tensor for each number that the operation takes as one."""
+    like = next((value for value in args if isinstance(value, Tensor)), None)
+    if like is None or not like.is_floating_point():
+        return args
+    return [
+        torch.tensor(value, dtype=like.dtype, device=like.device)
+        if isinstance(value, int | float) and isinstance(argument.type, torch.TensorType)
+        else value
+        for value, argument in zip(args, function._schema.arguments, strict=False)
+    ]
 
 
 def _changed(schema: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> set[int]:
@@ -272,7 +373,8 @@ def scripted(recording: Recording, inputs: Sequence[Tensor]) -> Callable[..., An
         raise ValueError("torch's interpreter is not available")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(recording.__call__, tuple(inputs), check_trace=False)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # constants are meant to be
+        traced = torch.jit.trace(recording.without_numbers, tuple(inputs), check_trace=False)
 
     def run(*inputs: Tensor) -> Any:
         # Else it would take operations apart and join others, which rounds differently.

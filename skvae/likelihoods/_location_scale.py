@@ -199,7 +199,8 @@ class LocationScale(Likelihood):
     def _mean_variance(self, loc: Tensor) -> Tensor:
         """Return the mean over columns of the squared scale of all noise, in standardised units."""
         # Outputs of 0 stand for any row.
-        zeros = loc.new_zeros(loc.shape[-1], max(2, self.n_params))
+        shape = loc.shape[-1], max(2, self.n_params)
+        zeros = torch.zeros(shape, dtype=loc.dtype, device=loc.device)
         scale = self._standardized_scale(zeros)
         noise: Distribution = distributions.Normal(zeros[..., 0], scale)
         if self.correlated:
