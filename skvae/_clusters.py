@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.cluster import KMeans
 
-from skvae._linear_start import Factors, expectations, factor_analysis
+from skvae._factor_analysis import Factors, expectations, factor_analysis
 
 MOST_ROWS = 5000
 """So many tell of groups."""

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from skvae._clusters import Clusters
-from skvae._linear_start import FEWEST_ROWS, factor_analysis
+from skvae._factor_analysis import FEWEST_ROWS, factor_analysis
 from skvae._neighbours import Neighbours
 from skvae._numbers import ROUNDING
 from skvae._trees import Trees

@@ -140,9 +140,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         0 and 1; ContinuousBernoulli when all values lie in [0, 1] and either rows are images, or
         most columns have many values near 0 or 1, as grey pixels do; StudentT for tables whose
         columns have, on average, heavier tails than a normal distribution; else Gaussian. With
-        at least 10 rows for each column, the noise of these two is correlated, and depends on the
-        row for three or more components; see :class:`skvae.likelihoods.Auto`. The choice is stored
-        in ``likelihood_``. Images of uint8 in [0, 255] count as values in [0, 1]; see ``unit_``.
+        at least 10 rows for each column, the noise of these two is correlated, unless components
+        explain how columns vary together, and depends on the row for three or more components; see
+        :class:`skvae.likelihoods.Auto`. The choice is stored in ``likelihood_``. Images of uint8
+        in [0, 255] count as values in [0, 1]; see ``unit_``.
         ``"mixed"`` chooses for each column of a data frame, by its dtype and its values; see
         :class:`skvae.likelihoods.Mixed`. The other names are ``"bernoulli"``,
         ``"continuous_bernoulli"``, ``"gaussian"``, ``"student_t"``, ``"laplace"``,

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skvae._imputer
 from skvae import VAEImputer, VariationalAutoencoder
 from skvae._clusters import Clusters
-from skvae._linear_start import Factors
+from skvae._factor_analysis import Factors
 from skvae._stacking import Partners
 from skvae._training import progress
 from skvae.likelihoods import Categorical, CategoricalCodes, Mixed

@@ -17,7 +17,7 @@ LEAVES = [
     "_allotment",
     "_files",
 ]
-LEAVES += ["_host", "initialization", "exceptions", "functional", "sources"]
+LEAVES += ["_factor_analysis", "_host", "initialization", "exceptions", "functional", "sources"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
 ALLOWED = (
     {leaf: set() for leaf in LEAVES}
@@ -26,6 +26,8 @@ ALLOWED = (
         for name in FAMILIES
     }
     | {
+        "likelihoods": {"_factor_analysis", "_names", "_parameters", "distributions"}
+        | {"initialization", "likelihoods"},
         "_world": {"_files"},
         "_random": {"_world"},
         "callbacks": {"_world"},
@@ -34,12 +36,12 @@ ALLOWED = (
         "distributions": {"distributions", "functional"},
         "networks": {"functional", "initialization"},
         "model": {"distributions"},
-        "_data": {"_data", "_numbers", "_world", "model"},
+        "_data": {"_data", "_factor_analysis", "_numbers", "_world", "model"},
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
         | {"_world", "initialization", "model", "networks", "objectives"},
-        "_linear_start": {"likelihoods", "model"},
+        "_linear_start": {"_factor_analysis", "model"},
         "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
         | {"networks"},
         "_state": {*FAMILIES, "_architecture", "_data", "objectives"},
@@ -63,10 +65,10 @@ ALLOWED = (
         | {"_validation", "_world", "priors"},
         "_outliers": {"_data", "_holder", "_random", "_state", "_vae"}
         | {"_validation", "_world", "exceptions", "likelihoods", "objectives"},
-        "_clusters": {"_linear_start"},
+        "_clusters": {"_factor_analysis"},
         "_neighbours": {"_clusters"},
         "_trees": {"_clusters"},
-        "_stacking": {"_clusters", "_linear_start", "_neighbours", "_numbers", "_trees"},
+        "_stacking": {"_clusters", "_factor_analysis", "_neighbours", "_numbers", "_trees"},
         "_imputer": {"_conformal", "_data", "_numbers", "_random", "_stacking", "_training"}
         | {"_vae", "_validation", "_world", "likelihoods", "objectives"},
         "_fitted": {"_vae"},

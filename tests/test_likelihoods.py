@@ -613,8 +613,17 @@ class TestCategories:
         assert likelihood.groups.tolist() == groups
 
 
-NORMAL = np.random.default_rng(0).normal(size=(80, 8))
-WIDE = np.random.default_rng(0).normal(size=(310, 31))
+# Columns that nearly determine each other, two by two.
+PAIRS = np.kron(np.eye(16), [[1.0, 1.0], [0.0, 0.1]])
+NORMAL = np.random.default_rng(0).normal(size=(80, 8)) @ PAIRS[:8, :8]
+WIDE = np.random.default_rng(0).normal(size=(310, 31)) @ PAIRS[:31, :31]
+
+
+def factors(n, n_columns, k):
+    """Return rows of a factor analysis."""
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(k, n_columns))
+    return rng.normal(size=(n, k)) @ loadings + rng.normal(size=(n, n_columns))
 
 
 class TestResolve:
@@ -745,6 +754,7 @@ class TestResolve:
     def test_auto_takes_noise_by_row_where_rows_are_many(self, n, chosen, of_a_map, heavy):
         rng = np.random.default_rng(0)
         x = rng.standard_t(2.5, (n, 8)) if heavy else rng.normal(size=(n, 8))
+        x = x @ PAIRS[:8, :8]  # no few components explain four of them
         plain = "feature", 0.0, False
         # No component of a map is to tell how noisy a row is, and pixels were not measured.
         for columns, expected in (
@@ -770,13 +780,21 @@ class TestResolve:
             (np.where(np.eye(310, 31), np.nan, WIDE), 3, ("row", 0.0, False)),
             (WIDE, 3, ("row", 0.3, True)),
             (NORMAL[:, :7], 4, ("row", 0.0, False)),
-            (NORMAL[:, :7], 3, ("row", 0.3, True)),
+            (factors(400, 7, 6), 3, ("row", 0.3, True)),
             (NORMAL[:, :3], 2, ("feature", 0.3, True)),
+            (factors(300, 30, 3), 3, ("row", 0.0, False)),
+            (factors(300, 30, 2), 2, ("feature", 0.3, False)),
+            (factors(3000, 30, 3), 2, ("feature", 0.3, True)),
+            (np.c_[factors(400, 12, 3), np.ones(400)], 3, ("row", 0.0, False)),
+            (np.where(np.eye(400, 12), np.nan, factors(400, 12, 3)), 3, ("row", 0.0, False)),
+            (np.c_[NORMAL, NORMAL.sum(1)].repeat(2, 0), 3, ("row", 0.3, True)),
         ],
         ids=[
             *["few rows", "many columns", "and a map", "one column"],
             *["gaps", "gaps in many columns", "as many without"],
             *["any covariance", "not any", "of a map"],
+            *["factors", "factors of a map", "more factors", "and a constant", "factors with gaps"],
+            "a sum",
         ],
     )
     def test_auto_leaves_noise_uncorrelated_where_it_costs_too_much(

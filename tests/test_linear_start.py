@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sklearn.covariance import EmpiricalCovariance
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.model_selection import cross_val_score
@@ -11,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skvae import VariationalAutoencoder
-from skvae._linear_start import factor_analysis
+from skvae._factor_analysis import factor_analysis, gain_of_covariance
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,
@@ -51,6 +52,18 @@ def test_factor_analysis_is_that_of_scikit_learn(name, k):
     ours = factor_analysis(rows, k, np.full(rows.shape[1], 1e-6))
     theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
     assert log_density(ours, rows) == pytest.approx(theirs.score(rows), abs=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:FactorAnalysis did not converge")
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_the_gain_of_a_covariance_is_that_over_factor_analysis(k):
+    rows = standardized("wine")
+    theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
+    gain, n_parameters = gain_of_covariance(rows, k, np.full(13, 1e-9))
+    whole = EmpiricalCovariance().fit(rows)
+    assert gain == pytest.approx(whole.score(rows) - theirs.score(rows), abs=0.01)
+    # Of a covariance, and of loadings up to a rotation, and noise.
+    assert n_parameters == 13 * 14 / 2 - (13 * k - k * (k - 1) / 2 + 13)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -18,7 +18,7 @@ import skvae
 from skvae import VariationalAutoencoder
 from skvae._data import Reader
 from skvae._data.order import hash_all
-from skvae._linear_start import factor_analysis
+from skvae._factor_analysis import factor_analysis
 from skvae.distributions import Independent, MultivariateNormal, Normal, Observed
 from skvae.likelihoods import (
     Categorical,

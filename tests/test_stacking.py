@@ -14,7 +14,7 @@ import skvae._clusters
 import skvae._neighbours
 import skvae._trees
 from skvae._clusters import Clusters
-from skvae._linear_start import factor_analysis
+from skvae._factor_analysis import factor_analysis
 from skvae._neighbours import Neighbours
 from skvae._stacking import Partners, mixed, shares_of
 from skvae._trees import LEAF, N_TREES, Trees

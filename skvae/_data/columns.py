@@ -13,10 +13,14 @@ from torch import Tensor
 
 from skvae._data.rows import BLOCK_BYTES, Rows
 from skvae._data.statistics import Distinct, Moments, Values, pieces
+from skvae._factor_analysis import gain_of_covariance
 from skvae._world import world
 
 SOME_ROWS = 10_000
 """So many tell quartiles up to 1 % of the rows."""
+
+LEAST_NOISE = 1e-5
+"""The share of a column's variance that no other determines, at least."""
 
 NORMAL_RANGE = 1.3489795003921634
 """Between the quartiles of a normal variable lie so many standard deviations."""
@@ -232,6 +236,22 @@ class Columns:
         second, fourth = ((seen * centered**power).sum(0) / total for power in (2, 4))
         varies = second > 0
         return torch.from_numpy(np.where(varies, fourth / np.where(varies, second, 1) ** 2 - 3, 0))
+
+    def varies_beyond(self, n_components: int) -> bool:
+        """Return whether columns vary together in more ways than components can explain.
+
+        Of some rows, by the criterion of Akaike 1974 (https://doi.org/10.1109/TAC.1974.1100705):
+        one normal distribution of whole rows against factor analysis. One half of a parameter's
+        cost is that it fits the rows looked at, and the other, all rows that teach it.
+        """
+        some = self.rows.some(SOME_ROWS).X.astype(np.float64)
+        rows = np.nan_to_num((some - self.mean.numpy()) / self.scale.numpy())
+        rows = rows[:, np.ptp(rows, axis=0) > 0]
+        if rows.shape[1] < 2:
+            return False
+        least_noise = np.full(rows.shape[1], LEAST_NOISE)
+        gain, n_parameters = gain_of_covariance(rows, n_components, least_noise)
+        return gain > n_parameters / 2 * (1 / len(rows) + 1 / self.n_rows)
 
     # The passes
 

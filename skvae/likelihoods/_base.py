@@ -92,6 +92,8 @@ class Columns(Protocol):
 
     def __len__(self) -> int: ...
 
+    def varies_beyond(self, n_components: int) -> bool: ...
+
 
 class Likelihood(Parameters, nn.Module):
     """Interface of a likelihood p(x|z).

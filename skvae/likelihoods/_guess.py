@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from skvae._factor_analysis import has_any_covariance
 from skvae.likelihoods._base import Columns
 
 GREY = 0.1
@@ -72,25 +73,16 @@ MOST_COLUMNS_WITH_GAPS = 30
 
 def noise(columns: Columns) -> dict[str, Any]:
     """Return what noise of real numbers is like, where it is not as by default."""
-    n_columns = len(columns)
+    n_columns, k = len(columns), columns.n_components or 1
     if columns.is_image or columns.n_rows < ROWS_PER_COLUMN * n_columns:
         return {}
-    is_map = columns.n_components is not None and columns.n_components <= MAP
+    is_map = columns.n_components is not None and k <= MAP
     by_row = {} if is_map else {"scale": "row"}
-    has_use = is_map or not has_any_covariance(n_columns, columns.n_components or 1)
+    has_use = is_map or not has_any_covariance(n_columns, k)
     most = MOST_COLUMNS_WITH_GAPS if bool(columns.missing.any()) else MOST_COLUMNS
-    if has_use and 1 < n_columns <= most:
+    if has_use and n_columns <= most and columns.varies_beyond(k):
         return by_row | {"evenness": EVENNESS, "correlated": True}
     return {"evenness": EVENNESS} if is_map else by_row
-
-
-def has_any_covariance(n_columns: int, n_components: int) -> bool:
-    """Return whether factor analysis has, with so many components, (nearly) every covariance.
-
-    Its parameters are then as many as those of a covariance matrix (Ledermann 1937,
-    https://doi.org/10.1007/BF02288062), and many solutions are as likely as each other.
-    """
-    return (n_columns - n_components) ** 2 <= n_columns + n_components
 
 
 def real(columns: Columns, among: Tensor | None = None) -> str:
