@@ -72,6 +72,26 @@ def test_continuous_bernoulli_moments_are_the_derivatives_of_the_normalizer():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_density_at_a_residual_is_that_of_torch_at_the_value(dtype):
+    loc, scale, residual = torch.randn(3, 50, 3, generator=generator(), dtype=dtype)
+    scale = scale.exp()
+    df = torch.full((3,), 2.5, dtype=dtype)
+    value = loc + scale * residual
+    cut = Normal(loc, scale).above(value.min(0).values - 1)
+    for ours, theirs in (
+        (Normal(loc, scale), td.Normal(loc, scale).log_prob(value)),
+        (Laplace(loc, scale), td.Laplace(loc, scale).log_prob(value)),
+        (StudentT(df, loc, scale), td.StudentT(df, loc, scale).log_prob(value)),
+        (cut, cut.log_prob(value)),
+    ):
+        torch.testing.assert_close(ours.log_prob_of_residual(residual), theirs)
+        torch.testing.assert_close(ours.log_prob(value), theirs)
+    left = td.Normal(loc.double(), scale.double()).cdf(cut.low.double())
+    expected = td.Normal(loc, scale).log_prob(value) - (1 - left).log().to(dtype)
+    torch.testing.assert_close(cut.log_prob_of_residual(residual), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_continuous_bernoulli_gradients_are_finite_at_the_edges(dtype):
     eta = LOGITS.to(dtype).requires_grad_()
     for x in (0.0, 0.5, 1.0):
@@ -249,6 +269,22 @@ class TestCorrelated:
         of_rows = Independent(p)
         assert (of_rows.batch_shape, of_rows.event_shape) == ((6,), (4,))
         torch.testing.assert_close(of_rows.log_prob(self.X), expected)
+
+    def test_only_what_is_below_the_diagonal_of_w_is_read(self):
+        p, same = (
+            self.correlated(),
+            self.correlated(whitening=self.WHITENING + torch.ones(4).diag()),
+        )
+        same.whitening += torch.triu(torch.full((4, 4), torch.nan), 0)
+        told, like_told = (
+            one.given_row(self.X.masked_fill(self.GONE, torch.nan)) for one in (p, same)
+        )
+        for one, other in ((p, same), (told, like_told)):
+            assert torch.equal(one.log_prob(self.X), other.log_prob(self.X))
+            assert torch.equal(one.mean, other.mean)
+            draws = [some.sample((2,), generator=generator()) for some in (one, other)]
+            assert torch.equal(*draws)
+        assert torch.equal(p.variance, same.variance)
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_moments_are_those_of_its_draws(self, shape):
