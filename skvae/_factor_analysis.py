@@ -181,7 +181,7 @@ def gain_of_covariance(
     rows : ndarray of shape (n, n_features)
         At least two, without gaps.
     n_components : int
-        Of the factor analysis; see :func:`factor_analysis`.
+        Of the factor analysis, with no factor idle, which is where training starts.
     least_noise : ndarray of shape (n_features,)
         The share of a column's variance that is noise at least.
 
