@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits, load_iris, load_sample_image
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.image import extract_patches_2d
 from skorch.callbacks import Callback
+from skorch.history import History
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -158,6 +159,13 @@ def spy(heard):
     return Spy()
 
 
+def outcome(history, i):
+    try:
+        return history[i]
+    except (IndexError, KeyError) as error:
+        return type(error)
+
+
 class NoSync(TorchFunctionMode):
     """Refuses what waits for a device."""
 
@@ -210,6 +218,19 @@ class TestSteps:
         model = vae(max_epochs=1, batch_size=1, callbacks=[Losses()]).fit(IRIS)
         assert len(losses) == 150
         assert model.history_[0]["train_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+
+    def test_the_history_finds_what_that_of_skorch_finds(self):
+        """Callbacks read it by epoch, name and batch; whether there is such a thing, too."""
+        epochs = [{"epoch": i, "dur": i / 2} | ({"late": i} if i else {}) for i in range(3)]
+        ours, theirs = net.Epochs.after(epochs), History({**e, "batches": []} for e in epochs)
+        for history in (ours, theirs):
+            history.new_batch()
+            history.record_batch("train_loss", 1.5)
+        asked = [0, -1, 3, -4, slice(1, None), (-1, "dur"), (slice(None), "late"), (0, "late")]
+        asked += [(-1, "batches", -1, "train_loss"), (slice(None), "batches"), (slice(None), "no")]
+        for i in asked:
+            assert outcome(ours, i) == outcome(theirs, i), i
+        assert ours[0] is list.__getitem__(ours, 0)
 
     def test_a_user_may_freeze_a_part_for_a_whole_epoch(self):
         """The mode is set where it changes, not in every step."""

@@ -91,7 +91,7 @@ class RecordBound(Callback):
             losses = torch.stack([b[name] for b in batches]).tolist() if batches else []
             for batch, loss in zip(batches, losses, strict=True):
                 batch[name] = loss
-        check_loss(net.history[-1, "train_loss"], net)
+        check_loss(net.history[-1]["train_loss"], net)
 
 
 class SeedNoise(Callback):

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from skorch.history import History
 from torch import Tensor
 
 from skvae import _modelfile
 from skvae._training.batches import n_batches
-from skvae._training.net import plain_history
+from skvae._training.net import Epochs, plain_history
 from skvae._training.state import load_arrays, state_arrays
 from skvae._version import __version__
 from skvae._world import world
@@ -64,7 +63,7 @@ class Checkpoint(Callback):
         load_arrays(net, state["arrays"])
         for group, lr in zip(net.optimizer_.param_groups, state["lr"], strict=True):
             group["lr"] = lr
-        net.history = History({**row, "batches": []} for row in state["history"])
+        net.history = Epochs.after(state["history"])
         if state["labels"] is not None:
             X.set_labels(state["labels"][world().place])
         for (_, callback), kept in zip(_with_state(net), state["callbacks"], strict=True):
