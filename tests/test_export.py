@@ -309,7 +309,7 @@ def test_the_score_is_the_elbo_with_the_same_noise(tmp_path):
 
 @pytest.mark.parametrize("likelihood", ["auto", StudentT(correlated=True)])
 def test_the_score_of_correlated_noise_and_what_is_observed(likelihood, tmp_path):
-    model = vae(likelihood=likelihood).fit(IRIS)
+    model = vae(n_components=1, likelihood=likelihood).fit(IRIS)
     assert model.likelihood_.correlated
     export.to_onnx(model, tmp_path / "a.onnx", "score", dtype="float64")
     X = np.vstack([IRIS, with_gaps(IRIS)])

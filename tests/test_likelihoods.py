@@ -781,7 +781,7 @@ class TestResolve:
             (WIDE, 3, ("row", 0.3, True)),
             (NORMAL[:, :7], 4, ("row", 0.0, False)),
             (factors(400, 7, 6), 3, ("row", 0.3, True)),
-            (NORMAL[:, :3], 2, ("feature", 0.3, True)),
+            (NORMAL[:, :4], 2, ("feature", 0.3, False)),
             (factors(300, 30, 3), 3, ("row", 0.0, False)),
             (factors(300, 30, 2), 2, ("feature", 0.3, False)),
             (factors(3000, 30, 3), 2, ("feature", 0.3, True)),

@@ -25,9 +25,9 @@ class Auto(Likelihood):
     ``evenness=0.3``, and with three or more components ``scale="row"``. Noise is left uncorrelated
     if factor analysis with as many components says as much of how columns vary together, by the
     criterion of Akaike 1974 (https://doi.org/10.1109/TAC.1974.1100705); if X has more than 200
-    columns, or missing values and more than 30; and if three or more components are nearly as many
-    as the columns (``(columns − components)² ≤ columns + components``). Three or more components
-    then have ``evenness=0``.
+    columns, or missing values and more than 30; and if components are nearly as many as the columns
+    (``(columns − components)² ≤ columns + components``). Three or more components then have
+    ``evenness=0``.
 
     Raises
     ------

@@ -62,7 +62,7 @@ EVENNESS = 0.3
 costs the density little (26 public tables: 0.00 nats in the median, and 1.1 more on average), and
 errors of reconstruction are .77 of those of PCA in the median, where they were 1.05. Where few
 columns are left beside the components, correlations have nothing to add: ten tables lost .1 nats,
-except for maps, whose columns should count alike anyway."""
+and maps of four columns told .01 to .09 less of the classes."""
 
 MOST_COLUMNS = 200
 """A matrix of the correlations of more costs more than the networks do."""
@@ -78,9 +78,9 @@ def noise(columns: Columns) -> dict[str, Any]:
         return {}
     is_map = columns.n_components is not None and k <= MAP
     by_row = {} if is_map else {"scale": "row"}
-    has_use = is_map or not has_any_covariance(n_columns, k)
     most = MOST_COLUMNS_WITH_GAPS if bool(columns.missing.any()) else MOST_COLUMNS
-    if has_use and n_columns <= most and columns.varies_beyond(k):
+    has_use = n_columns <= most and not has_any_covariance(n_columns, k)
+    if has_use and columns.varies_beyond(k):
         return by_row | {"evenness": EVENNESS, "correlated": True}
     return {"evenness": EVENNESS} if is_map else by_row
 
