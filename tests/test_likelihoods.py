@@ -748,7 +748,7 @@ class TestResolve:
         ("n", "chosen", "of_a_map"),
         [
             (79, ("feature", 0.0, False), ("feature", 0.0, False)),
-            (80, ("row", 0.3, True), ("feature", 0.3, True)),
+            (80, ("row", 0.5, True), ("feature", 0.5, True)),
         ],
     )
     def test_auto_takes_noise_by_row_where_rows_are_many(self, n, chosen, of_a_map, heavy):
@@ -774,20 +774,20 @@ class TestResolve:
         [
             (np.random.default_rng(0).normal(size=(39, 4)), 3, ("feature", 0.0, False)),
             (np.random.default_rng(0).normal(size=(2010, 201)), 3, ("row", 0.0, False)),
-            (np.random.default_rng(0).normal(size=(2010, 201)), 2, ("feature", 0.3, False)),
+            (np.random.default_rng(0).normal(size=(2010, 201)), 2, ("feature", 0.5, False)),
             (np.random.default_rng(0).normal(size=(100, 1)), 3, ("row", 0.0, False)),
-            (np.where(np.eye(80, 8), np.nan, NORMAL), 3, ("row", 0.3, True)),
+            (np.where(np.eye(80, 8), np.nan, NORMAL), 3, ("row", 0.5, True)),
             (np.where(np.eye(310, 31), np.nan, WIDE), 3, ("row", 0.0, False)),
-            (WIDE, 3, ("row", 0.3, True)),
+            (WIDE, 3, ("row", 0.5, True)),
             (NORMAL[:, :7], 4, ("row", 0.0, False)),
-            (factors(400, 7, 6), 3, ("row", 0.3, True)),
-            (NORMAL[:, :4], 2, ("feature", 0.3, False)),
+            (factors(400, 7, 6), 3, ("row", 0.5, True)),
+            (NORMAL[:, :4], 2, ("feature", 0.5, False)),
             (factors(300, 30, 3), 3, ("row", 0.0, False)),
-            (factors(300, 30, 2), 2, ("feature", 0.3, False)),
-            (factors(3000, 30, 3), 2, ("feature", 0.3, True)),
+            (factors(300, 30, 2), 2, ("feature", 0.5, False)),
+            (factors(3000, 30, 3), 2, ("feature", 0.5, True)),
             (np.c_[factors(400, 12, 3), np.ones(400)], 3, ("row", 0.0, False)),
             (np.where(np.eye(400, 12), np.nan, factors(400, 12, 3)), 3, ("row", 0.0, False)),
-            (np.c_[NORMAL, NORMAL.sum(1)].repeat(2, 0), 3, ("row", 0.3, True)),
+            (np.c_[NORMAL, NORMAL.sum(1)].repeat(2, 0), 3, ("row", 0.5, True)),
         ],
         ids=[
             *["few rows", "many columns", "and a map", "one column"],

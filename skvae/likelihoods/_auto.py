@@ -22,7 +22,7 @@ class Auto(Likelihood):
     otherwise.
 
     For tables of at least 10 rows for each column, these two have ``correlated=True`` and
-    ``evenness=0.3``, and with three or more components ``scale="row"``. Noise is left uncorrelated
+    ``evenness=0.5``, and with three or more components ``scale="row"``. Noise is left uncorrelated
     if factor analysis with as many components says as much of how columns vary together, by the
     criterion of Akaike 1974 (https://doi.org/10.1109/TAC.1974.1100705); if X has more than 200
     columns, or missing values and more than 30; and if components are nearly as many as the columns
