@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skvae import VariationalAutoencoder
-from skvae._factor_analysis import factor_analysis, gain_of_covariance
+from skvae._factor_analysis import factor_analysis, gain_of_covariance, principal_components
 from skvae.likelihoods import (
     Bernoulli,
     Categorical,
@@ -52,6 +52,19 @@ def test_factor_analysis_is_that_of_scikit_learn(name, k):
     ours = factor_analysis(rows, k, np.full(rows.shape[1], 1e-6))
     theirs = FactorAnalysis(k, max_iter=5000, tol=1e-6, svd_method="lapack").fit(rows)
     assert log_density(ours, rows) == pytest.approx(theirs.score(rows), abs=0.01)
+
+
+@pytest.mark.parametrize("n", [40, 100, 1500])  # fewer than columns, about as many, more
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilistic_pca_keeps_what_it_should_of_the_covariance(n, dtype):
+    X = load_digits().data[:n]  # pixels at the edge are constant
+    rows = np.column_stack([X, X.sum(1)]).astype(dtype)
+    ours = principal_components(rows, 3, np.full(65, 1e-6))
+    variances, axes = np.linalg.eigh(np.cov(rows.astype(np.float64).T, bias=True))
+    variances[:-3] = variances[:-3].mean()  # Tipping and Bishop 1999
+    covariance = ours.loadings @ ours.loadings.T + np.diag(ours.noise)
+    expected = axes * variances @ axes.T
+    assert covariance == pytest.approx(expected, rel=1e-4, abs=1e-4 * expected.max())
 
 
 @pytest.mark.filterwarnings("ignore:FactorAnalysis did not converge")
