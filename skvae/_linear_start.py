@@ -22,7 +22,7 @@ from skvae._factor_analysis import (
 )
 from skvae.model import VAE
 
-LARGE = 2**23
+LARGE = 2**22
 """So many values are decomposed in float32: half the memory, and half the time."""
 
 FILLINGS = 10
