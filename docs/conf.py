@@ -12,6 +12,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+# Before torch is imported: the threads of examples that run side by side would wait for each other
+# in every operation.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import skvae
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))

@@ -5,6 +5,9 @@ import os
 # Before any import: without it scikit-learn skips its check of array API input in silence.
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ["MPLBACKEND"] = "agg"
+# For BLAS, and for the processes that tests start: threads of tests that run side by side would
+# wait for each other in every operation.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import sys
 
