@@ -7,14 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+
+from skvae._uncompiled import DispatchMode
 
 OPERATION = 2**13
 """Bytes that count for every tensor that is made, however small: a module around it."""
 
 
-class Allotment(TorchDispatchMode):
+class Allotment(DispatchMode):
     """Make a model that is known by its parameters alone, within so many bytes.
 
     Every operation is tried out on torch's meta device, which has shapes and no memory, and
@@ -77,12 +78,31 @@ def _broadcast(tensors: list[Tensor]) -> Tensor:
 def _outline(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return what an operation would, without memory; None where it depends on values."""
     args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+    shape = _shape(func, args)
+    if shape is not None:
+        return _tensors(args)[-1].new_empty(shape)
     if "device" in kwargs:
         kwargs = kwargs | {"device": torch.device("meta")}
     try:
         return func(*args, **kwargs)
     except (NotImplementedError, RuntimeError):
         return None  # then no larger than what it is given
+
+
+def _shape(func: Any, args: Any) -> list[int] | None:
+    """Return the shape of a product or of rows side by side, as every dense model has them.
+
+    To find them, torch would import its compiler, which takes a second of the first ``load``.
+    """
+    if func is torch.ops.aten.addmm.default:
+        shift, x, weight = (tensor.shape for tensor in args)
+        fits = len(x) == len(weight) == 2 and x[1] == weight[0] and shift == weight[1:]
+        return [x[0], weight[1]] if fits else None
+    if func is torch.ops.aten.cat.default and args[1:] == (-1,):
+        first, *others = (tensor.shape for tensor in args[0])
+        if first and all(shape[:-1] == first[:-1] for shape in others):
+            return [*first[:-1], first[-1] + sum(shape[-1] for shape in others)]
+    return None
 
 
 def _hollow(outline: Tensor) -> Tensor:

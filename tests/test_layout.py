@@ -14,8 +14,8 @@ LEAVES = [
     "_numbers",
     "_version",
     "_template",
-    "_allotment",
     "_files",
+    "_uncompiled",
 ]
 LEAVES += ["_factor_analysis", "_host", "initialization", "exceptions", "functional", "sources"]
 FAMILIES = ["likelihoods", "priors", "posteriors"]
@@ -28,6 +28,7 @@ ALLOWED = (
     | {
         "likelihoods": {"_factor_analysis", "_names", "_parameters", "distributions"}
         | {"initialization", "likelihoods"},
+        "_allotment": {"_uncompiled"},
         "_world": {"_files"},
         "_random": {"_world"},
         "callbacks": {"_world"},
@@ -40,7 +41,7 @@ ALLOWED = (
         "objectives": {"_parameters", "distributions", "model"},
         "_modelfile": {"_files", "_template", "_world"},
         "_training": {"_data", "_modelfile", "_parameters", "_random", "_training", "_version"}
-        | {"_world", "initialization", "model", "networks", "objectives"},
+        | {"_uncompiled", "_world", "initialization", "model", "networks", "objectives"},
         "_linear_start": {"_factor_analysis", "model"},
         "_architecture": {*FAMILIES, "_linear_start", "_numbers", "initialization", "model"}
         | {"networks"},
@@ -74,7 +75,7 @@ ALLOWED = (
         "_fitted": {"_vae"},
         "metrics": {"_data", "_fitted", "_inference", "_numbers", "_parameters", "_vae"}
         | {"distributions", "metrics"},
-        "sampling": {"_data", "_fitted", "_numbers", "_random", "_vae", "sampling"},
+        "sampling": {"_data", "_fitted", "_numbers", "_random", "_uncompiled", "_vae", "sampling"},
         "export": {"_files", "_fitted", "_host", "_inference", "_outliers", "_quadrature", "_vae"}
         | {"_version", "distributions", "export", "model", "networks"},
         "display": {"_data", "_fitted", "_numbers", "_vae", "display", "sampling"},

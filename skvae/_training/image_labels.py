@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from skvae import networks
 from skvae._random import Stream, generator
 from skvae._training.spreading import neighborhood, spread_labels
+from skvae._uncompiled import Adam
 from skvae.initialization import materialize
 
 N_NETWORKS, N_STEPS, N_ROUNDS = 3, 1200, 8
@@ -154,7 +155,7 @@ class _Learner:
         self.network = materialize(build, weights, _draw_small_weights).to(images.device)
         self.draws = generator(seed, Stream.LABELS, 2 * number + 1, images.device)
         self.network.distortion.generator = self.draws
-        self.optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE)
+        self.optimizer = Adam(self.network.parameters(), LEARNING_RATE)
         self.rate = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _factor)
 
     def step(self, told: Tensor, classes: Tensor) -> None:

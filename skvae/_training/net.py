@@ -41,15 +41,16 @@ from skvae._training.labels import GuessLabels
 from skvae._training.progress import EpochBar
 from skvae._training.schedules import SCHEDULES, ScheduleLearningRate, resolve_rate
 from skvae._training.whole_step import WholeStep
+from skvae._uncompiled import SGD, Adam, AdamW, RMSprop
 from skvae._world import world
 from skvae.model import VAE, Batch
 from skvae.objectives import Bound
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.Adam, fused=True),
-    "adamw": partial(torch.optim.AdamW, fused=True),
-    "sgd": partial(torch.optim.SGD, fused=True, momentum=0.9, nesterov=True),
-    "rmsprop": torch.optim.RMSprop,
+    "adam": partial(Adam, fused=True),
+    "adamw": partial(AdamW, fused=True),
+    "sgd": partial(SGD, fused=True, momentum=0.9, nesterov=True),
+    "rmsprop": RMSprop,
 }
 
 

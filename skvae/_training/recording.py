@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from skvae._uncompiled import DispatchMode
 
 aten = torch.ops.aten
 
@@ -146,7 +147,7 @@ MOST_FOLDED = 2**16
 """So many numbers, or more, are made of constants in every call, and not kept."""
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(DispatchMode):
     """Note every operation within the block."""
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:

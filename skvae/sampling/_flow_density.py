@@ -17,6 +17,7 @@ from torch import distributions as td
 from skvae import _random
 from skvae._numbers import real, whole
 from skvae._random import Stream
+from skvae._uncompiled import Adam
 
 
 class FlowDensity(BaseEstimator):
@@ -135,7 +136,7 @@ class FlowDensity(BaseEstimator):
 
     def _maximize(self, x: Tensor, generator: torch.Generator) -> None:
         """Maximise the mean log-density of batches of x."""
-        optimizer = torch.optim.Adam(self.flow_.parameters(), lr=self.learning_rate)
+        optimizer = Adam(self.flow_.parameters(), lr=self.learning_rate)
         for step in range(self.n_steps):
             batch = torch.randint(len(x), (self.batch_size,), generator=generator)
             loss = -self.flow_().log_prob(x[batch]).mean()
