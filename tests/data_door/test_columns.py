@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.preprocessing import StandardScaler
 
 from skvae._data import rows as rows_module
-from skvae._data import weighted_rows
+from skvae._data import statistics, weighted_rows
 from skvae._data.columns import Columns
 from skvae._data.rows import Rows
 from skvae._data.statistics import DISTINCT_CAP
@@ -114,6 +114,21 @@ class TestStatistics:
             for statistic in ("mean", "scale", "log_mean", "log_scale", "zeros", "at_ends"):
                 one, two = (getattr(Columns(rows), statistic) for rows in (first, other))
                 assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("most", [2**23, 100])
+def test_sums_are_exact(most, monkeypatch):
+    """Those of Python's integers, of numbers rounded to units, however often they are carried."""
+    monkeypatch.setattr(statistics, "EXACT_ROWS", most)
+    values = torch.from_numpy(RNG.uniform(-1, 1, (900, 3)))
+    values[:2] = torch.tensor([[-1.0], [1.0]])
+    one, other = statistics.ExactSum(3), statistics.ExactSum(3)
+    for sums, some in ((one, values[:500]), (other, values[500:])):
+        for piece in some.clone().split(70):
+            sums.add(piece)
+    one.join(other)
+    expected = [sum(round(x * 2**statistics.BITS) for x in column) for column in values.T.tolist()]
+    assert one.units().tolist() == expected
 
 
 def test_types():
