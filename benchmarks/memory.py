@@ -35,28 +35,12 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse
-from skorch.callbacks import Callback
 
 from skvae import VariationalAutoencoder
 
 N_FEATURES = 28 * 28
 BLOCK_BYTES = 64_000_000
 STORED = np.arange(0, N_FEATURES - 10, 10, dtype=np.int32)  # columns in a row of the CSR matrix
-
-
-class StopAfter(Callback):
-    """Interrupt training, as Ctrl-C does; the model is kept as far as it got."""
-
-    def __init__(self, n_batches):
-        self.n_batches = n_batches
-
-    def on_train_begin(self, net, **kwargs):
-        self.left_ = self.n_batches
-
-    def on_batch_end(self, net, **kwargs):
-        self.left_ -= 1
-        if not self.left_:
-            raise KeyboardInterrupt
 
 
 def fill(X):
@@ -94,7 +78,7 @@ def make_csr(n_bytes):
 
 DENSE = {"hidden_layer_sizes": (16,), "batch_size": 1024}
 IMAGES = {"likelihood": "bernoulli"}
-CONVOLUTIONAL = {"image_shape": (28, 28), "callbacks": [StopAfter(500)]}
+CONVOLUTIONAL = {"image_shape": (28, 28), "max_steps": 500}
 
 
 @dataclass
