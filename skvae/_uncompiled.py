@@ -20,7 +20,9 @@ def _as_written(kind: Kind) -> Kind:
     """Give a class of torch's optimisers the methods without what torch has wrapped around them."""
     for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
         setattr(kind, name, inspect.unwrap(getattr(kind, name)))
-    kind.step = torch.no_grad()(inspect.unwrap(kind.step))  # type: ignore[method-assign]  # its own
+    # What torch has wrapped around a step also turns gradients off.
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    kind.step = step  # type: ignore[method-assign]  # a subclass gets it, torch's class does not
     return kind
 
 
